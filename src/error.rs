@@ -1,0 +1,47 @@
+//! One error chain for the whole program, and the few kinds that a caller decides on.
+//!
+//! Errors are `anyhow::Error`: each layer that knows a name adds `what we were doing: on what`, the last link is the
+//! cause. They are printed once, in `main`. An error that has to travel from the child to the parent crosses the link as
+//! its kind and its text.
+
+use std::fmt;
+
+pub use anyhow::{Context, Result, anyhow, bail, ensure};
+
+/// What a caller of the command line distinguishes. Everything else is just text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// No container of that id; `delete --force` forgives it. Engines match "does not exist".
+    NotExist,
+    /// The container's init is gone. Engines match "container not running".
+    NotRunning,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::NotExist => "container does not exist",
+            Kind::NotRunning => "container not running",
+        })
+    }
+}
+
+impl std::error::Error for Kind {}
+
+/// Is this the kind of the error, however much context was added to it?
+pub fn is(error: &anyhow::Error, kind: Kind) -> bool {
+    error.downcast_ref::<Kind>() == Some(&kind)
+}
+
+/// Several failures of a tear-down that went on: all of them, in order, as one error. `None` when there was none.
+pub fn all(errors: Vec<anyhow::Error>) -> Option<anyhow::Error> {
+    let mut errors = errors.into_iter();
+    let first = errors.next()?;
+    let rest: Vec<String> = errors.map(|e| format!("{e:#}")).collect();
+    if rest.is_empty() { Some(first) } else { Some(anyhow!("{first:#}; and then: {}", rest.join("; and then: "))) }
+}
+
+/// The one line that a person sees: the chain, outermost first.
+pub fn line(error: &anyhow::Error) -> String {
+    format!("{error:#}")
+}
