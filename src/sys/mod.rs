@@ -5,6 +5,8 @@
 //! process, in any namespace, may use it.
 #![allow(unsafe_code)]
 
+pub mod file;
+
 use std::ffi::CString;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;

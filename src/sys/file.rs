@@ -1,0 +1,253 @@
+//! Files and directories by descriptor: open, read, write, make, remove, lock, stat.
+
+use super::{Error, Errno, Result, check, cstr, retry};
+use std::ffi::{CStr, OsString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+/// "Relative to the working directory", for the functions below that take a directory.
+pub const CWD: BorrowedFd<'static> = {
+    // SAFETY: AT_FDCWD is not a descriptor that could be closed; every *at call takes it in the place of one.
+    unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) }
+};
+
+/// What `openat2` may walk through. <https://man7.org/linux/man-pages/man2/openat2.2.html>, Linux 5.6.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Resolve {
+    /// `dir` is the root: absolute links and `..` stay below it, magic links are refused. For trees that we do not trust.
+    InRoot,
+    /// Below `dir` only, no links at all, no other mount. For procfs files, where an over-mount is an attack.
+    Strict,
+    /// Below `dir` only, no links. For cgroup trees.
+    Beneath,
+}
+
+impl Resolve {
+    fn bits(self) -> u64 {
+        match self {
+            Resolve::InRoot => libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS,
+            Resolve::Strict => {
+                libc::RESOLVE_BENEATH | libc::RESOLVE_NO_XDEV | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS
+            }
+            Resolve::Beneath => libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS,
+        }
+    }
+}
+
+/// Plain `openat`, always close-on-exec.
+pub fn open(dir: BorrowedFd, path: impl AsRef<Path>, flags: i32, mode: u32) -> Result<OwnedFd> {
+    let path = cstr(path)?;
+    retry(|| {
+        // SAFETY: the path is a live C string, the descriptor is borrowed for the call.
+        let fd = check(libc::c_long::from(unsafe {
+            libc::openat(dir.as_raw_fd(), path.as_ptr(), flags | libc::O_CLOEXEC, mode)
+        }))?;
+        Ok(own(fd))
+    })
+}
+
+/// `openat2`, always close-on-exec. EAGAIN (a rename raced with `..`) is retried 128 times, then returned: an attacker who
+/// renames in a loop cannot hold us for ever.
+pub fn open_in(dir: BorrowedFd, path: impl AsRef<Path>, flags: i32, mode: u32, resolve: Resolve) -> Result<OwnedFd> {
+    let path = cstr(path)?;
+    // SAFETY: open_how is plain integers, for which zero is a valid value.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = u64::from((flags | libc::O_CLOEXEC).cast_unsigned());
+    how.mode = u64::from(mode);
+    how.resolve = resolve.bits();
+    let mut tries = 0;
+    loop {
+        // SAFETY: the path and the struct live for the call, and the size is the struct's own.
+        let result = check(unsafe {
+            libc::syscall(libc::SYS_openat2, dir.as_raw_fd(), path.as_ptr(), &raw const how, size_of::<libc::open_how>())
+        });
+        match result {
+            Err(Error(Errno::EINTR)) => {}
+            Err(Error(Errno::EAGAIN)) if tries < 128 => tries += 1,
+            done => return done.map(own),
+        }
+    }
+}
+
+pub(super) fn own(fd: libc::c_long) -> OwnedFd {
+    let number = i32::try_from(fd).expect("the kernel's descriptors fit an int");
+    // SAFETY: the kernel has just given us this descriptor and nobody else knows it.
+    unsafe { OwnedFd::from_raw_fd(number) }
+}
+
+/// Reads to the end, at most `limit` bytes: a file that is longer fails with EFBIG.
+pub fn read_all(file: impl AsFd, limit: usize) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(1024.min(limit + 1));
+    loop {
+        if bytes.capacity() == bytes.len() {
+            bytes.reserve(bytes.len().max(4096));
+        }
+        let room = bytes.capacity() - bytes.len();
+        // SAFETY: the pointer is the start of `room` unused bytes of the vector's own allocation.
+        let got = retry(|| unsafe {
+            let at = bytes.as_mut_ptr().add(bytes.len());
+            check(libc::read(file.as_fd().as_raw_fd(), at.cast(), room) as libc::c_long)
+        })?;
+        if got == 0 {
+            return Ok(bytes);
+        }
+        // SAFETY: the kernel has just written that many bytes there.
+        unsafe { bytes.set_len(bytes.len() + got.unsigned_abs() as usize) };
+        if bytes.len() > limit {
+            return Err(Error(Errno::EFBIG));
+        }
+    }
+}
+
+/// One `read`: what is there now, up to the buffer's size.
+pub fn read(file: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
+    nix::unistd::read(file, buffer).map_err(Error)
+}
+
+/// One `write` of everything; a short write continues.
+pub fn write_all(file: impl AsFd, mut bytes: &[u8]) -> Result<()> {
+    while !bytes.is_empty() {
+        let n = retry(|| nix::unistd::write(file.as_fd(), bytes).map_err(Error))?;
+        bytes = &bytes[n..];
+    }
+    Ok(())
+}
+
+/// One `write`, as the small files of cgroupfs and procfs want it: all in one call or an error.
+pub fn write_once(file: impl AsFd, bytes: &[u8]) -> Result<()> {
+    let n = retry(|| nix::unistd::write(file.as_fd(), bytes).map_err(Error))?;
+    if n == bytes.len() { Ok(()) } else { Err(Error(Errno::EIO)) }
+}
+
+pub fn mkdir(dir: BorrowedFd, name: impl AsRef<Path>, mode: u32) -> Result<()> {
+    let name = cstr(name)?;
+    // SAFETY: the name is a live C string.
+    check(libc::c_long::from(unsafe { libc::mkdirat(dir.as_raw_fd(), name.as_ptr(), mode) })).map(drop)
+}
+
+/// Makes a node: `kind` is S_IFREG, S_IFCHR, S_IFBLK or S_IFIFO, `device` as `makedev` gives it.
+pub fn mknod(dir: BorrowedFd, name: impl AsRef<Path>, kind: u32, mode: u32, device: u64) -> Result<()> {
+    let name = cstr(name)?;
+    // SAFETY: the name is a live C string.
+    check(libc::c_long::from(unsafe { libc::mknodat(dir.as_raw_fd(), name.as_ptr(), kind | mode, device) })).map(drop)
+}
+
+pub fn symlink(target: impl AsRef<Path>, dir: BorrowedFd, name: impl AsRef<Path>) -> Result<()> {
+    let (target, name) = (cstr(target)?, cstr(name)?);
+    // SAFETY: both are live C strings.
+    check(libc::c_long::from(unsafe { libc::symlinkat(target.as_ptr(), dir.as_raw_fd(), name.as_ptr()) })).map(drop)
+}
+
+pub fn readlink(dir: BorrowedFd, name: impl AsRef<Path>) -> Result<PathBuf> {
+    nix::fcntl::readlinkat(dir, name.as_ref()).map(PathBuf::from).map_err(Error)
+}
+
+pub fn unlink(dir: BorrowedFd, name: impl AsRef<Path>) -> Result<()> {
+    let name = cstr(name)?;
+    // SAFETY: the name is a live C string.
+    check(libc::c_long::from(unsafe { libc::unlinkat(dir.as_raw_fd(), name.as_ptr(), 0) })).map(drop)
+}
+
+pub fn rmdir(dir: BorrowedFd, name: impl AsRef<Path>) -> Result<()> {
+    let name = cstr(name)?;
+    // SAFETY: the name is a live C string.
+    check(libc::c_long::from(unsafe { libc::unlinkat(dir.as_raw_fd(), name.as_ptr(), libc::AT_REMOVEDIR) })).map(drop)
+}
+
+pub fn rename(from_dir: BorrowedFd, from: impl AsRef<Path>, to_dir: BorrowedFd, to: impl AsRef<Path>) -> Result<()> {
+    let (from, to) = (cstr(from)?, cstr(to)?);
+    // SAFETY: both are live C strings.
+    check(libc::c_long::from(unsafe {
+        libc::renameat(from_dir.as_raw_fd(), from.as_ptr(), to_dir.as_raw_fd(), to.as_ptr())
+    }))
+    .map(drop)
+}
+
+/// `fstat` of what the descriptor names (O_PATH too).
+pub fn stat(file: impl AsFd) -> Result<libc::stat> {
+    stat_at(file.as_fd(), c"", libc::AT_EMPTY_PATH)
+}
+
+/// `fstatat`; add `AT_SYMLINK_NOFOLLOW` to look at a link itself.
+pub fn stat_at(dir: BorrowedFd, name: &CStr, flags: i32) -> Result<libc::stat> {
+    // SAFETY: stat is plain integers, for which zero is a valid value.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the name is a live C string and the struct is ours.
+    check(libc::c_long::from(unsafe { libc::fstatat(dir.as_raw_fd(), name.as_ptr(), &raw mut stat, flags) }))?;
+    Ok(stat)
+}
+
+/// The magic number and the mount flags (`ST_RDONLY` …) of the file system that holds the descriptor.
+pub fn filesystem(file: impl AsFd) -> Result<(i64, u64)> {
+    // SAFETY: statfs is plain integers, for which zero is a valid value.
+    let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the struct is ours.
+    check(libc::c_long::from(unsafe { libc::fstatfs(file.as_fd().as_raw_fd(), &raw mut stat) }))?;
+    #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)] // the widths differ between architectures
+    Ok((stat.f_type as i64, stat.f_flags as u64))
+}
+
+/// chown of what the descriptor names, O_PATH too, following nothing. `None` leaves an id as it is.
+pub fn chown(file: impl AsFd, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
+    let same = u32::MAX;
+    // SAFETY: the empty path with AT_EMPTY_PATH names the descriptor itself.
+    check(libc::c_long::from(unsafe {
+        libc::fchownat(
+            file.as_fd().as_raw_fd(),
+            c"".as_ptr(),
+            uid.unwrap_or(same),
+            gid.unwrap_or(same),
+            libc::AT_EMPTY_PATH,
+        )
+    }))
+    .map(drop)
+}
+
+/// chmod of what the descriptor names. Works on O_PATH from Linux 6.6 on (`fchmodat2`); before, through `/proc/self/fd`
+/// of the caller's own, trusted procfs (`proc_fd`: the open directory `/proc/self/fd`).
+pub fn chmod(file: impl AsFd, mode: u32, proc_fd: Option<BorrowedFd>) -> Result<()> {
+    const SYS_FCHMODAT2: libc::c_long = 452;
+    let raw = file.as_fd().as_raw_fd();
+    // SAFETY: the empty path with AT_EMPTY_PATH names the descriptor itself.
+    let done = check(unsafe { libc::syscall(SYS_FCHMODAT2, raw, c"".as_ptr(), mode, libc::AT_EMPTY_PATH) });
+    match (done, proc_fd) {
+        (Ok(_), _) => Ok(()),
+        (Err(Error(Errno::ENOSYS | Errno::EPERM)), Some(proc_fd)) => {
+            let name = cstr(raw.to_string())?;
+            // SAFETY: the name is a live C string.
+            check(libc::c_long::from(unsafe { libc::fchmodat(proc_fd.as_raw_fd(), name.as_ptr(), mode, 0) })).map(drop)
+        }
+        (Err(error), _) => Err(error),
+    }
+}
+
+/// A `flock` of the whole file, `LOCK_EX`, `LOCK_SH` or `LOCK_UN`, with `LOCK_NB` if the caller does not want to wait.
+pub fn flock(file: impl AsFd, operation: i32) -> Result<()> {
+    // SAFETY: flock takes no pointers.
+    retry(|| check(libc::c_long::from(unsafe { libc::flock(file.as_fd().as_raw_fd(), operation) })).map(drop))
+}
+
+/// The names in a directory, without `.` and `..`, in the kernel's order. Reads from the start whatever was read before.
+pub fn list(dir: BorrowedFd) -> Result<Vec<OsString>> {
+    let own = open(dir, ".", libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
+    let entries = nix::dir::Dir::from_fd(own)?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name().to_bytes().to_vec();
+        if name != b"." && name != b".." {
+            names.push(OsString::from_vec(name));
+        }
+    }
+    Ok(names)
+}
+
+/// A second descriptor of the same open file, close-on-exec.
+pub fn duplicate(file: impl AsFd) -> Result<OwnedFd> {
+    Ok(file.as_fd().try_clone_to_owned()?)
+}
+
+/// `makedev` of the kernel's numbers.
+pub fn device(major: u32, minor: u32) -> u64 {
+    libc::makedev(major, minor)
+}
