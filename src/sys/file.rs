@@ -78,7 +78,7 @@ pub(super) fn own(fd: libc::c_long) -> OwnedFd {
 
 /// Reads to the end, at most `limit` bytes: a file that is longer fails with EFBIG.
 pub fn read_all(file: impl AsFd, limit: usize) -> Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(1024.min(limit + 1));
+    let mut bytes: Vec<u8> = Vec::with_capacity(1024.min(limit + 1));
     loop {
         if bytes.capacity() == bytes.len() {
             bytes.reserve(bytes.len().max(4096));
@@ -178,14 +178,23 @@ pub fn stat_at(dir: BorrowedFd, name: &CStr, flags: i32) -> Result<libc::stat> {
     Ok(stat)
 }
 
-/// The magic number and the mount flags (`ST_RDONLY` …) of the file system that holds the descriptor.
-pub fn filesystem(file: impl AsFd) -> Result<(i64, u64)> {
+/// The magic number of the file system that holds the descriptor (`PROC_SUPER_MAGIC` …).
+pub fn filesystem(file: impl AsFd) -> Result<i64> {
     // SAFETY: statfs is plain integers, for which zero is a valid value.
     let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
     // SAFETY: the struct is ours.
     check(libc::c_long::from(unsafe { libc::fstatfs(file.as_fd().as_raw_fd(), &raw mut stat) }))?;
-    #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)] // the widths differ between architectures
-    Ok((stat.f_type as i64, stat.f_flags as u64))
+    #[allow(clippy::unnecessary_cast)] // the width differs between architectures
+    Ok(stat.f_type as i64)
+}
+
+/// The flags of the mount that holds the descriptor (`ST_RDONLY`, `ST_NOSUID` …).
+pub fn mount_flags(file: impl AsFd) -> Result<u64> {
+    // SAFETY: statvfs is plain integers, for which zero is a valid value.
+    let mut stat: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the struct is ours.
+    check(libc::c_long::from(unsafe { libc::fstatvfs(file.as_fd().as_raw_fd(), &raw mut stat) }))?;
+    Ok(stat.f_flag)
 }
 
 /// chown of what the descriptor names, O_PATH too, following nothing. `None` leaves an id as it is.
