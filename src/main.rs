@@ -1,6 +1,53 @@
-//! rruntime: an OCI low-level container runtime. See docs/design.md for the map of the house.
+//! rruntime: an OCI low-level container runtime.
+//!
+//! One idea carries everything: say → plan → do. `config.json` is what the user said; `plan` lowers it, once, into all that
+//! will be done; `outside` (the runtime's process) and `inside` (the child that becomes the container) do it. The map of the
+//! house is docs/design.md.
+
+mod cli;
 mod error;
+mod fs;
+mod hooks;
+mod inside;
+mod link;
+mod log;
+mod ops;
+mod outside;
+mod plan;
+mod proc;
+mod spec;
 mod sys;
 mod undo;
 
-fn main() {}
+use crate::error::Context;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// The verbs that enter a container and must do so from an executable that it cannot write (CVE-2019-5736).
+const ENTERING: [&str; 3] = ["create", "run", "exec"];
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|info| {
+        log::error(format!("internal error, please report it: {info}"));
+        sys::process::exit_now(1); // in a child of the clone, abort(3) would signal by a stale thread id
+    }));
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    match prepare(&argv).and_then(|()| cli::run(argv)) {
+        Ok(code) => code,
+        Err(failure) => cli::report(&failure),
+    }
+}
+
+fn prepare(argv: &[OsString]) -> Result<(), cli::Failure> {
+    let ready = || -> error::Result<()> {
+        sys::process::fill_standard_streams().context("open the standard streams")?;
+        if argv
+            .iter()
+            .any(|word| ENTERING.iter().any(|verb| word == verb))
+        {
+            sys::exe::seal().context("make a sealed copy of this executable, which a container could otherwise overwrite")?;
+        }
+        Ok(())
+    };
+    ready().map_err(|error| cli::Failure { error, code: 1 })
+}

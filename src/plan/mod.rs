@@ -1,0 +1,357 @@
+//! What will be done. Pure: `Spec` + `Host` → `Plan`.
+//!
+//! Everything that the user said is lowered here, once: every default is answered, every word parsed, every refusal made.
+//! Nothing in this folder touches the machine, except `host`, which gathers facts before the planning starts. After the
+//! lowering `Option` means "the container has none", never "nobody said".
+
+pub mod cgroup;
+pub mod check;
+pub mod device_rules;
+pub mod devices;
+pub mod host;
+pub mod mounts;
+pub mod namespaces;
+pub mod options;
+pub mod process;
+pub mod seccomp;
+
+pub use devices::{DevSetup, Device};
+pub use mounts::{Attributes, CgroupView, MountOp, MountWhat, Opener};
+pub use namespaces::{IdMaps, Join, Namespaces, TimeOffset};
+pub use process::Process;
+
+use crate::error::{Context, Result, bail};
+use crate::spec::Spec;
+use host::Host;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// All that `launch` and the child need to know.
+#[derive(Debug)]
+pub struct Plan {
+    pub id: String,
+    pub world: World,
+    pub process: Process,
+    pub hooks: Hooks,
+    /// What a person should know although nothing is refused; each with its place in config.json.
+    pub warnings: Vec<String>,
+}
+
+/// Where the process will live: the one `match` between create and exec.
+#[derive(Debug)]
+pub enum World {
+    New(Box<Sandbox>),
+    Join(Target),
+}
+
+/// What create makes and exec joins.
+#[derive(Debug)]
+pub struct Sandbox {
+    pub bundle: PathBuf,
+    pub namespaces: Namespaces,
+    pub hostname: Option<String>,
+    pub domainname: Option<String>,
+    /// Names as files below /proc/sys, and their values.
+    pub sysctl: Vec<(PathBuf, String)>,
+    pub rootfs: Rootfs,
+    pub mounts: Vec<MountOp>,
+    pub devices: Vec<Device>,
+    pub dev_setup: DevSetup,
+    pub masked: Vec<PathBuf>,
+    pub readonly: Vec<PathBuf>,
+    pub cgroup: cgroup::Cgroup,
+    pub annotations: BTreeMap<String, String>,
+}
+
+#[derive(Debug)]
+pub struct Rootfs {
+    /// Absolute, on the host.
+    pub path: PathBuf,
+    pub access: Access,
+    /// MS_* bits for "/" of the new mount namespace before anything is mounted.
+    pub propagation: u64,
+    pub change: RootChange,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    ReadWrite,
+    ReadOnly,
+}
+
+/// How the root filesystem becomes "/".
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RootChange {
+    Pivot,
+    /// `--no-pivot`, for hosts that run from a ramfs.
+    MoveAndChroot,
+}
+
+/// The running container that exec joins.
+#[derive(Debug)]
+pub struct Target {
+    /// `CLONE_NEW*` bits of the namespaces that the container does not share with the runtime.
+    pub namespaces: i32,
+    pub placing: Placing,
+}
+
+/// How the child gets into its cgroup.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Placing {
+    /// cgroup v2: it is born there.
+    AtBirth,
+    /// cgroup v1: the parent writes its pid into each hierarchy.
+    ByParent,
+}
+
+impl Placing {
+    pub fn of(place: &cgroup::Place) -> Placing {
+        if place.needs_placing() {
+            Placing::ByParent
+        } else {
+            Placing::AtBirth
+        }
+    }
+}
+
+/// What `create` saves for `exec`. It has no `Default`: a new field of `Process` breaks the build in `create` below, and
+/// exec inherits it without a line.
+#[derive(Serialize, Deserialize, Debug, Clone)]
+pub struct Template {
+    pub process: Process,
+    /// `CLONE_NEW*` bits of the namespaces that the container has of its own.
+    pub namespaces: i32,
+}
+
+/// Hooks by kind, in order. config.md, "POSIX-platform Hooks".
+#[derive(Serialize, Deserialize, Debug, Clone, Default)]
+pub struct Hooks {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prestart: Vec<Hook>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub create_runtime: Vec<Hook>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub create_container: Vec<Hook>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub start_container: Vec<Hook>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub poststart: Vec<Hook>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub poststop: Vec<Hook>,
+}
+
+#[derive(Serialize, Deserialize, Debug, Clone)]
+pub struct Hook {
+    pub path: PathBuf,
+    pub args: Vec<String>,
+    /// `None`: what the side that runs it has (the runtime's environment, or the container's).
+    pub env: Option<Vec<String>>,
+    /// Seconds.
+    pub timeout: Option<u64>,
+}
+
+/// What the command line of create and run adds to config.json.
+pub struct CreateRequest {
+    pub id: String,
+    /// Absolute.
+    pub bundle: PathBuf,
+    pub change: RootChange,
+    pub keyring: NewKeyring,
+    /// Descriptors beyond 0, 1 and 2 that the payload keeps, from 3 on.
+    pub preserve_fds: u32,
+    /// Of `preserve_fds`, the first so many came by socket activation.
+    pub listen_fds: u32,
+    pub terminal: TerminalUse,
+}
+
+/// `--no-new-keyring` or not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NewKeyring {
+    Yes,
+    No,
+}
+
+/// Where a terminal's master could go: it decides whether `terminal: true` makes sense.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TerminalUse {
+    /// We stay in the foreground and carry the bytes ourselves.
+    Foreground,
+    /// Somebody listens on a console socket.
+    Socket,
+    /// We return, and nobody asked for the master.
+    Nobody,
+}
+
+/// The plan of create and run.
+pub fn create(spec: &Spec, request: &CreateRequest, host: &Host) -> Result<Plan> {
+    let mut warnings = Vec::new();
+    check::container_id(&request.id)?;
+    check::whole(spec, &mut warnings).context("config.json")?;
+    let plan = lower(spec, request, host, &mut warnings).context("config.json")?;
+    let (sandbox, process, hooks) = plan;
+    Ok(Plan {
+        id: request.id.clone(),
+        world: World::New(Box::new(sandbox)),
+        process,
+        hooks,
+        warnings,
+    })
+}
+
+fn lower(
+    spec: &Spec,
+    request: &CreateRequest,
+    host: &Host,
+    warnings: &mut Vec<String>,
+) -> Result<(Sandbox, Process, Hooks)> {
+    let linux = spec.linux().clone().unwrap_or_default_empty();
+    let Some(oci_process) = spec.process() else {
+        bail!("process: is missing; a container needs a program to run")
+    };
+    let Some(root) = spec.root() else {
+        bail!("root: is missing; name the root filesystem in root.path")
+    };
+    let namespaces = namespaces::lower(&linux, host).context("linux")?;
+    check::namespace_use(spec, &linux, &namespaces, request.change)?;
+    let cgroup = cgroup::lower(&linux, &request.id, &host.cgroups, warnings)?;
+    let mut process = process::lower(oci_process, host, warnings).context("process")?;
+    process.seccomp = linux.seccomp().as_ref().map(seccomp::compile).transpose()?;
+    check::seccomp(process.seccomp.as_ref())?;
+    process.keyring = (request.keyring == NewKeyring::Yes).then(|| format!("_ses.{}", request.id));
+    process.keep_descriptors(request.preserve_fds, request.listen_fds);
+    check::terminal(process.terminal.is_some(), request.terminal)?;
+    let rootfs = Rootfs {
+        path: request.bundle.join(root.path()),
+        access: if root.readonly().unwrap_or(false) {
+            Access::ReadOnly
+        } else {
+            Access::ReadWrite
+        },
+        propagation: mounts::root_propagation(linux.rootfs_propagation().as_deref())?,
+        change: request.change,
+    };
+    let mounts = mounts::lower(spec, &request.bundle, &namespaces, &cgroup.place, host)?;
+    let dev_setup = devices::setup(spec);
+    let devices = devices::lower(&linux, &namespaces, dev_setup)?;
+    let sandbox = Sandbox {
+        bundle: request.bundle.clone(),
+        hostname: spec.hostname().clone(),
+        domainname: spec.domainname().clone(),
+        sysctl: check::sysctl(&linux, &namespaces)?,
+        rootfs,
+        mounts,
+        devices,
+        dev_setup,
+        masked: check::paths("linux.maskedPaths", linux.masked_paths().as_ref())?,
+        readonly: check::paths("linux.readonlyPaths", linux.readonly_paths().as_ref())?,
+        cgroup,
+        annotations: spec
+            .annotations()
+            .iter()
+            .flatten()
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect(),
+        namespaces,
+    };
+    Ok((sandbox, process, hooks(spec)?))
+}
+
+/// `linux` may be absent: then nothing is asked of it. (oci-spec's own default would ask for six namespaces.)
+trait OrEmpty {
+    fn unwrap_or_default_empty(self) -> oci_spec::runtime::Linux;
+}
+
+impl OrEmpty for Option<oci_spec::runtime::Linux> {
+    fn unwrap_or_default_empty(self) -> oci_spec::runtime::Linux {
+        self.unwrap_or_else(|| {
+            serde_json::from_str("{}").expect("every field of linux is optional")
+        })
+    }
+}
+
+fn hooks(spec: &Spec) -> Result<Hooks> {
+    let Some(all) = spec.hooks() else {
+        return Ok(Hooks::default());
+    };
+    let list = |name: &str, list: &Option<Vec<oci_spec::runtime::Hook>>| -> Result<Vec<Hook>> {
+        list.iter()
+            .flatten()
+            .enumerate()
+            .map(|(i, hook)| one_hook(hook).with_context(|| format!("hooks.{name}[{i}]")))
+            .collect()
+    };
+    #[allow(deprecated)] // the spec deprecates prestart, and still says that it runs
+    let prestart = list("prestart", all.prestart())?;
+    Ok(Hooks {
+        prestart,
+        create_runtime: list("createRuntime", all.create_runtime())?,
+        create_container: list("createContainer", all.create_container())?,
+        start_container: list("startContainer", all.start_container())?,
+        poststart: list("poststart", all.poststart())?,
+        poststop: list("poststop", all.poststop())?,
+    })
+}
+
+fn one_hook(hook: &oci_spec::runtime::Hook) -> Result<Hook> {
+    if !hook.path().is_absolute() {
+        bail!(
+            "path: {} is not absolute; write the full path of the program",
+            hook.path().display()
+        );
+    }
+    let timeout = match hook.timeout() {
+        None => None,
+        Some(seconds) if seconds > 0 => Some(seconds.unsigned_abs()),
+        Some(seconds) => bail!(
+            "timeout: {seconds} is not above zero; give seconds, or leave it out to wait for ever"
+        ),
+    };
+    Ok(Hook {
+        path: hook.path().clone(),
+        args: hook.args().clone().unwrap_or_default(),
+        env: hook.env().clone(),
+        timeout,
+    })
+}
+
+impl Plan {
+    /// What exec will need of this plan. Only a plan of create has it.
+    pub fn template(&self) -> Option<Template> {
+        let World::New(sandbox) = &self.world else {
+            return None;
+        };
+        Some(Template {
+            process: self.process.clone(),
+            namespaces: sandbox.namespaces.own(),
+        })
+    }
+}
+
+/// What the command line of exec asks for, over the template.
+pub struct ExecRequest {
+    pub id: String,
+    pub process: process::ExecProcess,
+    pub preserve_fds: u32,
+    pub terminal: TerminalUse,
+    pub placing: Placing,
+}
+
+/// The plan of exec: the template with what was asked for now. Never the bundle, never defaults.
+pub fn exec(template: &Template, request: ExecRequest, host: &Host) -> Result<Plan> {
+    let mut warnings = Vec::new();
+    let mut process = process::stamp(&template.process, request.process, host, &mut warnings)?;
+    process.keep_descriptors(request.preserve_fds, 0);
+    check::terminal(process.terminal.is_some(), request.terminal)?;
+    let world = World::Join(Target {
+        namespaces: template.namespaces,
+        placing: request.placing,
+    });
+    Ok(Plan {
+        id: request.id,
+        world,
+        process,
+        hooks: Hooks::default(),
+        warnings,
+    })
+}

@@ -5,7 +5,18 @@
 //! process, in any namespace, may use it.
 #![allow(unsafe_code)]
 
+pub mod bpf;
+pub mod cgroupfs;
+pub mod credentials;
+pub mod exe;
 pub mod file;
+pub mod mount;
+pub mod namespace;
+pub mod process;
+pub mod seccomp;
+pub mod signal;
+pub mod socket;
+pub mod tty;
 
 use std::ffi::CString;
 use std::fmt;
@@ -55,7 +66,11 @@ pub fn cstr(path: impl AsRef<Path>) -> Result<CString> {
 
 /// Turns the return value of a raw system call into a `Result`.
 fn check(value: libc::c_long) -> Result<libc::c_long> {
-    if value < 0 { Err(Error(Errno::last())) } else { Ok(value) }
+    if value < 0 {
+        Err(Error(Errno::last()))
+    } else {
+        Ok(value)
+    }
 }
 
 /// Repeats a call that a signal interrupted.

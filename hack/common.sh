@@ -1,0 +1,80 @@
+# What the scripts of this folder share; sourced by them, never run. Works on Debian and Ubuntu, installs only what is
+# missing, and leaves the shell in the top directory of the repository.
+# shellcheck shell=bash
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+top=$PWD
+
+fail() {
+    echo "hack/$(basename "$0"): $*" >&2
+    exit 1
+}
+
+section() { printf '\n== %s\n' "$*" >&2; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        fail "needs root: run it as root, or install sudo"
+    fi
+}
+
+# Scripts that are root's business from beginning to end call this first. The other user's build products stay theirs.
+become_root() {
+    [ "$(id -u)" = 0 ] && return
+    command -v sudo >/dev/null || fail "needs root: run it as root, or install sudo"
+    exec sudo env "PATH=$PATH" "CARGO_HOME=${CARGO_HOME:-$HOME/.cargo}" "RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup}" \
+        "CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$top/target/root}" "RRUNTIME=${RRUNTIME:-}" "CI=${CI:-}" "$0" "$@"
+}
+
+has_static_busybox() { command -v busybox >/dev/null && ! ldd "$(command -v busybox)" >/dev/null 2>&1; }
+has_static_libc() { cc -print-file-name=libc.a 2>/dev/null | grep -q /; }
+
+# have PACKAGE: is what we want of that Debian package there, wherever it came from?
+have() {
+    case $1 in
+    gcc) command -v cc >/dev/null ;;
+    libc6-dev) has_static_libc ;;
+    busybox-static) has_static_busybox ;;
+    procps) command -v ps >/dev/null ;;
+    util-linux) command -v unshare >/dev/null && command -v script >/dev/null ;;
+    *) command -v "$1" >/dev/null ;;
+    esac
+}
+
+# need PACKAGE...: installs the missing ones.
+need() {
+    local package missing=()
+    for package in "$@"; do
+        have "$package" || missing+=("$package")
+    done
+    [ ${#missing[@]} = 0 ] && return
+    command -v apt-get >/dev/null || fail "please install (no apt-get here): ${missing[*]}"
+    echo "installing ${missing[*]}" >&2
+    local install=(env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends)
+    { as_root "${install[@]}" "${missing[@]}" || { as_root apt-get update -q && as_root "${install[@]}" "${missing[@]}"; }; } >&2
+    for package in "${missing[@]}"; do
+        have "$package" || fail "$package is installed, but what it should bring is not there"
+    done
+}
+
+need_rust() {
+    command -v cargo >/dev/null || PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
+    command -v cargo >/dev/null || fail "Rust is missing: install it with rustup (https://rustup.rs)"
+}
+
+# Prints the path of the release binary, built if need be; $RRUNTIME names another one.
+release_binary() {
+    if [ -n "${RRUNTIME:-}" ]; then
+        [ -x "$RRUNTIME" ] || fail "RRUNTIME=$RRUNTIME is not an executable file"
+        realpath "$RRUNTIME"
+        return
+    fi
+    need_rust
+    need gcc libc6-dev
+    cargo build --release --locked --bin rruntime --message-format=json-render-diagnostics |
+        sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | grep .
+}

@@ -1,0 +1,282 @@
+//! From the parsed words to a verb's request, one function a verb.
+
+use super::args::Asked;
+use super::print;
+use crate::error::{Context, Result, bail, ensure};
+use crate::ops::create::{Create, Stay};
+use crate::ops::exec::{Exec, IfPaused};
+use crate::ops::kill::Whom;
+use crate::ops::run::{After, Orphans, Run};
+use crate::ops::{self, Announce, Global, delete, list, ps};
+use crate::plan::process::{ExecProcess, NoNewPrivileges, Terminal, Words};
+use crate::plan::{NewKeyring, RootChange, cgroup};
+use crate::{log, spec};
+use std::path::{Path, PathBuf};
+
+/// Returns the exit status.
+pub fn run(said: &Asked) -> Result<u8> {
+    let (root, given) = said.root()?;
+    let global = Global { root };
+    let done = |result: Result<()>| result.map(|()| 0);
+    match said.verb {
+        "run" => run_verb(said, &global),
+        "create" => done(
+            create_request(said, said.id()?, bundle(said)?)
+                .and_then(|r| ops::create::create(&global, r)),
+        ),
+        "start" => done(ops::start::start(&global, &said.id()?)),
+        "state" => done(ops::state::state(&global, &said.id()?).and_then(|text| print(&text))),
+        "exec" => exec_verb(said, &global),
+        "kill" => done(kill_verb(said, &global)),
+        "delete" => {
+            let force = if said.switch("force") {
+                delete::Force::Yes
+            } else {
+                delete::Force::No
+            };
+            done(delete::delete(&global, &said.id()?, force))
+        }
+        "pause" => done(ops::pause::pause(&global, &said.id()?)),
+        "resume" => done(ops::pause::resume(&global, &said.id()?)),
+        "ps" => done(ps_verb(said, &global)),
+        "list" => done(list_verb(said, &global, given)),
+        "spec" => done(ops::spec::spec(&bundle(said)?)),
+        "features" => done(ops::features::features().and_then(|text| print(&text))),
+        other => bail!("command {other:?} has no code"),
+    }
+}
+
+fn bundle(said: &Asked) -> Result<PathBuf> {
+    match said.path("bundle")? {
+        Some(path) => Ok(path),
+        None => std::env::current_dir().context("find the current directory"),
+    }
+}
+
+fn create_request(said: &Asked, id: String, bundle: PathBuf) -> Result<Create> {
+    Ok(Create {
+        id,
+        bundle,
+        announce: announce(said)?,
+        change: if said.switch("no-pivot") {
+            RootChange::MoveAndChroot
+        } else {
+            RootChange::Pivot
+        },
+        keyring: if said.switch("no-new-keyring") {
+            NewKeyring::No
+        } else {
+            NewKeyring::Yes
+        },
+        preserve_fds: number(said, "preserve-fds")?.unwrap_or(0),
+    })
+}
+
+fn announce(said: &Asked) -> Result<Announce> {
+    Ok(Announce {
+        pid_file: said.path("pid-file")?,
+        console_socket: said.path("console-socket")?,
+        pidfd_socket: said.path("pidfd-socket")?,
+    })
+}
+
+fn number(said: &Asked, name: &str) -> Result<Option<u32>> {
+    let Some(text) = said.text(name)? else {
+        return Ok(None);
+    };
+    Ok(Some(text.parse().with_context(|| {
+        format!("--{name} {text:?} is not a number")
+    })?))
+}
+
+fn stay(said: &Asked) -> Stay {
+    if said.switch("detach") {
+        Stay::Leave
+    } else {
+        Stay::Foreground
+    }
+}
+
+fn run_verb(said: &Asked, global: &Global) -> Result<u8> {
+    let argument = said.text("container-id-or-bundle")?.unwrap_or_default();
+    let (id, bundle) = which(said, &argument)?;
+    let request = Run {
+        create: create_request(said, id, bundle)?,
+        stay: stay(said),
+        after: if said.switch("keep") {
+            After::Keep
+        } else {
+            After::Delete
+        },
+        orphans: if said.switch("no-subreaper") {
+            Orphans::Leave
+        } else {
+            Orphans::Adopt
+        },
+    };
+    ops::run::run(global, request)
+}
+
+/// Is the argument of `run` an id, as runc has it, or a bundle, as a person writes it? See the verb's help.
+fn which(said: &Asked, argument: &str) -> Result<(String, PathBuf)> {
+    let named = said.text("id")?;
+    let holds_config = |dir: &Path| dir.join("config.json").is_file();
+    let is_bundle = said.value("bundle").is_none()
+        && holds_config(Path::new(argument))
+        && (argument.contains('/') || !holds_config(Path::new(".")));
+    if !is_bundle {
+        ensure!(
+            said.value("bundle").is_some() || !argument.contains('/'),
+            "{argument}: no config.json there: make one with `rruntime spec --bundle {argument}`"
+        );
+        ensure!(
+            named.is_none() || named.as_deref() == Some(argument),
+            "--id: the argument {argument:?} is the id already"
+        );
+        return Ok((argument.to_string(), bundle(said)?));
+    }
+    let path =
+        std::fs::canonicalize(argument).with_context(|| format!("open bundle {argument}"))?;
+    let base = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    Ok((named.unwrap_or(base), path))
+}
+
+fn exec_verb(said: &Asked, global: &Global) -> Result<u8> {
+    let process = match said.path("process")? {
+        Some(path) => {
+            let read = || spec::parse_process(&spec::read_file(&path)?);
+            let (process, warnings) =
+                read().with_context(|| format!("--process {}", path.display()))?;
+            warnings.iter().for_each(log::warning);
+            ExecProcess::Whole(Box::new(process))
+        }
+        None => ExecProcess::Words(words(said)?),
+    };
+    let request = Exec {
+        id: said.id()?,
+        process,
+        announce: announce(said)?,
+        stay: stay(said),
+        preserve_fds: number(said, "preserve-fds")?.unwrap_or(0),
+        cgroups: cgroup::sub_cgroups(&said.texts("cgroup")?)?,
+        paused: if said.switch("ignore-paused") {
+            IfPaused::Wait
+        } else {
+            IfPaused::Refuse
+        },
+    };
+    ops::exec::exec(global, request)
+}
+
+fn words(said: &Asked) -> Result<Words> {
+    let group =
+        |text: String| id_number(&text).with_context(|| format!("--additional-gids {text:?}"));
+    Ok(Words {
+        args: said.texts("command")?,
+        env: said.texts("env")?,
+        cwd: said.text("cwd")?.map(PathBuf::from),
+        user: said.text("user")?.map(|text| user(&text)).transpose()?,
+        groups: said
+            .texts("additional-gids")?
+            .into_iter()
+            .map(group)
+            .collect::<Result<_>>()?,
+        capabilities: said.texts("cap")?,
+        terminal: said.switch("tty").then_some(Terminal { size: None }),
+        no_new_privileges: said.switch("no-new-privs").then_some(NoNewPrivileges::Set),
+    })
+}
+
+/// UID[:GID], decimal. Never a name: a passwd file of the image has no say in who runs (CVE-2016-3697).
+fn user(text: &str) -> Result<(u32, Option<u32>)> {
+    let parse = || -> Result<(u32, Option<u32>)> {
+        Ok(match text.split_once(':') {
+            None => (id_number(text)?, None),
+            Some((uid, gid)) => (id_number(uid)?, Some(id_number(gid)?)),
+        })
+    };
+    parse().with_context(|| format!("--user {text:?}: give UID or UID:GID as numbers"))
+}
+
+/// Digits only; the highest number means "leave it" to the kernel and is no id.
+fn id_number(text: &str) -> Result<u32> {
+    ensure!(
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()),
+        "{text:?} is not a number"
+    );
+    let id: u32 = text
+        .parse()
+        .with_context(|| format!("{text} is too high for an id"))?;
+    ensure!(id != u32::MAX, "{text} is too high for an id");
+    Ok(id)
+}
+
+fn kill_verb(said: &Asked, global: &Global) -> Result<()> {
+    let signal = said
+        .text("signal")?
+        .unwrap_or_else(|| "SIGTERM".to_string());
+    let whom = if said.switch("all") {
+        Whom::Everybody
+    } else {
+        Whom::Init
+    };
+    ops::kill::kill(global, &said.id()?, &signal, whom)
+}
+
+fn ps_verb(said: &Asked, global: &Global) -> Result<()> {
+    let view = match said.text("format")?.as_deref() {
+        None | Some("table") => ps::View::Table,
+        Some("json") => ps::View::Json,
+        Some(other) => bail!("invalid format option {other:?}: it is table or json"),
+    };
+    print(&ops::ps::ps(
+        global,
+        &said.id()?,
+        view,
+        &said.texts("ps-options")?,
+    )?)
+}
+
+fn list_verb(said: &Asked, global: &Global, given: list::RootGiven) -> Result<()> {
+    let view = match said.text("format")?.as_deref() {
+        _ if said.switch("quiet") => list::View::Ids,
+        None | Some("table") => list::View::Table,
+        Some("json") => list::View::Json,
+        Some(other) => bail!("invalid format option {other:?}: it is table or json"),
+    };
+    print(&list::list(global, given, view)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::user;
+
+    /// CVE-2026-30892 and CVE-2016-3697: exactly the ids that were asked for, or none.
+    #[test]
+    fn users_are_numbers() {
+        assert_eq!(user("1").unwrap(), (1, None));
+        assert_eq!(user("1:2").unwrap(), (1, Some(2)));
+        assert_eq!(user("0:5").unwrap(), (0, Some(5)));
+        assert_eq!(user("01").unwrap(), (1, None));
+        for text in [
+            "",
+            ":5",
+            "5:",
+            "5:x",
+            "x",
+            "-1",
+            "+1",
+            " 1",
+            "0x1",
+            "4294967295",
+            "4294967296",
+            "1:2:3",
+        ] {
+            assert!(user(text).is_err(), "{text:?}");
+        }
+        assert!(user(&"9".repeat(30)).is_err());
+    }
+}

@@ -1,0 +1,364 @@
+//! Trees that we do not trust, and small files that must never be seen half-written.
+//!
+//! `Root` is a directory from which no path leads out: links are resolved as if it were "/", every step goes through a
+//! descriptor, and what has to be made is made component by component without following anything. Whoever shares the tree
+//! (a volume used by another container) may rename in it at any moment and gains nothing but an error.
+
+use crate::error::{Context, Result, bail, ensure};
+use crate::sys::file::{self, Resolve};
+use crate::sys::{self, Errno};
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+/// As many symbolic links as the kernel itself follows in one path.
+const LINK_LIMIT: usize = 40;
+
+pub struct Root(OwnedFd);
+
+/// Something opened below a root, and whether it had to be made.
+pub struct Target {
+    pub file: OwnedFd,
+    pub made: Made,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Made {
+    Now,
+    Before,
+}
+
+impl Root {
+    pub fn new(dir: OwnedFd) -> Root {
+        Root(dir)
+    }
+
+    /// An O_PATH descriptor of what is there, links followed inside the root. ENOENT when nothing is.
+    pub fn open(&self, path: &Path) -> sys::Result<OwnedFd> {
+        file::open_in(
+            self.0.as_fd(),
+            inside(path),
+            libc::O_PATH,
+            0,
+            Resolve::InRoot,
+        )
+    }
+
+    /// As `open`, for reading; never waits for a FIFO.
+    pub fn open_to_read(&self, path: &Path) -> sys::Result<OwnedFd> {
+        file::open_in(
+            self.0.as_fd(),
+            inside(path),
+            libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY,
+            0,
+            Resolve::InRoot,
+        )
+    }
+
+    /// The directory at `path`, made with mode 0755 (and its parents) where it is missing.
+    pub fn make_dir(&self, path: &Path) -> Result<Target> {
+        match file::open_in(
+            self.0.as_fd(),
+            inside(path),
+            libc::O_PATH | libc::O_DIRECTORY,
+            0,
+            Resolve::InRoot,
+        ) {
+            Ok(file) => {
+                return Ok(Target {
+                    file,
+                    made: Made::Before,
+                });
+            }
+            Err(sys::Error(Errno::ENOENT)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(Target {
+            file: self.walk(&self.would_be(path)?)?,
+            made: Made::Now,
+        })
+    }
+
+    /// As `make_dir`, but a symbolic link anywhere in the path is refused (CVE-2019-19921: /proc and /sys).
+    pub fn make_dir_without_links(&self, path: &Path) -> Result<Target> {
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        match file::open_in(
+            self.0.as_fd(),
+            inside(path),
+            flags,
+            0,
+            Resolve::InRootNoLinks,
+        ) {
+            Ok(file) => {
+                return Ok(Target {
+                    file,
+                    made: Made::Before,
+                });
+            }
+            Err(sys::Error(Errno::ENOENT)) => {}
+            Err(sys::Error(Errno::ELOOP | Errno::ENOTDIR)) => {
+                bail!("must be mounted on an ordinary directory")
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let names = self.would_be(path)?;
+        let straight = path
+            .components()
+            .skip(1)
+            .map(Component::as_os_str)
+            .eq(names.iter().map(OsString::as_os_str));
+        ensure!(straight, "must be mounted on an ordinary directory");
+        Ok(Target {
+            file: self.walk(&names)?,
+            made: Made::Now,
+        })
+    }
+
+    /// What is at `path`, whatever it is; an empty file, with its parents, where nothing is. Nothing is opened for I/O.
+    pub fn make_file(&self, path: &Path) -> Result<Target> {
+        match self.open(path) {
+            Ok(file) => {
+                return Ok(Target {
+                    file,
+                    made: Made::Before,
+                });
+            }
+            Err(sys::Error(Errno::ENOENT)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut names = self.would_be(path)?;
+        let Some(name) = names.pop() else {
+            bail!("the root itself cannot be a file")
+        };
+        let parent = self.walk(&names)?;
+        match file::mknod(parent.as_fd(), &name, libc::S_IFREG, 0o644, 0) {
+            Ok(()) | Err(sys::Error(Errno::EEXIST)) => {} // another runtime on the same tree was faster
+            Err(error) => return Err(error).with_context(|| format!("make {}", name.display())),
+        }
+        let file = file::open(parent.as_fd(), &name, libc::O_PATH | libc::O_NOFOLLOW, 0)?;
+        let kind = file::stat(&file)?.st_mode & libc::S_IFMT;
+        ensure!(
+            kind != libc::S_IFLNK,
+            "became a symbolic link while it was being made"
+        );
+        Ok(Target {
+            file,
+            made: Made::Now,
+        })
+    }
+
+    /// Where a path would lead if everything missing in it were made: the names from the root, no link and no `..` among
+    /// them. Dangling links exist in real images; their target is what has to be made.
+    fn would_be(&self, path: &Path) -> Result<Vec<OsString>> {
+        let mut todo: Vec<OsString> = names_of(path);
+        todo.reverse();
+        let mut done: Vec<OsString> = Vec::new();
+        let mut links = 0;
+        while let Some(name) = todo.pop() {
+            if name == ".." {
+                done.pop();
+                continue;
+            }
+            let target = match self.dir_at(&done) {
+                Some(dir) => file::readlink(dir.as_fd(), &name).ok(), // no link, or nothing there: a plain name
+                None => None,
+            };
+            let Some(target) = target else {
+                done.push(name);
+                continue;
+            };
+            links += 1;
+            ensure!(links <= LINK_LIMIT, sys::Error(Errno::ELOOP));
+            if target.is_absolute() {
+                done.clear();
+            }
+            todo.extend(names_of(&target).into_iter().rev());
+        }
+        Ok(done)
+    }
+
+    /// A directory reached by plain names only; `None` when there is none.
+    fn dir_at(&self, names: &[OsString]) -> Option<OwnedFd> {
+        let path: PathBuf = if names.is_empty() {
+            ".".into()
+        } else {
+            names.iter().collect()
+        };
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        file::open_in(self.0.as_fd(), path, flags, 0, Resolve::InRootNoLinks).ok() // absence is the answer
+    }
+
+    /// Goes down by plain names and makes what is missing. A link on the way was put there by somebody just now.
+    fn walk(&self, names: &[OsString]) -> Result<OwnedFd> {
+        let mut dir = file::duplicate(&self.0)?;
+        for name in names {
+            match file::mkdir(dir.as_fd(), name, 0o755) {
+                Ok(()) | Err(sys::Error(Errno::EEXIST)) => {}
+                Err(error) => {
+                    return Err(error).with_context(|| format!("make directory {}", name.display()));
+                }
+            }
+            let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+            dir = file::open(dir.as_fd(), name, flags, 0)
+                .with_context(|| format!("open {}", name.display()))?;
+        }
+        Ok(dir)
+    }
+}
+
+impl AsFd for Root {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// openat2 takes the root itself as ".".
+fn inside(path: &Path) -> &Path {
+    let path = path.strip_prefix("/").unwrap_or(path);
+    if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    }
+}
+
+fn names_of(path: &Path) -> Vec<OsString> {
+    path.components()
+        .filter_map(|component| match component {
+            Component::Normal(name) => Some(name.to_os_string()),
+            Component::ParentDir => Some("..".into()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Writes a file so that a reader sees the old content or the new, never a part: into a temporary name, then renamed.
+/// What a killed writer left under the temporary name is replaced.
+pub fn replace(dir: BorrowedFd, name: &str, bytes: &[u8], mode: u32) -> Result<()> {
+    let temporary = format!(".{name}.{}", sys::process::pid());
+    let write = || -> sys::Result<()> {
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
+        let open = || file::open(dir, &temporary, flags, mode);
+        let file = match open() {
+            Err(sys::Error(Errno::EEXIST)) => {
+                file::unlink(dir, &temporary)?;
+                open()?
+            }
+            other => other?,
+        };
+        file::write_all(file, bytes)?;
+        file::rename(dir, &temporary, dir, name)
+    };
+    write()
+        .inspect_err(|_| drop(file::unlink(dir, &temporary)))
+        .with_context(|| format!("write {name}"))
+}
+
+/// Removes a directory's whole content and then itself, by descriptors and without following links. What is gone already
+/// is no error.
+pub fn remove_tree(parent: BorrowedFd, name: &OsStr) -> sys::Result<()> {
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    match file::open(parent, name, flags, 0) {
+        Ok(dir) => {
+            for entry in file::list(dir.as_fd())? {
+                match file::unlink(dir.as_fd(), &entry) {
+                    Ok(()) | Err(sys::Error(Errno::ENOENT)) => {}
+                    Err(sys::Error(Errno::EISDIR | Errno::EPERM)) => {
+                        remove_tree(dir.as_fd(), &entry)?
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            gone(file::rmdir(parent, name))
+        }
+        Err(sys::Error(Errno::ENOTDIR | Errno::ELOOP)) => gone(file::unlink(parent, name)),
+        other => gone(other.map(drop)),
+    }
+}
+
+fn gone(result: sys::Result<()>) -> sys::Result<()> {
+    match result {
+        Err(sys::Error(Errno::ENOENT)) => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn tree() -> (tempfile::TempDir, Root) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("root")).unwrap();
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        let root = Root::new(file::open(file::CWD, dir.path().join("root"), flags, 0).unwrap());
+        (dir, root)
+    }
+
+    #[test]
+    fn links_do_not_lead_out() {
+        let (dir, root) = tree();
+        let inner = dir.path().join("root");
+        symlink(dir.path(), inner.join("absolute")).unwrap();
+        symlink("../..", inner.join("relative")).unwrap();
+        root.make_dir(Path::new("/absolute/made")).unwrap();
+        root.make_file(Path::new("/relative/made")).unwrap();
+        assert!(!dir.path().join("made").exists());
+        assert!(inner.join("made").is_file());
+        assert!(
+            inner
+                .join(dir.path().strip_prefix("/").unwrap())
+                .join("made")
+                .is_dir()
+        );
+    }
+
+    #[test]
+    fn a_dangling_link_is_made_good() {
+        let (dir, root) = tree();
+        symlink("/not/yet", dir.path().join("root/link")).unwrap();
+        assert_eq!(root.make_dir(Path::new("/link")).unwrap().made, Made::Now);
+        assert!(dir.path().join("root/not/yet").is_dir());
+        assert_eq!(
+            root.make_dir(Path::new("/link")).unwrap().made,
+            Made::Before
+        );
+    }
+
+    #[test]
+    fn a_loop_is_an_error() {
+        let (dir, root) = tree();
+        symlink("loop", dir.path().join("root/loop")).unwrap();
+        assert!(root.make_dir(Path::new("/loop/x")).is_err());
+        assert!(root.make_file(Path::new("/loop")).is_err());
+    }
+
+    #[test]
+    fn proc_must_be_a_directory() {
+        let (dir, root) = tree();
+        symlink("/elsewhere", dir.path().join("root/proc")).unwrap();
+        let error = root
+            .make_dir_without_links(Path::new("/proc"))
+            .err()
+            .unwrap();
+        assert!(format!("{error:#}").contains("ordinary directory"));
+        assert!(root.make_dir_without_links(Path::new("/sys")).is_ok());
+    }
+
+    #[test]
+    fn replace_is_whole_and_remove_tree_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let open =
+            file::open(file::CWD, dir.path(), libc::O_RDONLY | libc::O_DIRECTORY, 0).unwrap();
+        replace(open.as_fd(), "state", b"one", 0o600).unwrap();
+        replace(open.as_fd(), "state", b"two", 0o600).unwrap();
+        assert_eq!(std::fs::read(dir.path().join("state")).unwrap(), b"two");
+        std::fs::create_dir_all(dir.path().join("tree/a/b")).unwrap();
+        symlink("/etc", dir.path().join("tree/a/out")).unwrap();
+        remove_tree(open.as_fd(), OsStr::new("tree")).unwrap();
+        remove_tree(open.as_fd(), OsStr::new("tree")).unwrap();
+        assert_eq!(file::list(open.as_fd()).unwrap(), ["state"]);
+        assert!(Path::new("/etc").exists());
+    }
+}

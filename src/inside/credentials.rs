@@ -1,0 +1,151 @@
+//! From root to the container's user: groups, ids, capabilities. The order is that of capabilities(7): the bounding set
+//! while we may still change it, ids with the permitted set kept, then the sets exactly as planned.
+
+use crate::error::{Context, Result, ensure};
+use crate::fs::Root;
+use crate::log;
+use crate::plan::Process;
+use crate::plan::process::{Home, NoNewPrivileges};
+use crate::sys::file::{self, CWD};
+use crate::sys::process::Dumpable;
+use crate::sys::{self, Errno, credentials, process};
+use std::path::Path;
+
+/// /etc/passwd of an image is not ours: it is read to this many bytes.
+const PASSWD_LIMIT: usize = 1 << 20;
+
+/// While still privileged: the bounding set, the streams' owner, and the promise to keep capabilities over the change of
+/// ids.
+pub fn prepare(plan: &Process) -> Result<()> {
+    for capability in 0..64 {
+        if plan.capabilities.bounding >> capability & 1 == 0 {
+            match credentials::drop_from_bounding(capability) {
+                Err(sys::Error(Errno::EINVAL)) => break, // beyond the last one that this kernel knows
+                other => other.with_context(|| {
+                    format!("drop capability {capability} from the bounding set")
+                })?,
+            }
+        }
+    }
+    own_streams(plan.user.uid)?;
+    credentials::keep_capabilities().context("keep the capabilities over the change of user")
+}
+
+/// The payload's user may open /dev/stdout and the like again: pipes and sockets become the user's. Terminals, files and
+/// devices stay whose they are (CVE-2026-88265).
+fn own_streams(uid: u32) -> Result<()> {
+    for stream in process::STREAMS {
+        let stat = file::stat(stream).context("look at the standard streams")?;
+        let kind = stat.st_mode & libc::S_IFMT;
+        if (kind == libc::S_IFIFO || kind == libc::S_IFSOCK) && stat.st_uid != uid {
+            match file::chown(stream, Some(uid), None) {
+                // Not ours to give (another user namespace, a read-only mount): it still works as it is.
+                Err(sys::Error(Errno::EPERM | Errno::EROFS | Errno::EINVAL)) | Ok(()) => {}
+                Err(error) => {
+                    return Err(error).context("give a standard stream to the container's user");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The value for HOME when the environment names none: of the container's /etc/passwd, else "/".
+pub fn home(plan: &Process, root: &Root) -> Result<Option<String>> {
+    if plan.home == Home::AsGiven {
+        return Ok(None);
+    }
+    let read = || -> sys::Result<Vec<u8>> {
+        let passwd = root.open_to_read(Path::new("/etc/passwd"))?;
+        if file::stat(&passwd)?.st_mode & libc::S_IFMT != libc::S_IFREG {
+            return Ok(Vec::new());
+        }
+        file::read_all(passwd, PASSWD_LIMIT)
+    };
+    let text = read().unwrap_or_default(); // an image without a readable passwd file has no homes
+    let found = String::from_utf8_lossy(&text).lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let home = *fields.get(5)?;
+        (fields[2].parse() == Ok(plan.user.uid) && home.starts_with('/')).then(|| home.to_string())
+    });
+    Ok(Some(found.unwrap_or_else(|| "/".to_string())))
+}
+
+/// Afterwards this process is the container's user with exactly the planned capabilities, in its working directory.
+pub fn become_user(plan: &Process) -> Result<()> {
+    let user = &plan.user;
+    let early = process::chdir(&plan.cwd); // as root: the user may not be allowed to walk there
+    set_groups(plan)?;
+    let hint =
+        |what: &str, id: u32| format!("become {what} {id}: is it mapped in the user namespace?");
+    credentials::set_gid(user.gid).with_context(|| hint("group", user.gid))?;
+    credentials::set_uid(user.uid).with_context(|| hint("user", user.uid))?;
+    if early.is_err() {
+        // On a file system where root is nobody (NFS, FUSE) only the user may walk there.
+        process::chdir(&plan.cwd).with_context(|| {
+            format!(
+                "chdir to cwd ({:?}) set in config.json failed",
+                plan.cwd.display().to_string()
+            )
+        })?;
+    }
+    check_cwd(&plan.cwd)?;
+    set_capabilities(plan)?;
+    if plan.no_new_privileges == NoNewPrivileges::Set {
+        process::set_no_new_privileges().context("set no_new_privs")?;
+    }
+    process::set_dumpable(Dumpable::No).context("hide from /proc") // the change of user may have undone it
+}
+
+/// Always, even to an empty list: the caller's groups must not pass. Where the user namespace forbids setgroups there is
+/// nothing to drop and nothing can be added.
+fn set_groups(plan: &Process) -> Result<()> {
+    let groups = &plan.user.groups;
+    match credentials::set_groups(groups) {
+        Err(sys::Error(Errno::EPERM)) if groups.is_empty() && setgroups_is_denied() => Ok(()),
+        other => other.with_context(|| format!("set supplementary groups {groups:?}")),
+    }
+}
+
+fn setgroups_is_denied() -> bool {
+    let read = || {
+        file::read_all(
+            file::open(CWD, "/proc/self/setgroups", libc::O_RDONLY, 0)?,
+            16,
+        )
+    };
+    read().is_ok_and(|text| text.starts_with(b"deny"))
+}
+
+/// The directory must be inside the root: what getcwd(2) cannot reach from it is the host (CVE-2024-21626).
+fn check_cwd(asked: &Path) -> Result<()> {
+    let cwd = process::cwd()
+        .with_context(|| format!("process.cwd: {} does not exist any more", asked.display()))?;
+    ensure!(
+        cwd.is_absolute(),
+        "process.cwd: {} leads out of the container's root; current working directory is outside of container mount \
+         namespace root -- possible container breakout detected",
+        asked.display()
+    );
+    Ok(())
+}
+
+fn set_capabilities(plan: &Process) -> Result<()> {
+    let sets = &plan.capabilities;
+    credentials::set_capabilities(sets.effective, sets.permitted, sets.inheritable).with_context(|| {
+        format!(
+            "set capabilities: effective {:#x}, permitted {:#x}, inheritable {:#x}: effective must be within permitted",
+            sets.effective, sets.permitted, sets.inheritable
+        )
+    })?;
+    credentials::clear_ambient().context("clear the ambient capabilities")?;
+    for capability in (0..64).filter(|bit| sets.ambient >> bit & 1 == 1) {
+        if let Err(error) = credentials::raise_ambient(capability) {
+            // It must be permitted and inheritable; a set that cannot be had in full is a warning (config.md).
+            log::warning(format!(
+                "process.capabilities.ambient: capability {capability} could not be raised: {error}"
+            ));
+        }
+    }
+    Ok(())
+}

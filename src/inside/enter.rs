@@ -1,0 +1,72 @@
+//! The child's life as a flat list, the same for create and exec.
+//!
+//! The order matters; each line that must stand where it stands says why.
+
+use super::{credentials, exec, process, rootfs, terminal, world};
+use crate::error::{Context, Result};
+use crate::link::{self, Ends, Entry, Request, gate};
+use crate::plan::{Plan, World, process::NoNewPrivileges};
+use crate::sys;
+use std::convert::Infallible;
+use std::os::fd::OwnedFd;
+
+/// Who hears about a failure: the parent, until a created container has passed its gate; then the `start` that opened it.
+pub enum Ear {
+    Parent(link::Child),
+    Start(OwnedFd),
+}
+
+impl Ear {
+    fn tell(&self, error: &anyhow::Error) {
+        match self {
+            Ear::Parent(link) => link.fail(error),
+            Ear::Start(connection) => gate::fail(connection, error),
+        }
+    }
+}
+
+/// Becomes the container's process, or says why not and ends. Runs in the child and never returns.
+pub fn enter(plan: &Plan, ends: Ends) -> ! {
+    let mut ear = Ear::Parent(ends.link);
+    let error = match live(plan, ends.entry, ends.gate, &mut ear) {
+        Err(error) => error,
+        Ok(never) => match never {},
+    };
+    ear.tell(&error);
+    sys::process::exit_now(1)
+}
+
+fn live(plan: &Plan, entry: Entry, gate: Option<OwnedFd>, ear: &mut Ear) -> Result<Infallible> {
+    let umask = process::begin()?; // non-dumpable before any namespace of the container is entered (CVE-2016-9962)
+    let Ear::Parent(link) = &*ear else {
+        unreachable!("only the gate changes who hears")
+    };
+    match &plan.world {
+        World::New(sandbox) => {
+            world::settle(sandbox, link, entry)?;
+            rootfs::build(plan, sandbox, link)?; // ends in the container's root
+        }
+        World::Join(target) => world::join(target, entry, link)?,
+    }
+    let root = crate::fs::Root::new(sys::mount::place("/").context("open the container's root")?);
+    terminal::open(plan, &root, link)?; // after the root change: the pty must be of the container's own devpts
+    process::attributes(&plan.process, umask)?;
+    credentials::prepare(&plan.process)?; // needs CAP_SETPCAP
+    if plan.process.no_new_privileges == NoNewPrivileges::Unset {
+        exec::install_filter(&plan.process)?; // needs CAP_SYS_ADMIN: before the capabilities go
+    }
+    let home = credentials::home(&plan.process, &root)?;
+    drop(root); // no descriptor of a directory may be left when the working directory is set (CVE-2024-21626)
+    credentials::become_user(&plan.process)?;
+    let program = exec::find(&plan.process, home)?;
+    let pid = link.ask_go(&Request::Ready)?;
+    process::close_all_but(&plan.process, link, gate.as_ref())?;
+    if let Some(gate) = gate {
+        *ear = Ear::Start(gate::wait(&gate)?); // the link closes here: `create` is done
+    }
+    exec::start_container_hooks(plan, pid)?;
+    if plan.process.no_new_privileges == NoNewPrivileges::Set {
+        exec::install_filter(&plan.process)?; // as late as can be: the profile need not allow what we did above
+    }
+    Err(exec::run(&program))
+}

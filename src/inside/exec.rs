@@ -1,0 +1,145 @@
+//! The last steps: find the program, install the filter, run the startContainer hooks, become the program.
+
+use crate::error::{Context, Result, anyhow};
+use crate::hooks::{self, Surroundings};
+use crate::plan::{Plan, Process, World};
+use crate::sys::seccomp::{self, Notify};
+use crate::sys::{self, Errno, process};
+use std::ffi::CString;
+
+/// Everything for execve, with nothing left to allocate or look up.
+pub struct Program {
+    path: CString,
+    args: Vec<CString>,
+    env: Vec<CString>,
+}
+
+/// What execvp(3) searches when there is no PATH.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// Looks the program up as the container's user, in the container, so that create and not start reports a missing one.
+pub fn find(plan: &Process, home: Option<String>) -> Result<Program> {
+    let mut env = plan.env.clone();
+    if let Some(home) = home {
+        env.retain(|pair| !pair.starts_with("HOME="));
+        env.push(format!("HOME={home}"));
+    }
+    let name = &plan.args[0];
+    let path = if name.contains('/') {
+        check(name).map_err(|error| complain(name, error))?;
+        name.clone()
+    } else {
+        search(name, &env)?
+    };
+    let strings = |list: &[String]| {
+        list.iter()
+            .map(|s| CString::new(s.as_str()))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    Ok(Program {
+        path: CString::new(path)?,
+        args: strings(&plan.args)?,
+        env: strings(&env)?,
+    })
+}
+
+/// The wording is the one by which engines tell a missing program (127) from one that cannot be run (126).
+fn complain(name: &str, error: sys::Error) -> anyhow::Error {
+    match error.0 {
+        Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => {
+            anyhow!(error).context(format!("exec: {name:?}: stat {name}"))
+        }
+        _ => anyhow!(error).context(format!("exec: {name:?}")),
+    }
+}
+
+fn search(name: &str, env: &[String]) -> Result<String> {
+    let path = env
+        .iter()
+        .find_map(|pair| pair.strip_prefix("PATH="))
+        .unwrap_or(DEFAULT_PATH);
+    let mut refused = None;
+    for dir in path.split(':') {
+        let dir = if dir.is_empty() { "." } else { dir };
+        let candidate = format!("{dir}/{name}");
+        match check(&candidate) {
+            Ok(()) => return Ok(candidate),
+            Err(error @ sys::Error(Errno::EACCES)) => refused = Some(error),
+            Err(_) => {} // not here
+        }
+    }
+    match refused {
+        Some(error) => Err(complain(name, error)),
+        None => Err(anyhow!(
+            "exec: {name:?}: executable file not found in $PATH"
+        )),
+    }
+}
+
+/// Could this user execute it?
+fn check(path: &str) -> sys::Result<()> {
+    let stat = sys::file::stat_at(sys::file::CWD, &sys::cstr(path)?, 0)?;
+    match stat.st_mode & libc::S_IFMT {
+        libc::S_IFDIR => Err(sys::Error(Errno::EISDIR)),
+        libc::S_IFREG => sys::process::may_execute(path),
+        _ => Err(sys::Error(Errno::EACCES)),
+    }
+}
+
+/// The container's filter, compiled long ago. exec has the one of create.
+pub fn install_filter(plan: &Process) -> Result<()> {
+    let Some(program) = &plan.seccomp else {
+        return Ok(());
+    };
+    let filter: Vec<libc::sock_filter> = program
+        .instructions
+        .iter()
+        .map(|i| libc::sock_filter {
+            code: i.code,
+            jt: i.jt,
+            jf: i.jf,
+            k: i.k,
+        })
+        .collect();
+    seccomp::install(&filter, program.flags, Notify::No)
+        .map(drop)
+        .context("install the seccomp filter")
+}
+
+/// In the container, before the program; exec has none.
+pub fn start_container_hooks(plan: &Plan, pid: i32) -> Result<()> {
+    let World::New(sandbox) = &plan.world else {
+        return Ok(());
+    };
+    let (bundle, annotations) = (&sandbox.bundle, &sandbox.annotations);
+    let state = hooks::State {
+        id: &plan.id,
+        status: "created",
+        pid,
+        bundle,
+        annotations,
+    };
+    let env = Surroundings::Exactly(&plan.process.env);
+    hooks::run(
+        "startContainer",
+        &plan.hooks.start_container,
+        &state,
+        &env,
+        &plan.process.cwd,
+    )
+}
+
+/// Becomes the program. Returns only with why not.
+pub fn run(program: &Program) -> anyhow::Error {
+    let error = process::exec(&program.path, &program.args, &program.env);
+    let name = program.path.to_string_lossy();
+    let hint = match error.0 {
+        Errno::ENOENT => {
+            ": is the interpreter that it names (after #!, or its loader) in the image?"
+        }
+        Errno::ENOEXEC => ": is it for another architecture, or a script without #! line?",
+        Errno::E2BIG => ": args and env together are too long for the stack limit",
+        _ => "",
+    };
+    anyhow!(error).context(format!("exec {name}{hint}"))
+}

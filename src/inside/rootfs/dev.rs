@@ -1,0 +1,124 @@
+//! /dev: nodes, links, the console's place.
+
+use crate::error::{Context, Result, bail, ensure};
+use crate::fs::Root;
+use crate::plan::devices::{LINKS, Way};
+use crate::plan::{DevSetup, Device};
+use crate::sys::file::{self, CWD};
+use crate::sys::mount::{self, Depth};
+use crate::sys::{self, Errno};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+pub fn make_nodes(devices: &[Device], root: &Root) -> Result<()> {
+    let mut parent: Option<(&Path, OwnedFd)> = None; // most nodes are in the same directory
+    for device in devices {
+        let dir = device.path.parent().unwrap_or(Path::new("/"));
+        let dir_fd = match parent.take() {
+            Some((path, open)) if path == dir => open,
+            _ => {
+                root.make_dir(dir)
+                    .with_context(|| format!("make {}", dir.display()))?
+                    .file
+            }
+        };
+        let made = match device.way {
+            Way::Make => make(device, dir_fd.as_fd()),
+            Way::BindFromHost => bind(device, root),
+        };
+        made.with_context(|| format!("make device {}", device.path.display()))?;
+        parent = Some((dir, dir_fd));
+    }
+    Ok(())
+}
+
+fn make(device: &Device, dir: BorrowedFd) -> Result<()> {
+    let name = device.path.file_name().unwrap_or_default();
+    match file::mknod(dir, name, device.kind.bits(), device.mode, device.number) {
+        // The umask is 0 and we are root: mode and owner are right already, in the usual case.
+        Ok(()) if (device.uid, device.gid) == (0, 0) => Ok(()),
+        Ok(()) => {
+            let node = file::open(dir, name, libc::O_PATH | libc::O_NOFOLLOW, 0)?;
+            check(device, &node)?;
+            file::chown(&node, Some(device.uid), Some(device.gid)).context("set its owner")?;
+            Ok(file::chmod(&node, device.mode, None).context("set its mode")?) // chown takes set-id bits away
+        }
+        Err(sys::Error(Errno::EEXIST)) => adopt(device, dir),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The image has something of that name: it must be that very device (config-linux.md, "Devices").
+fn adopt(device: &Device, dir: BorrowedFd) -> Result<()> {
+    let name = device.path.file_name().unwrap_or_default();
+    let node = file::open(dir, name, libc::O_PATH | libc::O_NOFOLLOW, 0)?;
+    check(device, &node).context("the image has a file of that name that is something else")
+}
+
+fn check(device: &Device, node: &OwnedFd) -> Result<()> {
+    let stat = file::stat(node)?;
+    let same_number = device.number == stat.st_rdev || device.number == 0;
+    let (kind, wanted) = (stat.st_mode & libc::S_IFMT, device.kind.bits());
+    ensure!(
+        kind == wanted && same_number,
+        "it is of another type or number"
+    );
+    Ok(())
+}
+
+/// In a user namespace: the host's node of the same name, checked to be the device that was asked for.
+fn bind(device: &Device, root: &Root) -> Result<()> {
+    let copy = mount::clone_tree(CWD, &device.path, Depth::One)
+        .context("find the host's node of that name")?;
+    check(device, &copy)?;
+    let target = root.make_file(&device.path)?;
+    Ok(mount::attach(copy, target.file)?)
+}
+
+/// runtime-linux.md, "Dev symbolic links". What the image or the user has put there stays, but for ptmx, which must lead
+/// to the container's own devpts.
+pub fn make_links(root: &Root) -> Result<()> {
+    let dev = root.make_dir(Path::new("/dev")).context("make /dev")?.file;
+    for (name, target) in LINKS {
+        if name == "core" && file::stat_at(CWD, c"/proc/kcore", 0).is_err() {
+            continue;
+        }
+        let made = match file::symlink(target, dev.as_fd(), name) {
+            Err(sys::Error(Errno::EEXIST)) if name == "ptmx" => replace_ptmx(dev.as_fd(), target),
+            Err(sys::Error(Errno::EEXIST)) => Ok(()),
+            other => other.map_err(Into::into),
+        };
+        made.with_context(|| format!("link /dev/{name} to {target}"))?;
+    }
+    Ok(())
+}
+
+fn replace_ptmx(dev: BorrowedFd, target: &str) -> Result<()> {
+    match file::unlink(dev, "ptmx") {
+        Err(sys::Error(Errno::EBUSY)) => return Ok(()), // the user has mounted something there
+        Err(sys::Error(Errno::EISDIR)) => bail!("the image has a directory of that name"),
+        other => other?,
+    }
+    Ok(file::symlink(target, dev, "ptmx")?)
+}
+
+/// The place where the terminal will be mounted, while the root is still writable.
+pub fn make_console(root: &Root, setup: DevSetup) -> Result<()> {
+    if setup == DevSetup::LeaveAlone {
+        return Ok(());
+    }
+    let dev = root.make_dir(Path::new("/dev")).context("make /dev")?.file;
+    match file::mknod(dev.as_fd(), "console", libc::S_IFREG, 0o600, 0) {
+        Ok(()) => Ok(()),
+        Err(sys::Error(Errno::EEXIST)) => {
+            let there = file::open(dev.as_fd(), "console", libc::O_PATH | libc::O_NOFOLLOW, 0)?;
+            let kind = file::stat(there)?.st_mode & libc::S_IFMT;
+            ensure!(
+                kind != libc::S_IFLNK && kind != libc::S_IFDIR,
+                "/dev/console in the image is a link or a directory; a terminal cannot be mounted there"
+            );
+            Ok(())
+        }
+        Err(error) => Err(error).context("make /dev/console"),
+    }
+}

@@ -1,0 +1,85 @@
+//! The container's root filesystem, built from outside of it and then entered.
+//!
+//! Runs in the child, in the new mount namespace, while "/" is still the host's. Everything below the root is reached
+//! through one `Root`, so nothing in the image can lead out, and what the image mounts or links cannot be mistaken for
+//! the host's. Afterwards "/" is the container's and the host's tree is gone from this namespace.
+
+mod cgroupfs;
+mod dev;
+mod mask;
+mod mount;
+mod pivot;
+
+use crate::error::{Context, Result, ensure};
+use crate::fs::Root;
+use crate::hooks::{self, Surroundings};
+use crate::link::{self, Request};
+use crate::plan::{Access, DevSetup, Plan, Sandbox};
+use crate::sys;
+use crate::sys::mount::Depth;
+
+pub fn build(plan: &Plan, sandbox: &Sandbox, link: &link::Child) -> Result<()> {
+    sys::process::chdir(&sandbox.bundle).context("enter the bundle")?; // relative names of file system options start there
+    let mut root = pivot::prepare(&sandbox.rootfs)?;
+    for op in &sandbox.mounts {
+        mount::perform(op, &mut root, link).with_context(|| {
+            format!(
+                "config.json: mounts[{}]: mount on {}",
+                op.index,
+                op.at.display()
+            )
+        })?;
+    }
+    dev::make_nodes(&sandbox.devices, &root)?;
+    if sandbox.dev_setup == DevSetup::Furnish {
+        dev::make_links(&root)?;
+    }
+    if plan.process.terminal.is_some() {
+        dev::make_console(&root, sandbox.dev_setup)?;
+    }
+    make_cwd(plan, &root)?;
+    run_hooks(plan, sandbox, link)?; // the host's tree is still there, for what hooks bind from it
+    mask::protect(sandbox, &root)?; // last, so that nothing can be mounted over a mask
+    if sandbox.rootfs.access == Access::ReadOnly {
+        let read_only = sys::mount::ATTR_RDONLY;
+        sys::mount::set_attributes(&root, Depth::One, read_only, 0, 0)
+            .context("make the root filesystem read-only")?;
+    }
+    pivot::enter(&sandbox.rootfs, root)
+}
+
+/// A missing working directory is made, inside the root.
+fn make_cwd(plan: &Plan, root: &Root) -> Result<()> {
+    let made = root.make_dir(&plan.process.cwd);
+    made.map(drop)
+        .with_context(|| format!("config.json: process.cwd: {}", plan.process.cwd.display()))
+}
+
+/// prestart and createRuntime by the parent, in its namespaces; createContainer here. runtime.md, "Lifecycle".
+fn run_hooks(plan: &Plan, sandbox: &Sandbox, link: &link::Child) -> Result<()> {
+    let hooks = &plan.hooks;
+    if hooks.prestart.is_empty()
+        && hooks.create_runtime.is_empty()
+        && hooks.create_container.is_empty()
+    {
+        return Ok(());
+    }
+    let pid = link.ask_go(&Request::RunHooks)?;
+    ensure!(pid > 0, "the parent does not know our pid");
+    let (bundle, annotations) = (&sandbox.bundle, &sandbox.annotations);
+    let state = hooks::State {
+        id: &plan.id,
+        status: "creating",
+        pid,
+        bundle,
+        annotations,
+    };
+    let nothing = Surroundings::Exactly(&[]);
+    hooks::run(
+        "createContainer",
+        &hooks.create_container,
+        &state,
+        &nothing,
+        bundle,
+    )
+}

@@ -1,0 +1,206 @@
+//! One mount of the plan, performed: made detached, given its attributes, then attached to a descriptor of its place. At no
+//! moment is it visible with other attributes than planned.
+
+use super::cgroupfs;
+use crate::error::{Context, Result, anyhow, bail, ensure};
+use crate::fs::{Made, Root, Target};
+use crate::link::{self, Reply, Request};
+use crate::plan::{Attributes, MountOp, MountWhat, Opener, options};
+use crate::sys::file::{self, CWD};
+use crate::sys::mount::{self, Depth};
+use crate::sys::{self, Errno};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child) -> Result<()> {
+    match &op.what {
+        MountWhat::New {
+            fs,
+            source,
+            options,
+        } => {
+            let target = directory(root, &op.at, fs)?;
+            let made = new_filesystem(fs, source.as_deref(), options, op.attributes.set, &target)?;
+            put(made, op, target, root)
+        }
+        MountWhat::Bind {
+            source,
+            depth,
+            opener,
+        } => {
+            let copy = match opener {
+                Opener::Child => mount::clone_tree(CWD, source, *depth)
+                    .with_context(|| format!("bind mount source {}", source.display()))?,
+                Opener::Parent => match link.ask(&Request::Mount(op.index))? {
+                    Reply::Mount(copy) => copy,
+                    Reply::Go { .. } => bail!("the parent answered another question"),
+                },
+            };
+            let target = place_for(&copy, root, op)?;
+            set(&copy, &op.attributes)?;
+            put(copy, op, target, root)
+        }
+        MountWhat::Cgroup(view) => {
+            let target = directory(root, &op.at, "cgroup")?;
+            cgroupfs::mount(view, &op.attributes, target.file)
+        }
+        MountWhat::Remount => {
+            let target = root.open(&op.at)?;
+            set(&target, &op.attributes)?;
+            propagate(&target, &op.attributes)
+        }
+    }
+}
+
+/// Attaches, then sets the propagation: a mount below a shared one becomes shared by being attached.
+fn put(made: OwnedFd, op: &MountOp, target: Target, root: &mut Root) -> Result<()> {
+    mount::attach(&made, &target.file)?;
+    propagate(&made, &op.attributes)?;
+    if op.at == Path::new("/") {
+        *root = Root::new(made); // it lies on top of the old root: from now on it is the root
+    }
+    Ok(())
+}
+
+/// The directory to mount on, made where it is missing. /proc and /sys must not be reached through links.
+fn directory(root: &Root, at: &Path, fs: &str) -> Result<Target> {
+    if matches!(fs, "proc" | "sysfs") {
+        root.make_dir_without_links(at)
+    } else {
+        root.make_dir(at)
+    }
+}
+
+/// A file goes on a file, a directory on a directory.
+fn place_for(copy: &OwnedFd, root: &Root, op: &MountOp) -> Result<Target> {
+    let is_dir = file::stat(copy)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+    if op.at == Path::new("/proc") {
+        ensure!(
+            file::filesystem(copy)? == libc::PROC_SUPER_MAGIC,
+            "only procfs can be bound on /proc"
+        );
+        return root.make_dir_without_links(&op.at);
+    }
+    let target = if is_dir {
+        root.make_dir(&op.at)
+    } else {
+        root.make_file(&op.at)
+    };
+    let target = target.with_context(|| format!("make mount point {}", op.at.display()))?;
+    let target_is_dir = file::stat(&target.file)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+    if is_dir != target_is_dir {
+        let kind = |is_dir: bool| if is_dir { "a directory" } else { "a file" };
+        bail!(
+            "not a directory: the source is {}, the destination {}",
+            kind(is_dir),
+            kind(target_is_dir)
+        );
+    }
+    Ok(target)
+}
+
+fn new_filesystem(
+    fs: &str,
+    source: Option<&str>,
+    options: &[(String, Option<String>)],
+    attributes: u64,
+    target: &Target,
+) -> Result<OwnedFd> {
+    let context = mount::begin(fs).map_err(|error| match error {
+        sys::Error(Errno::ENODEV) => anyhow!("this kernel has no file system called {fs:?}"),
+        error => anyhow!(error).context(format!("open file system {fs:?}")),
+    })?;
+    if let Some(source) = source {
+        context
+            .set("source", Some(source))
+            .with_context(|| format!("set source {source:?}"))?;
+    }
+    for (key, value) in options {
+        set_option(&context, fs, key, value.as_deref())?;
+    }
+    if fs == "tmpfs" && target.made == Made::Before && !options.iter().any(|(key, _)| key == "mode")
+    {
+        // It covers a directory of the image, and looks like it.
+        let mode = file::stat(&target.file)?.st_mode & 0o7777;
+        context
+            .set("mode", Some(&format!("{mode:o}")))
+            .context("set mode")?;
+    }
+    context
+        .mount(attributes)
+        .map_err(|(error, complaint)| explain(error, &complaint, fs))
+}
+
+fn set_option(context: &mount::Context, fs: &str, key: &str, value: Option<&str>) -> Result<()> {
+    let Err(error) = context.set(key, value) else {
+        return Ok(());
+    };
+    if error.0 == Errno::EINVAL && key == "iversion" {
+        return Ok(()); // a file system that does not count versions has none to turn on
+    }
+    let word = value.map_or_else(|| key.to_string(), |value| format!("{key}={value}"));
+    let hint = options::did_you_mean(&word, options::WORDS.iter().map(|(name, _)| *name));
+    let hint = hint
+        .map(|name| format!(" (did you mean {name:?}?)"))
+        .unwrap_or_default();
+    let complaint = context.complaint();
+    let complaint = if complaint.is_empty() {
+        String::new()
+    } else {
+        format!(": {complaint}")
+    };
+    Err(anyhow!(error).context(format!(
+        "option {word:?}{hint} is refused by {fs}{complaint}"
+    )))
+}
+
+fn explain(error: sys::Error, complaint: &str, fs: &str) -> anyhow::Error {
+    let complaint = if complaint.is_empty() {
+        String::new()
+    } else {
+        format!(": {complaint}")
+    };
+    let hint = match (error.0, fs) {
+        (Errno::EPERM, "sysfs") => {
+            ": a new sysfs needs a network namespace of the container's own; bind /sys instead"
+        }
+        (Errno::EPERM, "proc") => {
+            ": a new procfs needs a pid namespace of the container's own, and a full /proc on the host"
+        }
+        _ => "",
+    };
+    anyhow!(error).context(format!("make a {fs} file system{hint}{complaint}"))
+}
+
+/// Attributes of a copy, before anybody can see it.
+pub fn set(mount: &OwnedFd, attributes: &Attributes) -> Result<()> {
+    let one = (Depth::One, attributes.set, attributes.clear);
+    let all = (
+        Depth::Recursive,
+        attributes.recursive_set,
+        attributes.recursive_clear,
+    );
+    for (depth, set, clear) in [one, all] {
+        if set != 0 || clear != 0 {
+            mount::set_attributes(mount, depth, set, with_atime(set, clear), 0)
+                .context("set its attributes")?;
+        }
+    }
+    Ok(())
+}
+
+/// The access-time values are a field, not bits: to set any, the whole field must be cleared.
+fn with_atime(set: u64, clear: u64) -> u64 {
+    if (set | clear) & mount::ATTR_ATIME != 0 {
+        clear | mount::ATTR_ATIME
+    } else {
+        clear
+    }
+}
+
+fn propagate(mount: &OwnedFd, attributes: &Attributes) -> Result<()> {
+    for (depth, flag) in &attributes.propagation {
+        mount::set_attributes(mount.as_fd(), *depth, 0, 0, *flag).context("set its propagation")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! The container's pseudo-terminal: made in its own devpts, its master sent to the parent, its slave our streams.
+
+use crate::error::{Context, Result, bail, ensure};
+use crate::fs::Root;
+use crate::link::{self, Request};
+use crate::plan::{Plan, World};
+use crate::sys::file::{self, Resolve};
+use crate::sys::{mount, process, tty};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// Runs in the container's mount namespace, as its root. Without a terminal in the plan it does nothing.
+pub fn open(plan: &Plan, root: &Root, link: &link::Child) -> Result<()> {
+    let Some(terminal) = plan.process.terminal else {
+        return Ok(());
+    };
+    let master = open_master(root).context("open /dev/pts/ptmx of the container")?;
+    let slave = tty::peer(&master).context("open the terminal")?;
+    if let Some(size) = terminal.size {
+        tty::set_size(&master, size).context("set the terminal's size")?;
+    }
+    let uid = plan.process.user.uid;
+    file::chown(&slave, Some(uid), None)
+        .with_context(|| format!("give the terminal to user {uid}"))?;
+    if matches!(plan.world, World::New(_)) {
+        bind_console(root, &slave).context("mount the terminal on /dev/console")?;
+    }
+    link.ask_go(&Request::Terminal(master))?;
+    tty::control(&slave).context("make it the controlling terminal")?;
+    for number in 0..3 {
+        process::place_fd(&slave, number).context("make it the standard streams")?;
+    }
+    Ok(())
+}
+
+/// The image may have put anything under these names: the directory must be a devpts, and the file in it the multiplexer,
+/// reached without a link and without a mount on top (CVE-2025-52565).
+fn open_master(root: &Root) -> Result<OwnedFd> {
+    const DEVPTS: i64 = 0x1cd1;
+    let pts = root
+        .open(Path::new("/dev/pts"))
+        .context("a terminal needs a devpts mount on /dev/pts")?;
+    ensure!(
+        file::filesystem(&pts)? == DEVPTS,
+        "/dev/pts is no devpts; mount one there (type \"devpts\", option \"newinstance\")"
+    );
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_NOFOLLOW;
+    let master = file::open_in(pts.as_fd(), "ptmx", flags, 0, Resolve::Strict)?;
+    let stat = file::stat(&master)?;
+    let is_multiplexer =
+        stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == file::device(5, 2);
+    if !is_multiplexer {
+        bail!("is not the terminal multiplexer (char 5:2)");
+    }
+    Ok(master)
+}
+
+/// The placeholder was made before the root became read-only. Both ends are descriptors.
+fn bind_console(root: &Root, slave: &OwnedFd) -> Result<()> {
+    let Ok(target) = root.open(Path::new("/dev/console")) else {
+        return Ok(());
+    }; // /dev is somebody else's and has none
+    let copy = mount::clone_tree(slave.as_fd(), "", mount::Depth::One).context("copy the mount")?;
+    Ok(mount::attach(copy, target)?)
+}

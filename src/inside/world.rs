@@ -1,0 +1,159 @@
+//! Namespaces from the child's side: enter those to be joined, settle in the new ones.
+
+use crate::error::{Context, Result, ensure};
+use crate::link::{self, Entry, Request};
+use crate::plan::namespaces;
+use crate::plan::{Placing, Sandbox, Target, TimeOffset};
+use crate::sys::file::{self, CWD, Resolve};
+use crate::sys::{credentials, mount, namespace, socket};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// create: after this the process has all its namespaces, its ids, its cgroup, and they have their names and settings.
+pub fn settle(sandbox: &Sandbox, link: &link::Child, entry: Entry) -> Result<()> {
+    let namespaces = &sandbox.namespaces;
+    if Placing::of(&sandbox.cgroup.place) == Placing::ByParent {
+        link.ask_go(&Request::Place)?;
+    }
+    if let Entry::Direct { joined } = entry {
+        for (kind, file) in &joined {
+            enter(*kind, file)?;
+        }
+    }
+    if namespaces.maps.is_some() {
+        link.ask_go(&Request::MapIds)?;
+    }
+    if namespaces.has(libc::CLONE_NEWUSER) {
+        become_root()?;
+    }
+    if !namespaces.time_offsets.is_empty() {
+        set_clocks(&namespaces.time_offsets)?;
+    }
+    if namespaces.makes(libc::CLONE_NEWCGROUP) {
+        // Not by the clone: the namespace's root is the cgroup that its maker is in, and that must be the container's.
+        namespace::unshare(libc::CLONE_NEWCGROUP).context("make the cgroup namespace")?;
+    }
+    if namespaces.makes(libc::CLONE_NEWNET) {
+        socket::loopback_up().context("bring up the loopback interface")?;
+    }
+    if let Some(name) = sandbox.hostname.as_deref().filter(|name| !name.is_empty()) {
+        namespace::set_hostname(name).with_context(|| format!("set hostname {name:?}"))?;
+    }
+    if let Some(name) = sandbox
+        .domainname
+        .as_deref()
+        .filter(|name| !name.is_empty())
+    {
+        namespace::set_domainname(name).with_context(|| format!("set domainname {name:?}"))?;
+    }
+    set_kernel_parameters(sandbox)
+}
+
+/// exec: all namespaces of the container in one step. Its pid namespace we were born in.
+pub fn join(target: &Target, entry: Entry, link: &link::Child) -> Result<()> {
+    if target.placing == Placing::ByParent {
+        link.ask_go(&Request::Place)?;
+    }
+    if let Entry::Target(init) = entry {
+        let kinds = target.namespaces & !libc::CLONE_NEWPID;
+        if kinds != 0 {
+            namespace::enter(init, kinds).context("enter the container's namespaces")?;
+        }
+    }
+    if target.namespaces & libc::CLONE_NEWUSER != 0 {
+        become_root()?;
+    }
+    Ok(())
+}
+
+/// Enters one namespace by its descriptor. A pid namespace is entered by being born in it: the spawner saw to that.
+pub fn enter(kind: i32, file: &OwnedFd) -> Result<()> {
+    if kind == libc::CLONE_NEWPID {
+        return Ok(());
+    }
+    namespace::enter(file, kind)
+        .with_context(|| format!("enter the {} namespace", namespaces::name(kind)))
+}
+
+/// Root of the user namespace, as far as it maps one; otherwise we go on as who we are.
+fn become_root() -> Result<()> {
+    let ignore_unmapped = |result: crate::sys::Result<()>| match result {
+        Err(crate::sys::Error(crate::sys::Errno::EINVAL)) => Ok(()), // id 0 is not mapped
+        other => other,
+    };
+    ignore_unmapped(credentials::set_gid(0)).context("become group 0 of the user namespace")?;
+    ignore_unmapped(credentials::set_uid(0)).context("become user 0 of the user namespace")?;
+    // The change of ids made us dumpable again, as far as the kernel's setting says.
+    crate::sys::process::set_dumpable(crate::sys::process::Dumpable::No).context("hide from /proc")
+}
+
+/// A time namespace is set before anybody lives in it: make it for children, write, enter. time_namespaces(7).
+fn set_clocks(offsets: &[TimeOffset]) -> Result<()> {
+    namespace::unshare(libc::CLONE_NEWTIME).context("make the time namespace")?;
+    let text: String = offsets
+        .iter()
+        .map(|o| format!("{} {} {}\n", o.clock, o.seconds, o.nanoseconds))
+        .collect();
+    let write = || {
+        let file = file::open(CWD, "/proc/self/timens_offsets", libc::O_WRONLY, 0)?;
+        file::write_once(file, text.as_bytes())
+    };
+    write().with_context(|| format!("set the clocks of the time namespace to {text:?}"))?;
+    let own = file::open(CWD, "/proc/self/ns/time_for_children", libc::O_RDONLY, 0)
+        .context("open the time namespace")?;
+    namespace::enter(own, libc::CLONE_NEWTIME).context("enter the time namespace")
+}
+
+/// Through a procfs of our own, which no image can have put anything into (CVE-2025-52881).
+fn set_kernel_parameters(sandbox: &Sandbox) -> Result<()> {
+    if sandbox.sysctl.is_empty() {
+        return Ok(());
+    }
+    let procfs = mount::begin("proc").context("open a private procfs")?;
+    let attributes = mount::ATTR_NOSUID | mount::ATTR_NODEV | mount::ATTR_NOEXEC;
+    let procfs = procfs
+        .mount(attributes)
+        .map_err(|(error, _)| error)
+        .context("mount a private procfs")?;
+    ensure!(
+        file::filesystem(&procfs)? == libc::PROC_SUPER_MAGIC,
+        "the private procfs is none"
+    );
+    for (path, value) in &sandbox.sysctl {
+        let path = std::path::Path::new("sys").join(path);
+        let write = || {
+            let file = file::open_in(procfs.as_fd(), &path, libc::O_WRONLY, 0, Resolve::Strict)?;
+            file::write_once(file, value.as_bytes())
+        };
+        write().with_context(|| {
+            format!(
+                "config.json: linux.sysctl: write {value:?} to /proc/{}",
+                path.display()
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// An intermediate process enters what is to be joined, so that the real child is born there. The user namespace's owner
+/// may have no right over the others, and the others' none over it: what is refused at first is tried again from inside.
+pub fn stage(joined: &[(i32, OwnedFd)]) -> Result<()> {
+    crate::sys::process::set_dumpable(crate::sys::process::Dumpable::No)
+        .context("hide from /proc")?;
+    let mut later = Vec::new();
+    for (kind, file) in joined
+        .iter()
+        .filter(|(kind, _)| *kind != libc::CLONE_NEWUSER)
+    {
+        if namespace::enter(file, *kind).is_err() {
+            later.push((*kind, file));
+        }
+    }
+    if let Some((kind, file)) = joined.iter().find(|(kind, _)| *kind == libc::CLONE_NEWUSER) {
+        namespace::enter(file, *kind).context("enter the user namespace")?;
+    }
+    for (kind, file) in later {
+        namespace::enter(file, kind)
+            .with_context(|| format!("enter the {} namespace", namespaces::name(kind)))?;
+    }
+    Ok(())
+}

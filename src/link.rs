@@ -1,0 +1,260 @@
+//! The one socket between parent and child, typed at both ends.
+//!
+//! The child always speaks first, every request gets exactly one reply, and a failure of the child is a value on the same
+//! socket. End of file means: the other side is gone. A request names an index into the plan, never a path.
+//!
+//! Message: one byte of tag, then two bytes of index or the text of an error; at most one descriptor beside it.
+
+use crate::error::{Context, Kind, Result, anyhow, bail};
+use crate::sys::{self, Errno, socket};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Child → parent.
+pub enum Request {
+    /// Put me into my cgroups (v1: there is no birth into them).
+    Place,
+    /// Write the id maps of my new user namespace.
+    MapIds,
+    /// A copy of the source of mount number n of the plan.
+    Mount(u16),
+    /// Run the hooks that belong to the runtime's namespaces, prestart and createRuntime.
+    RunHooks,
+    /// Here is the terminal's master.
+    Terminal(OwnedFd),
+    /// Everything is done but the last step; the program has been found.
+    Ready,
+}
+
+/// Parent → child.
+#[derive(Debug)]
+pub enum Reply {
+    /// Go on. The child's pid as the runtime sees it comes along: inside a pid namespace it cannot know.
+    Go {
+        pid: i32,
+    },
+    Mount(OwnedFd),
+}
+
+/// The descriptors that the child is born with.
+pub struct Ends {
+    pub link: Child,
+    /// Where a created container waits; `run` and `exec` have none.
+    pub gate: Option<OwnedFd>,
+    pub entry: Entry,
+}
+
+/// How the child got where it is, and which namespaces it still has to enter.
+pub enum Entry {
+    /// The clone made the new namespaces. Those to be joined, in the plan's order, are still to be entered.
+    Direct { joined: Vec<(i32, OwnedFd)> },
+    /// An intermediate process had entered the joined namespaces before the clone.
+    Staged,
+    /// exec: the pidfd of the container's init.
+    Target(OwnedFd),
+}
+
+/// No message is longer; a longer error text is cut.
+const LIMIT: usize = 16 * 1024;
+
+const FAILED: u8 = b'!';
+
+/// The parent's end.
+pub struct Parent(OwnedFd);
+/// The child's end.
+pub struct Child(OwnedFd);
+
+/// Both ends. After the clone each side drops the one that is not its own.
+pub fn pair() -> Result<(Parent, Child)> {
+    let (parent, child) = socket::pair().context("make the socket between parent and child")?;
+    Ok((Parent(parent), Child(child)))
+}
+
+impl Parent {
+    /// The child's next request; `None` when the child has closed its end: it runs the program now, or it died.
+    /// A failure of the child is an error here, with the kind it had there.
+    pub fn next(&self) -> Result<Option<Request>> {
+        let mut buffer = [0u8; LIMIT];
+        let (length, file) =
+            socket::receive(&self.0, &mut buffer).context("hear from the child")?;
+        let Some((tag, rest)) = buffer[..length].split_first() else {
+            return Ok(None);
+        };
+        Ok(Some(match (*tag, rest, file) {
+            (b'P', [], None) => Request::Place,
+            (b'I', [], None) => Request::MapIds,
+            (b'M', [low, high], None) => Request::Mount(u16::from_le_bytes([*low, *high])),
+            (b'H', [], None) => Request::RunHooks,
+            (b'T', [], Some(file)) => Request::Terminal(file),
+            (b'R', [], None) => Request::Ready,
+            (FAILED, [kind, text @ ..], None) => return Err(decode_error(*kind, text)),
+            _ => bail!("the child sent a message that is none (tag {tag}, {length} bytes)"),
+        }))
+    }
+
+    pub fn reply(&self, reply: &Reply) -> Result<()> {
+        let (bytes, file) = match reply {
+            Reply::Go { pid } => ([&b"G"[..], &pid.to_le_bytes()].concat(), None),
+            Reply::Mount(file) => (b"M".to_vec(), Some(file.as_fd())),
+        };
+        socket::send(&self.0, &bytes, file).context("answer the child")
+    }
+}
+
+impl AsFd for Parent {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Child {
+    /// Asks and waits for the answer.
+    pub fn ask(&self, request: &Request) -> Result<Reply> {
+        let (bytes, file): (Vec<u8>, _) = match request {
+            Request::Place => (vec![b'P'], None),
+            Request::MapIds => (vec![b'I'], None),
+            Request::Mount(index) => ([&b"M"[..], &index.to_le_bytes()].concat(), None),
+            Request::RunHooks => (vec![b'H'], None),
+            Request::Terminal(file) => (vec![b'T'], Some(file.as_fd())),
+            Request::Ready => (vec![b'R'], None),
+        };
+        socket::send(&self.0, &bytes, file).context("ask the parent")?;
+        let mut buffer = [0u8; 8];
+        let (length, file) =
+            socket::receive(&self.0, &mut buffer).context("hear from the parent")?;
+        match (&buffer[..length], file) {
+            ([b'G', a, b, c, d], None) => Ok(Reply::Go {
+                pid: i32::from_le_bytes([*a, *b, *c, *d]),
+            }),
+            (b"M", Some(file)) => Ok(Reply::Mount(file)),
+            ([], _) => bail!("the parent is gone"),
+            _ => bail!("the parent sent an answer that is none"),
+        }
+    }
+
+    /// Asks for something whose only answer is "go on"; returns our pid as the runtime sees it.
+    pub fn ask_go(&self, request: &Request) -> Result<i32> {
+        match self.ask(request)? {
+            Reply::Go { pid } => Ok(pid),
+            Reply::Mount(_) => bail!("the parent answered another question"),
+        }
+    }
+
+    /// Tells the parent why there will be no container.
+    pub fn fail(&self, error: &anyhow::Error) {
+        send_failure(&self.0, error);
+    }
+}
+
+impl AsFd for Child {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Sends an error as a value. Nobody may be left to hear it; then nobody needs it.
+fn send_failure(to: impl AsFd, error: &anyhow::Error) {
+    let mut bytes = vec![FAILED, encode_kind(error)];
+    bytes.extend(crate::error::line(error).into_bytes());
+    bytes.truncate(LIMIT);
+    let _ = socket::send(to, &bytes, None); // see above
+}
+
+fn encode_kind(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<Kind>() {
+        None => 0,
+        Some(Kind::NotExist) => 1,
+        Some(Kind::NotRunning) => 2,
+    }
+}
+
+fn decode_error(kind: u8, text: &[u8]) -> anyhow::Error {
+    let text = String::from_utf8_lossy(text).into_owned();
+    match kind {
+        1 => anyhow!(Kind::NotExist).context(text),
+        2 => anyhow!(Kind::NotRunning).context(text),
+        _ => anyhow!(text),
+    }
+}
+
+/// What a created container waits at: a listening socket in its state directory, which `start` connects to.
+///
+/// Everybody who can connect there is root on the host. An empty connection (somebody asked whether we still wait, or a
+/// `start` was killed) opens nothing; the one word opens it. The connection then serves as link for what may still fail.
+pub mod gate {
+    use super::{Context, Errno, OwnedFd, Result, bail, decode_error, send_failure, socket, sys};
+    use std::os::fd::BorrowedFd;
+
+    /// The socket's name in the state directory.
+    pub const NAME: &str = "gate";
+    const WORD: &[u8] = b"start";
+
+    /// Child: waits until somebody says the word; returns that connection.
+    pub fn wait(listener: &OwnedFd) -> Result<OwnedFd> {
+        loop {
+            let connection = socket::accept(listener).context("wait at the gate")?;
+            let mut buffer = [0u8; 16];
+            match socket::receive(&connection, &mut buffer) {
+                Ok((length, _)) if &buffer[..length] == WORD => return Ok(connection),
+                _ => {} // nobody, or not the word: wait on
+            }
+        }
+    }
+
+    /// Child: tells `start` why the program does not run.
+    pub fn fail(connection: &OwnedFd, error: &anyhow::Error) {
+        send_failure(connection, error);
+    }
+
+    /// Anybody on the host: does the container still wait there?
+    pub fn is_closed(state: BorrowedFd) -> Result<bool> {
+        match socket::connect_packet_in(state, NAME) {
+            Ok(_) | Err(sys::Error(Errno::EAGAIN)) => Ok(true),
+            Err(sys::Error(Errno::ECONNREFUSED | Errno::ENOENT)) => Ok(false),
+            Err(error) => Err(error).context("look at the gate"),
+        }
+    }
+
+    /// `start`: opens the gate, and returns when the program runs (end of file) or with why it does not.
+    pub fn open(state: BorrowedFd) -> Result<()> {
+        let connection = socket::connect_packet_in(state, NAME).context("connect to the gate")?;
+        socket::send(&connection, WORD, None).context("open the gate")?;
+        let mut buffer = [0u8; super::LIMIT];
+        let (length, _) =
+            socket::receive(&connection, &mut buffer).context("wait for the program to start")?;
+        match &buffer[..length] {
+            [] => Ok(()),
+            [super::FAILED, kind, text @ ..] => Err(decode_error(*kind, text)),
+            _ => bail!("the container sent a message that is none"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_child_arrives_with_its_kind() {
+        let (parent, child) = pair().unwrap();
+        child.fail(&anyhow!(Kind::NotRunning).context("join the container"));
+        let error = parent.next().err().unwrap();
+        assert!(crate::error::is(&error, Kind::NotRunning));
+        assert!(format!("{error:#}").starts_with("join the container: container not running"));
+    }
+
+    #[test]
+    fn the_end_of_the_child_is_not_an_error() {
+        let (parent, child) = pair().unwrap();
+        drop(child);
+        assert!(parent.next().unwrap().is_none());
+    }
+
+    #[test]
+    fn garbage_is_refused() {
+        let (parent, child) = pair().unwrap();
+        for bytes in [&b"M"[..], b"X", b"Gx", b"T", &[0xff; 300]] {
+            socket::send(&child.0, bytes, None).unwrap();
+            assert!(parent.next().is_err());
+        }
+    }
+}

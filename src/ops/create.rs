@@ -1,0 +1,187 @@
+//! create: everything up to the gate. `run` goes the same way and does not stop there.
+
+use super::{Announce, Global, inside, keep_only, listen_fds};
+use crate::error::{Context, Result, anyhow};
+use crate::hooks::{self, Surroundings};
+use crate::link::gate;
+use crate::outside::cgroup::{self, Cgroup};
+use crate::outside::console::Console;
+use crate::outside::launch::{Failed, HooksRun, Ready};
+use crate::outside::record::{self, Held, Record, StateDir};
+use crate::outside::{Launch, launch, namespaces};
+use crate::plan::{
+    self, CreateRequest, Hooks, NewKeyring, Plan, RootChange, Sandbox, TerminalUse, World, host,
+};
+use crate::sys::{process, socket};
+use crate::undo::Draft;
+use crate::{log, proc, spec};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+pub struct Create {
+    pub id: String,
+    /// Absolute.
+    pub bundle: PathBuf,
+    pub announce: Announce,
+    pub change: RootChange,
+    pub keyring: NewKeyring,
+    pub preserve_fds: u32,
+}
+
+/// Whether the caller stays with the container.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Stay {
+    /// create, and run --detach.
+    Leave,
+    Foreground,
+}
+
+/// Whether the container waits for `start`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    AtGate,
+    Nowhere,
+}
+
+/// A container that is all but started. Dropped, it is unmade: process, cgroup, state directory.
+pub struct Made {
+    pub record: Record,
+    pub ready: Ready,
+    pub cgroup: Draft<Cgroup>,
+    pub state: Draft<StateDir>,
+    pub held: Held,
+}
+
+pub fn create(global: &Global, request: Create) -> Result<()> {
+    let Made {
+        ready,
+        cgroup,
+        state,
+        held,
+        ..
+    } = make(global, request, Stay::Leave, Stop::AtGate)?;
+    ready.go_to_gate()?;
+    cgroup.keep();
+    state.keep();
+    drop(held);
+    Ok(())
+}
+
+/// The way from config.json to a child that has only the last step to do. On failure nothing of it is left.
+pub fn make(global: &Global, request: Create, stay: Stay, stop: Stop) -> Result<Made> {
+    let listen = listen_fds();
+    keep_only(request.preserve_fds, listen)?;
+    plan::check::container_id(&request.id)?;
+    let read = spec::read(&request.bundle)?;
+    let terminal = match (&request.announce.console_socket, stay) {
+        (Some(_), _) => TerminalUse::Socket,
+        (None, Stay::Foreground) => TerminalUse::Foreground,
+        (None, Stay::Leave) => TerminalUse::Nobody,
+    };
+    let asked = CreateRequest {
+        id: request.id.clone(),
+        bundle: request.bundle,
+        change: request.change,
+        keyring: request.keyring,
+        preserve_fds: request.preserve_fds,
+        listen_fds: listen,
+        terminal,
+    };
+    let plan = plan::create(&read.spec, &asked, &host::gather()?)?;
+    for warning in read.warnings.iter().chain(&plan.warnings) {
+        log::warning(warning);
+    }
+    build(global, plan, &request.announce, stop)
+}
+
+fn build(global: &Global, plan: Plan, announce: &Announce, stop: Stop) -> Result<Made> {
+    let World::New(sandbox) = &plan.world else {
+        unreachable!("create plans a new world")
+    };
+    let joined = namespaces::open(&sandbox.namespaces)?;
+    let console = match (&plan.process.terminal, &announce.console_socket) {
+        (None, _) => Console::None,
+        (Some(_), Some(path)) => Console::connect(path)?,
+        (Some(_), None) => Console::Foreground,
+    };
+    let (state, held) = record::claim(&global.root, &plan.id)?;
+    let mut record = intent(&plan, sandbox)?;
+    state.save_intent(&record)?; // before anything else is made: whatever happens to us, this names what to clean up
+    let cgroup = cgroup::create(&sandbox.cgroup)?;
+    let gate = match stop {
+        Stop::AtGate => {
+            Some(socket::listen_in(state.dir.as_fd(), gate::NAME).context("make the gate")?)
+        }
+        Stop::Nowhere => None,
+    };
+    let launched = launch(Launch {
+        plan: &plan,
+        cgroup: &cgroup,
+        gate,
+        target: None,
+        joined,
+        console,
+        inside: inside(),
+    });
+    let ready = launched.map_err(|failed| explain(failed, &plan, sandbox))?;
+    record.init = Some(proc::identify(ready.pid())?);
+    let template = plan
+        .template()
+        .ok_or_else(|| anyhow!("create makes a template"))?;
+    state.save_template(&template)?;
+    state.save(&record)?;
+    announce.send_pidfd(ready.pidfd(), "standard")?;
+    announce.write_pid(ready.pid())?;
+    Ok(Made {
+        record,
+        ready,
+        cgroup,
+        state,
+        held,
+    })
+}
+
+fn intent(plan: &Plan, sandbox: &Sandbox) -> Result<Record> {
+    let creator = proc::identify(process::pid())?;
+    let record = Record::new(
+        &plan.id,
+        creator,
+        sandbox.cgroup.place.clone(),
+        sandbox.namespaces.own(),
+    )?;
+    Ok(Record {
+        bundle: sandbox.bundle.clone(),
+        rootfs: sandbox.rootfs.path.clone(),
+        annotations: sandbox.annotations.clone(),
+        hooks: Hooks {
+            poststart: plan.hooks.poststart.clone(),
+            poststop: plan.hooks.poststop.clone(),
+            ..Hooks::default()
+        },
+        ..record
+    })
+}
+
+/// When hooks have prepared something outside, those that take it down again are owed. runtime.md, "Lifecycle", step 5.
+fn explain(failed: Failed, plan: &Plan, sandbox: &Sandbox) -> anyhow::Error {
+    if failed.hooks == HooksRun::Yes {
+        let (bundle, annotations) = (&sandbox.bundle, &sandbox.annotations);
+        let state = hooks::State {
+            id: &plan.id,
+            status: "stopped",
+            pid: 0,
+            bundle,
+            annotations,
+        };
+        if let Err(error) = hooks::run(
+            "poststop",
+            &plan.hooks.poststop,
+            &state,
+            &Surroundings::Inherit,
+            bundle,
+        ) {
+            log::warning(format!("{error:#}"));
+        }
+    }
+    failed.error.context("unable to start container process")
+}

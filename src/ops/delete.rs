@@ -1,0 +1,172 @@
+//! delete: what create made is taken away again, whatever state it is in. Goes on after an error and reports all of them.
+
+use super::Global;
+use crate::error::{Context, Kind, Result, all, anyhow, bail, is};
+use crate::hooks::{self, Surroundings};
+use crate::log;
+use crate::outside::cgroup::Cgroup;
+use crate::outside::record::{self, Lock, Record, StateDir, Status};
+use crate::sys::process;
+use crate::sys::{self, Errno};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// `--force` or not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Force {
+    No,
+    Yes,
+}
+
+/// How long a killed process may take to die. In state D it dies when its device answers.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub fn delete(global: &Global, id: &str, force: Force) -> Result<()> {
+    let done = delete_known(global, id, force);
+    match done {
+        Err(error) if force == Force::Yes && is(&error, Kind::NotExist) => Ok(()),
+        other => other,
+    }
+}
+
+fn delete_known(global: &Global, id: &str, force: Force) -> Result<()> {
+    let state = record::open(&global.root, id)?;
+    if force == Force::Yes
+        && let Ok(record) = state.read()
+    {
+        stop_creator(&state, &record)?;
+    }
+    let _held = state.lock(Lock::Exclusive)?;
+    let record = match state.read() {
+        Ok(record) => record,
+        Err(error) => return delete_remnant(&state, force, error),
+    };
+    let status = state.status(&record)?;
+    if force == Force::No && !matches!(status, Status::Created | Status::Stopped) {
+        bail!(
+            "cannot delete container {id} that is not stopped: {}",
+            status.name()
+        );
+    }
+    let cgroup = state.cgroup(&record)?;
+    clean_up(&state, &record, &cgroup)
+}
+
+/// A directory whose record was never written (the creator was killed at once: nothing else was made), or is damaged.
+fn delete_remnant(state: &StateDir, force: Force, error: anyhow::Error) -> Result<()> {
+    if is(&error, Kind::NotExist) {
+        state.remove()?;
+        return Err(error); // as for a container that never was
+    }
+    if force == Force::No {
+        return Err(error);
+    }
+    log::warning(format!(
+        "{error:#}; going by what was written before it was made"
+    ));
+    let intent = state
+        .read_intent()
+        .context("neither record can be read: kill its processes by hand")?;
+    let cgroup = state.cgroup(&intent)?;
+    clean_up(state, &intent, &cgroup)
+}
+
+/// --force: a creator that still works on it is stopped first; its child ends with it.
+fn stop_creator(state: &StateDir, record: &Record) -> Result<()> {
+    if state.status(record)? != Status::Creating || record.creator.pid == process::pid() {
+        return Ok(());
+    }
+    let Ok(pidfd) = process::pidfd_open(record.creator.pid) else {
+        return Ok(());
+    }; // it has just ended
+    if crate::proc::is_alive(record.creator)? {
+        gone_is_fine(process::pidfd_signal(&pidfd, libc::SIGKILL)).context("stop the creator")?;
+        wait_for_end(&pidfd, record.creator.pid)?;
+    }
+    Ok(())
+}
+
+/// Kills and removes everything of a container, in the order in which nothing can come back. The record goes last: as long
+/// as anything is left, `delete` can be repeated.
+pub fn clean_up(state: &StateDir, record: &Record, cgroup: &Cgroup) -> Result<()> {
+    let mut errors = Vec::new();
+    errors.extend(kill_in(record, cgroup).err());
+    errors.extend(cgroup.remove().err());
+    if let Err(error) = poststop(record) {
+        log::warning(format!("{error:#}")); // runtime.md, step 12: logged, and the rest goes on
+    }
+    if let Some(error) = all(errors) {
+        return Err(error);
+    }
+    state.remove()
+}
+
+/// The same for callers that only want it stopped.
+pub fn kill_everything(state: &StateDir, record: &Record) -> Result<()> {
+    kill_in(record, &state.cgroup(record)?)
+}
+
+fn kill_in(record: &Record, cgroup: &Cgroup) -> Result<()> {
+    let init = record.init_pidfd()?;
+    if let Some(pidfd) = &init {
+        gone_is_fine(process::pidfd_signal(pidfd, libc::SIGKILL)).context("kill init")?;
+    }
+    // With a pid namespace of its own everybody dies with init, unless frozen, or put into the cgroup by others.
+    let alone = record.has_pid_namespace() && !cgroup.is_frozen().unwrap_or(true);
+    if !alone || init.is_none() {
+        cgroup
+            .kill(libc::SIGKILL)
+            .context("kill what is left in the cgroup")?;
+    }
+    match (&init, record.init) {
+        (Some(pidfd), Some(init)) => wait_for_end(pidfd, init.pid),
+        _ => Ok(()),
+    }
+}
+
+fn wait_for_end(pidfd: &impl AsFd, pid: i32) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let left = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
+        match process::poll(&[pidfd.as_fd()], left) {
+            Ok(ready) if ready[0] => return Ok(()),
+            Ok(_) => bail!(
+                "container init still running: process {pid} does not die (is it waiting for a device?)"
+            ),
+            Err(sys::Error(Errno::EINTR)) => {}
+            Err(error) => return Err(anyhow!(error).context("wait for the end of init")),
+        }
+    }
+}
+
+fn gone_is_fine(result: sys::Result<()>) -> sys::Result<()> {
+    match result {
+        Err(sys::Error(Errno::ESRCH)) => Ok(()),
+        other => other,
+    }
+}
+
+fn poststop(record: &Record) -> Result<()> {
+    let (bundle, annotations) = (&record.bundle, &record.annotations);
+    let state = hooks::State {
+        id: &record.id,
+        status: "stopped",
+        pid: 0,
+        bundle,
+        annotations,
+    };
+    // The bundle may be gone by now; then the hooks run in "/".
+    let cwd = if bundle.is_dir() {
+        bundle.as_path()
+    } else {
+        std::path::Path::new("/")
+    };
+    hooks::run(
+        "poststop",
+        &record.hooks.poststop,
+        &state,
+        &Surroundings::Inherit,
+        cwd,
+    )
+}

@@ -1,0 +1,117 @@
+//! exec: one more process in a container. The same launch as create, into a world that is there already.
+
+use super::create::Stay;
+use super::{Announce, Global, inside, keep_only};
+use crate::error::{Context, Kind, Result, anyhow, bail};
+use crate::log;
+use crate::outside::cgroup::Cgroup;
+use crate::outside::console::Console;
+use crate::outside::record::{self, Lock, Record, StateDir, Status};
+use crate::outside::{Launch, launch, wait};
+use crate::plan::cgroup::SubCgroup;
+use crate::plan::process::ExecProcess;
+use crate::plan::{self, ExecRequest, Placing, TerminalUse, host};
+use crate::sys::file::{self, CWD};
+use crate::sys::signal;
+
+pub struct Exec {
+    pub id: String,
+    pub process: ExecProcess,
+    pub announce: Announce,
+    pub stay: Stay,
+    pub preserve_fds: u32,
+    pub cgroups: Vec<SubCgroup>,
+    pub paused: IfPaused,
+}
+
+/// `--ignore-paused`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum IfPaused {
+    Refuse,
+    Wait,
+}
+
+/// Returns the exit status for our own process: the command's, or 0 when detached.
+pub fn exec(global: &Global, request: Exec) -> Result<u8> {
+    keep_only(request.preserve_fds, 0)?;
+    let (state, _) = record::load(&global.root, &request.id)?;
+    let held = state.lock(Lock::Shared)?; // no delete while we are on our way in
+    let record = state.read()?;
+    let Some(init) = running_init(&state, &record, request.paused)? else {
+        bail!(anyhow!(Kind::NotRunning).context("cannot exec in a stopped container"))
+    };
+    let terminal = match (&request.announce.console_socket, request.stay) {
+        (Some(_), _) => TerminalUse::Socket,
+        (None, Stay::Foreground) => TerminalUse::Foreground,
+        (None, Stay::Leave) => TerminalUse::Nobody,
+    };
+    let asked = ExecRequest {
+        id: request.id,
+        process: request.process,
+        preserve_fds: request.preserve_fds,
+        terminal,
+        placing: Placing::of(&record.cgroup),
+    };
+    let plan = plan::exec(&state.template()?, asked, &host::gather_for_exec()?)?;
+    plan.warnings.iter().for_each(log::warning);
+    let console = match (&plan.process.terminal, &request.announce.console_socket) {
+        (None, _) => Console::None,
+        (Some(_), Some(path)) => Console::connect(path)?,
+        (Some(_), None) => Console::Foreground,
+    };
+    let signals = match request.stay {
+        Stay::Foreground => Some(signal::take_all().context("take the signals")?),
+        Stay::Leave => None,
+    };
+    let cgroup = choose_cgroup(&state, &record, &request.cgroups)?;
+    let launched = launch(Launch {
+        plan: &plan,
+        cgroup: &cgroup,
+        gate: None,
+        target: Some(init),
+        joined: Vec::new(),
+        console,
+        inside: inside(),
+    });
+    let ready = launched.map_err(|failed| failed.error)?;
+    drop(held); // it is inside now, and ends with the container
+    request.announce.send_pidfd(ready.pidfd(), "setns")?;
+    request.announce.write_pid(ready.pid())?;
+    let (child, master) = ready.go().inspect_err(|_| request.announce.remove_pid())?;
+    match signals {
+        Some(signals) => Ok(wait::attend(&child, &signals, master)?.status()),
+        None => Ok(0),
+    }
+}
+
+/// A pidfd of init, if there is a container to enter.
+fn running_init(
+    state: &StateDir,
+    record: &Record,
+    paused: IfPaused,
+) -> Result<Option<std::os::fd::OwnedFd>> {
+    let Some(init) = record.init_pidfd()? else {
+        return Ok(None);
+    };
+    if paused == IfPaused::Refuse && state.status(record)? == Status::Paused {
+        bail!("cannot exec in a paused container (use --ignore-paused to override)");
+    }
+    Ok(Some(init))
+}
+
+/// The container's cgroup or one below it. Where the container's own is gone, or no longer takes processes because the
+/// payload has divided it, the cgroup that init is in now.
+fn choose_cgroup(state: &StateDir, record: &Record, wanted: &[SubCgroup]) -> Result<Cgroup> {
+    let own = state.cgroup(record)?;
+    if !wanted.is_empty() {
+        return own.sub(wanted);
+    }
+    if own.exists() || Placing::of(&record.cgroup) == Placing::ByParent {
+        return Ok(own);
+    }
+    let pid = record.init.map_or(0, |init| init.pid);
+    let path = format!("/proc/{pid}/cgroup");
+    let read = || file::read_all(file::open(CWD, &path, libc::O_RDONLY, 0)?, 1 << 16);
+    let text = read().with_context(|| format!("read {path}"))?;
+    Ok(Cgroup::of_process(&record.cgroup, &String::from_utf8_lossy(&text))?.unwrap_or(own))
+}

@@ -1,0 +1,114 @@
+//! kill: a signal to init, or to everybody.
+
+use super::Global;
+use crate::error::{Context, Kind, Result, anyhow, bail};
+use crate::outside::record::{self, Status};
+use crate::sys::process;
+use crate::sys::{self, Errno};
+
+/// `--all` or not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Whom {
+    Init,
+    Everybody,
+}
+
+pub fn kill(global: &Global, id: &str, signal: &str, whom: Whom) -> Result<()> {
+    let signal = parse_signal(signal)?;
+    let (state, record) = record::load(&global.root, id)?;
+    let cgroup = state.cgroup(&record)?;
+    // Without a pid namespace of its own, the end of init ends nobody else.
+    let everybody =
+        whom == Whom::Everybody || (signal == libc::SIGKILL && !record.has_pid_namespace());
+    let Some(init) = record.init_pidfd()? else {
+        if everybody {
+            cgroup.kill(signal)?;
+        }
+        return match whom {
+            Whom::Everybody => Ok(()),
+            Whom::Init => Err(anyhow!(Kind::NotRunning)),
+        };
+    };
+    match process::pidfd_signal(&init, signal) {
+        Err(sys::Error(Errno::ESRCH)) => {
+            bail!("unable to signal init: os: process already finished")
+        }
+        other => other.context("unable to signal init")?,
+    }
+    if everybody {
+        cgroup.kill(signal)?;
+    } else if signal == libc::SIGKILL && state.status(&record)? == Status::Paused {
+        cgroup.thaw()?; // a frozen process of v1 does not even die
+    }
+    Ok(())
+}
+
+/// A number, or a name in any case with or without `SIG`, real-time ones as `RTMIN+n` and `RTMAX-n`.
+pub fn parse_signal(text: &str) -> Result<i32> {
+    let unknown =
+        || anyhow!("unknown signal {text:?}: use a number from 1 to 64, or a name such as TERM");
+    if let Ok(number) = text.parse::<i32>() {
+        return if (1..=64).contains(&number) {
+            Ok(number)
+        } else {
+            Err(unknown())
+        };
+    }
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let offset = |rest: &str, sign: char| match rest {
+        "" => Some(0),
+        rest => rest
+            .strip_prefix(sign)?
+            .parse::<i32>()
+            .ok()
+            .filter(|n| (0..=30).contains(n)),
+    };
+    if let Some(rest) = name.strip_prefix("RTMIN") {
+        return offset(rest, '+')
+            .map(|n| libc::SIGRTMIN() + n)
+            .ok_or_else(unknown);
+    }
+    if let Some(rest) = name.strip_prefix("RTMAX") {
+        return offset(rest, '-')
+            .map(|n| libc::SIGRTMAX() - n)
+            .ok_or_else(unknown);
+    }
+    let synonym = match name {
+        "CLD" => "CHLD",
+        "POLL" => "IO",
+        "IOT" => "ABRT",
+        "UNUSED" => "SYS",
+        name => name,
+    };
+    let known: nix::sys::signal::Signal = format!("SIG{synonym}").parse().map_err(|_| unknown())?;
+    Ok(known as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_signal;
+
+    #[test]
+    fn signals_have_many_names() {
+        for (text, number) in [
+            ("9", 9),
+            ("KILL", 9),
+            ("sigterm", 15),
+            ("SigUsr1", 10),
+            ("64", 64),
+            ("TRAP", 5),
+            ("BUS", 7),
+            ("CLD", 17),
+            ("RTMAX", 64),
+            ("SIGRTMAX-3", 61),
+        ] {
+            assert_eq!(parse_signal(text).unwrap(), number, "{text}");
+        }
+        for text in [
+            "", "0", "65", "-1", "SIG", "NOSUCH", "RTMIN-1", "RTMIN+99", "9x",
+        ] {
+            assert!(parse_signal(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! run: create and start in one, and with --detach not stay.
+
+use super::create::{self, Create, Made, Stay, Stop};
+use super::{Global, delete, start};
+use crate::error::{Context, Result, all};
+use crate::outside::wait;
+use crate::sys::{process, signal};
+
+pub struct Run {
+    pub create: Create,
+    pub stay: Stay,
+    /// `--keep`: the state stays after the end, until `delete`.
+    pub after: After,
+    /// `--no-subreaper`.
+    pub orphans: Orphans,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    Delete,
+    Keep,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Orphans {
+    Adopt,
+    Leave,
+}
+
+/// Returns the exit status for our own process.
+pub fn run(global: &Global, request: Run) -> Result<u8> {
+    let Run {
+        create,
+        stay,
+        after,
+        orphans,
+    } = request;
+    let signals = match stay {
+        Stay::Foreground => {
+            if orphans == Orphans::Adopt {
+                process::become_subreaper().context("become a subreaper")?;
+            }
+            Some(signal::take_all().context("take the signals")?) // before the clone: none may be lost
+        }
+        Stay::Leave => None,
+    };
+    let Made {
+        record,
+        ready,
+        cgroup,
+        state,
+        held,
+        ..
+    } = create::make(global, create, stay, Stop::Nowhere)?;
+    let (child, master) = ready.go().context("unable to start container process")?;
+    let (cgroup, state) = (cgroup.keep(), state.keep());
+    drop(held);
+    let started = start::poststart(&state, &record);
+    let Some(signals) = signals else {
+        if started.is_err() {
+            delete::clean_up(&state, &record, &cgroup)?;
+        }
+        return started.map(|()| 0);
+    };
+    let exit = wait::attend(&child, &signals, master).context("wait for the container");
+    let cleaned = match (after, &started) {
+        (After::Keep, Ok(())) => Ok(()),
+        _ => delete::clean_up(&state, &record, &cgroup).context("delete the container"),
+    };
+    let mut errors: Vec<anyhow::Error> = Vec::new();
+    errors.extend(started.err());
+    errors.extend(cleaned.err());
+    match (exit, all(errors)) {
+        (Ok(exit), None) => Ok(exit.status()),
+        (Err(error), _) | (Ok(_), Some(error)) => Err(error),
+    }
+}

@@ -1,0 +1,53 @@
+//! start: opens the gate of a created container.
+
+use super::Global;
+use crate::error::{Context, Result, bail};
+use crate::hooks::{self, Surroundings};
+use crate::link::gate;
+use crate::outside::record::{self, Lock, Record, StateDir, Status};
+use crate::sys::file;
+use std::os::fd::AsFd;
+
+/// Returns when the program runs and the poststart hooks have succeeded.
+pub fn start(global: &Global, id: &str) -> Result<()> {
+    let (state, _) = record::load(&global.root, id)?;
+    let held = state.lock(Lock::Exclusive)?;
+    let record = state.read()?; // again, now that nobody else works on it
+    match state.status(&record)? {
+        Status::Created => {}
+        Status::Stopped => bail!("cannot start a container that has stopped"),
+        Status::Running => bail!("cannot start an already running container"),
+        other => bail!("cannot start a container in the {} state", other.name()),
+    }
+    gate::open(state.dir.as_fd())?;
+    let _ = file::unlink(state.dir.as_fd(), gate::NAME); // it is closed for good; a leftover name misleads nobody
+    drop(held); // the hooks may well call us
+    poststart(&state, &record)
+}
+
+/// A poststart hook that fails stops the container. runtime.md, "Lifecycle", step 9.
+pub fn poststart(state: &StateDir, record: &Record) -> Result<()> {
+    if record.hooks.poststart.is_empty() {
+        return Ok(());
+    }
+    let pid = record.init.map_or(0, |init| init.pid);
+    let (bundle, annotations) = (&record.bundle, &record.annotations);
+    let facts = hooks::State {
+        id: &record.id,
+        status: "running",
+        pid,
+        bundle,
+        annotations,
+    };
+    let ran = hooks::run(
+        "poststart",
+        &record.hooks.poststart,
+        &facts,
+        &Surroundings::Inherit,
+        bundle,
+    );
+    if ran.is_err() {
+        super::delete::kill_everything(state, record).context("stop the container")?;
+    }
+    ran
+}

@@ -1,0 +1,425 @@
+//! One directory of a cgroup hierarchy: found or made below its mount, read, written, walked, removed.
+//!
+//! Runs in the runtime's process. Directories are opened below the mount only, through no links; a container that may
+//! make cgroups of its own can make directories there, but no links and no mounts that we would see.
+
+use crate::error::{Context, Result, anyhow, ensure};
+use crate::plan::cgroup::Spot;
+use crate::sys::file::{self, CWD, Resolve};
+use crate::sys::{self, Errno, Error, cgroupfs};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Cgroups nested deeper than this are left alone: each level holds a descriptor and a stack frame of ours.
+const DEEPEST: usize = 512;
+
+/// A bound for the files that we read; cgroup.procs of a million processes fits.
+const LONGEST_FILE: usize = 16 << 20;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Version {
+    V1,
+    V2,
+}
+
+#[derive(Debug)]
+pub(super) struct Dir {
+    pub version: Version,
+    /// v1: those of the hierarchy. v2: none.
+    pub controllers: Vec<String>,
+    spot: Spot,
+    /// `None` when the hierarchy is not mounted any more.
+    mount: Option<OwnedFd>,
+    /// `None` when the directory is gone.
+    own: Option<OwnedFd>,
+    /// What we made, outermost first; relative to the mount.
+    made: Vec<PathBuf>,
+}
+
+impl Dir {
+    /// Makes the directory, and its parents, unless they are there. On failure everything made so far is in the
+    /// `Dir`, to be unmade.
+    pub fn make(version: Version, controllers: &[String], spot: &Spot) -> (Dir, Result<()>) {
+        let mut dir = Dir {
+            mount: None,
+            own: None,
+            made: Vec::new(),
+            ..Dir::new(version, controllers, spot)
+        };
+        let done = dir.make_all();
+        (dir, done)
+    }
+
+    fn make_all(&mut self) -> Result<()> {
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        let open = file::open(CWD, &self.spot.mount, flags, 0);
+        self.mount =
+            Some(open.with_context(|| format!("cgroup: open {}", self.spot.mount.display()))?);
+        let mount = self.mount.as_ref().map_or(CWD, AsFd::as_fd);
+        let done = make_path(mount, &self.spot.path, &mut self.made);
+        done.map_err(explain_mkdir)
+            .with_context(|| format!("cgroup: mkdir {self}"))?;
+        let own = file::open_in(mount, &self.spot.path, flags, 0, Resolve::Beneath);
+        self.own = Some(own.with_context(|| format!("cgroup: open {self}"))?);
+        Ok(())
+    }
+
+    /// Opens the directory. That it (or the whole hierarchy) is gone is not an error.
+    pub fn find(version: Version, controllers: &[String], spot: &Spot) -> Result<Dir> {
+        let mut dir = Dir::new(version, controllers, spot);
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        let open = match file::open(CWD, &spot.mount, flags, 0) {
+            Err(Error(Errno::ENOENT | Errno::ENOTDIR)) => return Ok(dir),
+            open => open.with_context(|| format!("cgroup: open {}", spot.mount.display()))?,
+        };
+        let magic = if version == Version::V2 {
+            libc::CGROUP2_SUPER_MAGIC
+        } else {
+            libc::CGROUP_SUPER_MAGIC
+        };
+        if file::filesystem(&open)
+            .with_context(|| format!("cgroup: statfs {}", spot.mount.display()))?
+            != magic
+        {
+            return Ok(dir); // unmounted since
+        }
+        dir.own = match file::open_in(open.as_fd(), &spot.path, flags, 0, Resolve::Beneath) {
+            Err(error) if is_gone(error) => None,
+            own => Some(own.with_context(|| format!("cgroup: open {dir}"))?),
+        };
+        dir.mount = Some(open);
+        Ok(dir)
+    }
+
+    /// A directory below this one, which must be there.
+    pub fn below(&self, path: &Path) -> Result<Dir> {
+        let spot = Spot {
+            mount: self.spot.mount.clone(),
+            path: self.spot.path.join(path),
+        };
+        let dir = Dir::find(self.version, &self.controllers, &spot)?;
+        ensure!(
+            dir.own.is_some(),
+            "cgroup: {dir}: {}: make it before you join it",
+            Error(Errno::ENOENT)
+        );
+        Ok(dir)
+    }
+
+    fn new(version: Version, controllers: &[String], spot: &Spot) -> Dir {
+        Dir {
+            version,
+            controllers: controllers.to_vec(),
+            spot: spot.clone(),
+            mount: None,
+            own: None,
+            made: Vec::new(),
+        }
+    }
+
+    /// Below the mount.
+    pub fn path(&self) -> &Path {
+        &self.spot.path
+    }
+
+    pub fn has(&self, controller: &str) -> bool {
+        self.controllers.iter().any(|c| c == controller)
+    }
+
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.own.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Did `make` make it, or was it there?
+    pub fn is_fresh(&self) -> bool {
+        self.made.last() == Some(&self.spot.path)
+    }
+
+    /// Is it more than one step below the mount? Then what its parents are and do matters.
+    pub fn is_nested(&self) -> bool {
+        self.spot.path.components().nth(1).is_some()
+    }
+
+    /// The directories from the mount down to the parent, as paths below the mount; the mount itself is ".".
+    pub fn parents(&self) -> Vec<PathBuf> {
+        let parents = self.spot.path.ancestors().skip(1);
+        let mut parents: Vec<PathBuf> = parents
+            .map(|p| {
+                if p.as_os_str().is_empty() {
+                    ".".into()
+                } else {
+                    p.to_owned()
+                }
+            })
+            .collect();
+        parents.reverse();
+        parents
+    }
+
+    /// The parents that `make` made, outermost first.
+    pub fn made_parents(&self) -> impl Iterator<Item = &Path> {
+        self.made
+            .iter()
+            .filter(|path| **path != self.spot.path)
+            .map(PathBuf::as_path)
+    }
+
+    /// Reads a file of the directory. ENOENT too when the directory is gone.
+    pub fn read(&self, name: &str) -> sys::Result<String> {
+        read(
+            self.own.as_ref().ok_or(Error(Errno::ENOENT))?.as_fd(),
+            Path::new(name),
+        )
+    }
+
+    pub fn write(&self, name: &str, value: &str) -> sys::Result<()> {
+        file::write_once(self.open(name, libc::O_WRONLY)?, value.as_bytes())
+    }
+
+    pub fn open(&self, name: &str, flags: i32) -> sys::Result<OwnedFd> {
+        file::open(
+            self.own.as_ref().ok_or(Error(Errno::ENOENT))?.as_fd(),
+            name,
+            flags,
+            0,
+        )
+    }
+
+    /// Reads a file of a parent, `parent` as `parents` gives it.
+    pub fn read_parent(&self, parent: &Path, name: &str) -> sys::Result<String> {
+        read(
+            self.mount.as_ref().ok_or(Error(Errno::ENOENT))?.as_fd(),
+            &parent.join(name),
+        )
+    }
+
+    pub fn write_parent(&self, parent: &Path, name: &str, value: &str) -> sys::Result<()> {
+        let mount = self.mount.as_ref().ok_or(Error(Errno::ENOENT))?;
+        let open = file::open_in(
+            mount.as_fd(),
+            parent.join(name),
+            libc::O_WRONLY,
+            0,
+            Resolve::Beneath,
+        )?;
+        file::write_once(open, value.as_bytes())
+    }
+
+    /// The processes in it and below, in no order.
+    pub fn processes(&self) -> Result<Vec<i32>> {
+        let mut pids = Vec::new();
+        if let Some(own) = self.fd() {
+            collect(own, &mut pids, 0)
+                .with_context(|| format!("cgroup: list the processes of {self}"))?;
+        }
+        Ok(pids)
+    }
+
+    /// Removes it and everything below; that it is gone already is success.
+    pub fn remove(&self, patience: &mut Patience) -> Result<()> {
+        let Some(mount) = self.mount.as_ref().map(AsFd::as_fd) else {
+            return Ok(());
+        };
+        loop {
+            let error = match file::rmdir(mount, &self.spot.path) {
+                Ok(()) => return Ok(()),
+                Err(error) if is_gone(error) => return Ok(()),
+                Err(error) => error,
+            };
+            // A read-only mount refuses before it looks whether there is anything to remove.
+            let own = file::open_in(
+                mount,
+                &self.spot.path,
+                libc::O_PATH | libc::O_DIRECTORY,
+                0,
+                Resolve::Beneath,
+            );
+            if own.as_ref().is_err_and(|error| is_gone(*error)) {
+                return Ok(());
+            }
+            let busy = error == Error(Errno::EBUSY);
+            let emptied = busy && own.is_ok_and(|own| remove_below(own.as_fd(), 0));
+            if !emptied && !(busy && patience.wait()) {
+                return Err(self.explain_rmdir(error));
+            }
+        }
+    }
+
+    fn explain_rmdir(&self, error: Error) -> anyhow::Error {
+        let pids = self.processes().unwrap_or_default();
+        let why = if pids.is_empty() {
+            String::new()
+        } else {
+            format!(": it still has {}", count(&pids))
+        };
+        anyhow!(error).context(format!("cgroup: rmdir {self}{why}"))
+    }
+
+    /// Unmakes what `make` made, and only that. A parent that somebody else uses by now stays.
+    pub fn unmake(&mut self, patience: &mut Patience) -> Result<()> {
+        let Some(mount) = self.mount.as_ref() else {
+            return Ok(());
+        };
+        let done = if self.is_fresh() {
+            self.remove(patience)
+        } else {
+            Ok(())
+        };
+        for parent in self
+            .made
+            .iter()
+            .rev()
+            .filter(|path| **path != self.spot.path)
+        {
+            if file::rmdir(mount.as_fd(), parent).is_err() {
+                break; // in use; then so are those above
+            }
+        }
+        done
+    }
+}
+
+impl std::fmt::Display for Dir {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.spot.full().display().fmt(f)
+    }
+}
+
+/// Waits between tries, twice as long each time from 1 ms on, about a second in all.
+pub(super) struct Patience(Duration);
+
+impl Patience {
+    pub fn new() -> Patience {
+        Patience(Duration::from_millis(1))
+    }
+
+    /// Has less than a tenth of a second been waited?
+    pub fn is_short(&self) -> bool {
+        self.0 < Duration::from_millis(64)
+    }
+
+    /// Waits and says true, or says false: it is over.
+    pub fn wait(&mut self) -> bool {
+        let more = self.0 < Duration::from_secs(1);
+        if more {
+            std::thread::sleep(self.0);
+            self.0 *= 2;
+        }
+        more
+    }
+}
+
+/// `3 processes (pid 7, 8, 9)`, at most ten of them by number.
+pub(super) fn count(pids: &[i32]) -> String {
+    let shown: Vec<String> = pids.iter().take(10).map(i32::to_string).collect();
+    let dots = if pids.len() > 10 { ", …" } else { "" };
+    format!(
+        "{} process(es) (pid {}{dots})",
+        pids.len(),
+        shown.join(", ")
+    )
+}
+
+/// A cgroup on its way out answers so.
+pub(super) fn is_gone(error: Error) -> bool {
+    matches!(error, Error(Errno::ENOENT | Errno::ENODEV))
+}
+
+fn read(dir: BorrowedFd, path: &Path) -> sys::Result<String> {
+    let bytes = file::read_all(file::open(dir, path, libc::O_RDONLY, 0)?, LONGEST_FILE)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn collect(dir: BorrowedFd, pids: &mut Vec<i32>, depth: usize) -> Result<()> {
+    ensure!(depth < DEEPEST, "cgroups are nested deeper than {DEEPEST}");
+    match read(dir, Path::new("cgroup.procs")) {
+        // 0 stands for a process that our pid namespace cannot see; it must never reach kill(2).
+        Ok(text) => pids.extend(
+            text.lines()
+                .filter_map(|line| line.parse::<i32>().ok())
+                .filter(|pid| *pid > 0),
+        ),
+        Err(error) if is_gone(error) => return Ok(()),
+        Err(Error(Errno::EOPNOTSUPP)) => {} // a threaded cgroup: its processes are listed above it
+        Err(error) => return Err(error.into()),
+    }
+    for_each_below(dir, |child, _| collect(child, pids, depth + 1))
+}
+
+/// Removes what is below, as far as possible; says whether anything was removed. What was not is found by the caller's
+/// next try.
+fn remove_below(dir: BorrowedFd, depth: usize) -> bool {
+    let mut removed = false;
+    let done = for_each_below(dir, |child, name| {
+        if depth < DEEPEST {
+            removed |= remove_below(child, depth + 1);
+        }
+        removed |= file::rmdir(dir, name).is_ok();
+        Ok(())
+    });
+    removed && done.is_ok()
+}
+
+fn for_each_below(
+    dir: BorrowedFd,
+    mut visit: impl FnMut(BorrowedFd, &Path) -> Result<()>,
+) -> Result<()> {
+    let names = match cgroupfs::subdirectories(dir) {
+        Err(error) if is_gone(error) => return Ok(()),
+        names => names?,
+    };
+    for name in names {
+        let name = Path::new(&name);
+        match file::open_in(
+            dir,
+            name,
+            libc::O_PATH | libc::O_DIRECTORY,
+            0,
+            Resolve::Beneath,
+        ) {
+            Err(error) if is_gone(error) => {}
+            child => visit(child?.as_fd(), name)?,
+        }
+    }
+    Ok(())
+}
+
+/// mkdir -p, that notes what it makes. The parents are there nearly always, so they are tried only when they are not.
+fn make_path(mount: BorrowedFd, path: &Path, made: &mut Vec<PathBuf>) -> sys::Result<()> {
+    let mut make = |path: &Path| match file::mkdir(mount, path, 0o755) {
+        Ok(()) => {
+            made.push(path.to_owned());
+            Ok(())
+        }
+        Err(Error(Errno::EEXIST)) => Ok(()),
+        Err(error) => Err(error),
+    };
+    match make(path) {
+        Err(Error(Errno::ENOENT)) => {
+            let mut steps: Vec<&Path> = path
+                .ancestors()
+                .filter(|p| !p.as_os_str().is_empty())
+                .collect();
+            steps.reverse();
+            steps.into_iter().try_for_each(make)
+        }
+        done => done,
+    }
+}
+
+fn explain_mkdir(error: Error) -> anyhow::Error {
+    let hint = match error.0 {
+        Errno::EROFS => {
+            "the hierarchy is mounted read-only; mount it writable, or run without a cgroup"
+        }
+        Errno::EACCES | Errno::EPERM => {
+            "no permission; run as root, or below a cgroup that was delegated to you"
+        }
+        Errno::EAGAIN => {
+            "cgroup.max.depth or cgroup.max.descendants of a parent does not allow one more"
+        }
+        _ => return error.into(),
+    };
+    anyhow!(error).context(hint)
+}

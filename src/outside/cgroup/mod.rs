@@ -1,0 +1,387 @@
+//! The container's cgroup: made before its first process is born, emptied and removed after the last.
+//!
+//! Runs in the runtime's process. After `create` the directories exist, the limits and device rules are in force, and
+//! nobody is inside; the child is born into the v2 directory (`birth_fd`) and put into those of v1 (`add`). Later
+//! commands `open` the same place. A directory that is gone by then is no error until somebody needs it.
+
+mod devices;
+mod dir;
+mod kill;
+mod settings;
+mod v1;
+mod v2;
+
+use crate::error::{Context, Result, all, anyhow, bail, ensure};
+use crate::log;
+use crate::plan::cgroup::{self as plan, Layout, Owner, Place, Setting, SubCgroup};
+use crate::sys::{Errno, Error};
+use crate::undo::Draft;
+use dir::{Dir, Patience, Version};
+use std::os::fd::BorrowedFd;
+
+/// The directories of one cgroup: one on v2, one per hierarchy on v1, none where there are no cgroups.
+#[derive(Debug)]
+pub struct Cgroup {
+    owner: Owner,
+    dirs: Vec<Dir>,
+}
+
+/// Makes the directories, writes the settings and the device rules. Refuses a cgroup that has processes or is frozen.
+///
+/// Undone, exactly what was made here is removed; of a cgroup that was there before, values are not put back.
+pub fn create(plan: &plan::Cgroup) -> Result<Draft<Cgroup>> {
+    let mut draft = Draft::new(
+        Cgroup {
+            owner: plan.place.owner,
+            dirs: Vec::new(),
+        },
+        unmake,
+    );
+    for (version, controllers, spot) in spots(&plan.place) {
+        let (dir, done) = Dir::make(version, controllers, spot);
+        draft.dirs.push(dir);
+        done?;
+    }
+    for dir in &draft.dirs {
+        match dir.version {
+            Version::V1 => v1::check(dir)?,
+            Version::V2 => v2::check(dir)?,
+        }
+    }
+    if let [dir] = &draft.dirs[..]
+        && dir.version == Version::V2
+    {
+        v2::enable_in_new_parents(dir);
+    }
+    let cpuset = draft.dirs.iter().find(|dir| dir.has("cpuset"));
+    cpuset.map(v1::fill_parents).transpose()?;
+    settings::write(&draft.dirs, &plan.settings)?;
+    cpuset.map(v1::fill).transpose()?;
+    if let Some(rules) = &plan.devices {
+        devices::apply(&draft.dirs, rules)?;
+    }
+    Ok(draft)
+}
+
+fn unmake(mut cgroup: Cgroup) {
+    let patience = &mut Patience::new();
+    for dir in cgroup.dirs.iter_mut().rev() {
+        if let Err(error) = dir.unmake(patience) {
+            log::warning(crate::error::line(&error)); // there is nobody left to return it to
+        }
+    }
+}
+
+/// Finds the cgroup of an existing container.
+pub fn open(place: &Place) -> Result<Cgroup> {
+    let dirs =
+        spots(place).map(|(version, controllers, spot)| Dir::find(version, controllers, spot));
+    Ok(Cgroup {
+        owner: place.owner,
+        dirs: dirs.collect::<Result<_>>()?,
+    })
+}
+
+fn spots(place: &Place) -> impl Iterator<Item = (Version, &[String], &plan::Spot)> {
+    let (one, many, unified) = match &place.layout {
+        Layout::V2(spot) => (Some(spot), &[][..], None),
+        Layout::V1 {
+            hierarchies,
+            unified,
+        } => (None, &hierarchies[..], unified.as_ref()),
+        Layout::Missing => (None, &[][..], None),
+    };
+    let v1 = many
+        .iter()
+        .map(|h| (Version::V1, &h.controllers[..], &h.spot));
+    // In hybrid mode there are no controllers on v2, but its directory makes `cgroup.kill` work and lets the container
+    // be recognised by its v2 path, as other tools expect it. A mkdir and an rmdir without controllers cost 60 µs
+    // together; the child is born into it, which spares the write to cgroup.procs that would cost more.
+    v1.chain(
+        one.into_iter()
+            .chain(unified)
+            .map(|spot| (Version::V2, &[][..], spot)),
+    )
+}
+
+impl Cgroup {
+    /// The v2 directory, for clone3 with CLONE_INTO_CGROUP; in hybrid mode the unified one. `None` on v1, or when the
+    /// directory is gone: `needs_place` then says so.
+    pub fn birth_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.v2()?.fd()
+    }
+
+    /// Must a process that was born into `birth_fd` still be put elsewhere with `add`?
+    pub fn needs_place(&self) -> bool {
+        self.dirs
+            .iter()
+            .any(|dir| dir.version == Version::V1 || dir.fd().is_none())
+    }
+
+    /// Puts a process into every directory that nobody can be born into: those of v1. Fails when one of them, or the v2
+    /// directory, is gone: a process must not run outside of its limits.
+    pub fn add(&self, pid: i32) -> Result<()> {
+        self.add_all(pid)
+            .with_context(|| format!("adding pid {pid} to cgroups"))
+    }
+
+    fn add_all(&self, pid: i32) -> Result<()> {
+        for dir in &self.dirs {
+            ensure!(
+                dir.fd().is_some(),
+                "{dir} is gone: {}",
+                Error(Errno::ENOENT)
+            );
+            if dir.version == Version::V1 {
+                add_to(dir, pid)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `exec --cgroup`: a cgroup below this one. It must exist. In hybrid mode the unified directory follows a path for
+    /// all controllers if it has it, and else stays.
+    pub fn sub(&self, wanted: &[SubCgroup]) -> Result<Cgroup> {
+        let known = |controller: &String| self.dirs.iter().any(|dir| dir.has(controller));
+        if let Some(unknown) = wanted
+            .iter()
+            .flat_map(|sub| &sub.controllers)
+            .find(|c| !known(c))
+        {
+            bail!(
+                "--cgroup: unknown controller {unknown}; this container has {}",
+                self.controllers()
+            );
+        }
+        let dirs = self
+            .dirs
+            .iter()
+            .map(|dir| sub_dir(dir, self.dirs.len(), wanted));
+        Ok(Cgroup {
+            owner: Owner::Nobody,
+            dirs: dirs.collect::<Result<_>>()?,
+        })
+    }
+
+    fn controllers(&self) -> String {
+        let names: Vec<&str> = self
+            .dirs
+            .iter()
+            .flat_map(|dir| &dir.controllers)
+            .map(String::as_str)
+            .collect();
+        if names.is_empty() {
+            "a cgroup without a controller before its path".to_owned()
+        } else {
+            names.join(", ")
+        }
+    }
+
+    /// The v2 cgroup that a process is in now, from the text of its /proc/PID/cgroup. A container's init may have moved
+    /// on to a cgroup below, or away with its old one removed; exec follows it when it cannot join the container's own.
+    /// `None` except on pure v2.
+    pub fn of_process(place: &Place, proc_cgroup: &str) -> Result<Option<Cgroup>> {
+        let Layout::V2(spot) = &place.layout else {
+            return Ok(None);
+        };
+        let Some(path) = proc_cgroup
+            .lines()
+            .find_map(|line| line.strip_prefix("0::/"))
+        else {
+            return Ok(None);
+        };
+        ensure!(
+            !path.split('/').any(|part| part == ".."),
+            "cgroup: {path:?} lies outside of what we can see"
+        );
+        let spot = plan::Spot {
+            mount: spot.mount.clone(),
+            path: path.into(),
+        };
+        Ok(Some(Cgroup {
+            owner: Owner::Nobody,
+            dirs: vec![Dir::find(Version::V2, &[], &spot)?],
+        }))
+    }
+
+    /// Writes settings to an existing cgroup, as an update does.
+    pub fn set(&self, settings: &[Setting]) -> Result<()> {
+        settings::write(&self.dirs, settings)
+    }
+
+    /// Stops all its processes; returns when they stand still. After an error they run.
+    pub fn freeze(&self) -> Result<()> {
+        let dir = self.freezer()?;
+        match dir.version {
+            Version::V1 => v1::freeze(dir),
+            Version::V2 => v2::freeze(dir),
+        }
+    }
+
+    pub fn thaw(&self) -> Result<()> {
+        let dir = self.freezer()?;
+        match dir.version {
+            Version::V1 => v1::thaw(dir),
+            Version::V2 => v2::thaw(dir),
+        }
+    }
+
+    /// Was it frozen with `freeze`? Not when only a cgroup above is. A cgroup that is gone is not frozen.
+    pub fn is_frozen(&self) -> Result<bool> {
+        let Ok(dir) = self.freezer() else {
+            return Ok(false);
+        };
+        let frozen = match dir.version {
+            Version::V1 => v1::is_frozen(dir),
+            Version::V2 => v2::is_frozen(dir),
+        };
+        match frozen {
+            Err(error) if dir::is_gone(error) => Ok(false),
+            frozen => frozen.with_context(|| format!("cgroup: is {dir} frozen")),
+        }
+    }
+
+    /// The processes in it and below, in no order; none when it is gone.
+    pub fn processes(&self) -> Result<Vec<i32>> {
+        self.tracking()
+            .map_or_else(|| Ok(Vec::new()), Dir::processes)
+    }
+
+    /// Sends the signal to all processes, in it and below. SIGKILL leaves nobody, or fails and names them.
+    pub fn kill(&self, signal: i32) -> Result<()> {
+        kill::all(self, signal)
+    }
+
+    /// Removes it with all that is below. That it is gone already is success. Whoever is still inside must be dying:
+    /// after about a second it is an error that names them.
+    pub fn remove(&self) -> Result<()> {
+        if self.owner == Owner::Nobody {
+            return Ok(());
+        }
+        let patience = &mut Patience::new();
+        let errors = self
+            .dirs
+            .iter()
+            .rev()
+            .filter_map(|dir| dir.remove(patience).err())
+            .collect();
+        all(errors).map_or(Ok(()), Err)
+    }
+
+    /// Is any of its directories there?
+    pub fn exists(&self) -> bool {
+        self.dirs.iter().any(|dir| dir.fd().is_some())
+    }
+
+    /// How often the kernel has killed something in it for want of memory. `None` where nobody counts.
+    pub fn oom_killed(&self) -> Option<u64> {
+        let dir = self
+            .dirs
+            .iter()
+            .find(|dir| dir.has("memory"))
+            .or_else(|| self.v2())?;
+        let file = if dir.version == Version::V1 {
+            "memory.oom_control"
+        } else {
+            "memory.events"
+        };
+        field(&dir.read(file).ok()?, "oom_kill")
+    }
+
+    fn v2(&self) -> Option<&Dir> {
+        self.dirs.iter().find(|dir| dir.version == Version::V2)
+    }
+
+    /// The directory whose processes are the container's: the v2 one, where `cgroup.kill` is, else the freezer's.
+    fn tracking(&self) -> Option<&Dir> {
+        self.v2()
+            .filter(|dir| dir.fd().is_some())
+            .or_else(|| self.v1_freezer())
+            .or_else(|| self.dirs.first())
+    }
+
+    fn v1_freezer(&self) -> Option<&Dir> {
+        self.dirs.iter().find(|dir| dir.has("freezer"))
+    }
+
+    /// The freezer of v1 where there is one: tools that look at a v1 or hybrid machine look there.
+    fn freezer(&self) -> Result<&Dir> {
+        let dir = self.v1_freezer().or_else(|| self.v2());
+        let dir =
+            dir.ok_or_else(|| anyhow!("cgroup: the container has none that could be frozen"))?;
+        ensure!(
+            dir.fd().is_some(),
+            "cgroup: {dir} is gone: {}",
+            Error(Errno::ENOENT)
+        );
+        Ok(dir)
+    }
+}
+
+fn add_to(dir: &Dir, pid: i32) -> Result<()> {
+    let patience = &mut Patience::new();
+    loop {
+        let hint = match dir.write("cgroup.procs", &pid.to_string()) {
+            Ok(()) => return Ok(()),
+            // A process that is just being born answers so (as does a real-time one in a cgroup without such time).
+            Err(Error(Errno::EINVAL)) if patience.is_short() && patience.wait() => continue,
+            Err(error @ Error(Errno::ENOSPC)) => {
+                anyhow!(error).context("the cpuset has no CPUs or no memory nodes")
+            }
+            Err(error @ Error(Errno::EINVAL)) => anyhow!(error)
+                .context("a real-time process needs cpu.realtimeRuntime in its cgroup"),
+            Err(error) => error.into(),
+        };
+        return Err(hint.context(format!("write to {dir}/cgroup.procs")));
+    }
+}
+
+/// Where `dir` leads for these sub-cgroups; `count` is the number of the container's directories.
+fn sub_dir(dir: &Dir, count: usize, wanted: &[SubCgroup]) -> Result<Dir> {
+    let for_this =
+        |sub: &&SubCgroup| sub.controllers.is_empty() || sub.controllers.iter().any(|c| dir.has(c));
+    let mut paths: Vec<_> = wanted
+        .iter()
+        .filter(for_this)
+        .map(|sub| &sub.path)
+        .collect();
+    paths.dedup();
+    let path = match &paths[..] {
+        [] => std::path::Path::new(""),
+        [one] => one,
+        _ => bail!(
+            "--cgroup: {} are one hierarchy; give them one path",
+            dir.controllers.join(", ")
+        ),
+    };
+    let optional = dir.version == Version::V2 && count > 1;
+    match dir.below(path) {
+        Err(_) if optional => dir.below(std::path::Path::new("")),
+        done => done,
+    }
+}
+
+/// The error of a cgroup that is somebody else's.
+fn refuse_populated(dir: &Dir, pids: &[i32]) -> Result<()> {
+    ensure!(
+        pids.is_empty(),
+        "cgroup: {dir}: container's cgroup is not empty: {} found; end them, or choose another linux.cgroupsPath",
+        dir::count(pids)
+    );
+    Ok(())
+}
+
+/// The number after a name at the start of a line, as `memory.events` and its kin have it.
+fn field(text: &str, name: &str) -> Option<u64> {
+    let value = |line: &str| {
+        line.strip_prefix(name)?
+            .strip_prefix(' ')?
+            .trim()
+            .parse()
+            .ok()
+    };
+    text.lines().find_map(value)
+}
+
+#[cfg(test)]
+mod tests;

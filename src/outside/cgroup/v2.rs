@@ -1,0 +1,202 @@
+//! What only cgroup v2 has: controllers to be enabled from the root down, cgroup.events, cgroup.freeze, cgroup.kill.
+//!
+//! Runs in the runtime's process. <https://docs.kernel.org/admin-guide/cgroup-v2.html>
+
+use super::dir::Dir;
+use crate::error::{Context, Result, anyhow, bail, ensure};
+use crate::sys::{self, Errno, Error, cgroupfs};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a freeze may take before we give up and thaw: a process in an uninterruptible sleep cannot be frozen.
+const FREEZE_TIME: Duration = Duration::from_secs(10);
+
+/// Refuses a cgroup that no container could live in. A fresh one directly below the mount can only be good.
+pub(super) fn check(dir: &Dir) -> Result<()> {
+    if dir.is_fresh() && !dir.is_nested() {
+        return Ok(());
+    }
+    let kind = dir
+        .read("cgroup.type")
+        .with_context(|| format!("cgroup: read {dir}/cgroup.type"))?;
+    let kind = kind.trim();
+    ensure!(
+        kind == "domain",
+        "cgroup: {dir} is in mode {kind:?}, where a container cannot live: a cgroup above it is threaded or has \
+         processes of its own; choose another linux.cgroupsPath"
+    );
+    let events = Events::read(dir)?;
+    if events.populated {
+        super::refuse_populated(dir, &dir.processes()?)?;
+    }
+    ensure!(
+        !events.frozen,
+        "cgroup: {dir}: container's cgroup unexpectedly frozen: write 0 to cgroup.freeze there or above"
+    );
+    Ok(())
+}
+
+/// Parents that we made pass on all controllers they have: statistics need them, and nobody else will enable them.
+/// What fails is found out by the settings that need it.
+pub(super) fn enable_in_new_parents(dir: &Dir) {
+    for parent in dir.made_parents() {
+        let all = dir
+            .read_parent(parent, "cgroup.controllers")
+            .unwrap_or_default();
+        let _ = enable_in(dir, parent, &all.split_whitespace().collect::<Vec<_>>());
+    }
+}
+
+/// Enables controllers from the mount down. Returns for each that failed what happened where.
+pub(super) fn enable(dir: &Dir, controllers: &[&str]) -> Vec<(String, String)> {
+    dir.parents()
+        .iter()
+        .flat_map(|parent| enable_in(dir, parent, controllers))
+        .collect()
+}
+
+fn enable_in(dir: &Dir, parent: &Path, controllers: &[&str]) -> Vec<(String, String)> {
+    let file = "cgroup.subtree_control";
+    let list = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| format!("+{name}"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    if controllers.is_empty() || dir.write_parent(parent, file, &list(controllers)).is_ok() {
+        return Vec::new();
+    }
+    // The write is all or nothing, so one that is missing would take the others with it.
+    let one = |controller: &&str| {
+        let error = dir.write_parent(parent, file, &list(&[controller])).err()?;
+        let hint = if error.0 == Errno::EBUSY {
+            " (that cgroup has processes of its own)"
+        } else {
+            ""
+        };
+        Some((
+            (*controller).to_owned(),
+            format!(
+                "\"+{controller}\" to {}/{file}: {error}{hint}",
+                parent.display()
+            ),
+        ))
+    };
+    controllers.iter().filter_map(one).collect()
+}
+
+/// The controllers of this machine's v2 hierarchy, for a message.
+pub(super) fn available(dir: &Dir) -> String {
+    dir.read_parent(Path::new("."), "cgroup.controllers")
+        .unwrap_or_default()
+        .trim()
+        .replace(' ', ", ")
+}
+
+/// Freezes, and waits until everything stands still. On failure it is thawed again.
+pub(super) fn freeze(dir: &Dir) -> Result<()> {
+    let done = change(dir, "1").and_then(|()| wait_frozen(dir, true));
+    if done.is_err() {
+        let _ = change(dir, "0"); // the first error is the one to tell
+    }
+    done
+}
+
+pub(super) fn thaw(dir: &Dir) -> Result<()> {
+    change(dir, "0")?;
+    // It may stay frozen by a parent, which is not ours to wait for.
+    Ok(())
+}
+
+fn change(dir: &Dir, value: &str) -> Result<()> {
+    dir.write("cgroup.freeze", value)
+        .with_context(|| format!("cgroup: write {value:?} to {dir}/cgroup.freeze"))
+}
+
+/// Is it frozen by its own switch? (A frozen parent is somebody else's doing.)
+pub(super) fn is_frozen(dir: &Dir) -> sys::Result<bool> {
+    Ok(dir.read("cgroup.freeze")?.trim() == "1")
+}
+
+fn wait_frozen(dir: &Dir, wanted: bool) -> Result<()> {
+    let doing = || format!("cgroup: read {dir}/cgroup.events");
+    let file = dir
+        .open("cgroup.events", libc::O_RDONLY)
+        .with_context(doing)?;
+    let end = Instant::now() + FREEZE_TIME;
+    let mut buffer = [0; 256];
+    loop {
+        let got = cgroupfs::read_at_start(&file, &mut buffer).with_context(doing)?;
+        if Events::parse(&String::from_utf8_lossy(&buffer[..got])).frozen == wanted {
+            return Ok(());
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            bail!(
+                "cgroup: {dir} is not frozen after {} s; a process in an uninterruptible sleep?",
+                FREEZE_TIME.as_secs()
+            );
+        }
+        cgroupfs::wait_change(&file, left).with_context(doing)?;
+    }
+}
+
+/// Kills everything in it and below at once. `None` when the kernel cannot (before Linux 5.14).
+pub(super) fn kill(dir: &Dir) -> Result<Option<()>> {
+    match dir.write("cgroup.kill", "1") {
+        Ok(()) => Ok(Some(())),
+        Err(Error(Errno::ENODEV)) => Ok(Some(())), // it is gone, and so are its processes
+        Err(Error(Errno::ENOENT)) => Ok(None),
+        Err(error) => {
+            Err(anyhow!(error).context(format!("cgroup: write \"1\" to {dir}/cgroup.kill")))
+        }
+    }
+}
+
+/// cgroup.events: both count what is below as well, `frozen` also what is above.
+#[derive(PartialEq, Eq, Debug)]
+struct Events {
+    populated: bool,
+    frozen: bool,
+}
+
+impl Events {
+    fn read(dir: &Dir) -> Result<Events> {
+        let text = dir
+            .read("cgroup.events")
+            .with_context(|| format!("cgroup: read {dir}/cgroup.events"))?;
+        Ok(Events::parse(&text))
+    }
+
+    fn parse(text: &str) -> Events {
+        let is_on = |name| super::field(text, name) == Some(1);
+        Events {
+            populated: is_on("populated"),
+            frozen: is_on("frozen"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_read_by_name() {
+        assert_eq!(
+            Events::parse("populated 1\nfrozen 0\n"),
+            Events {
+                populated: true,
+                frozen: false
+            }
+        );
+        assert_eq!(
+            Events::parse("frozen 1\nnew 3\npopulated 0"),
+            Events {
+                populated: false,
+                frozen: true
+            }
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! From a plan to a child that is ready: spawn it, serve it. The one way for create, run and exec.
+
+use super::cgroup::Cgroup;
+use super::console::Console;
+use super::serve;
+use super::spawn::{self, Birth, Child};
+use crate::error::Result;
+use crate::link::{self, Ends, Reply};
+use crate::plan::Plan;
+use crate::undo::Draft;
+use std::os::fd::OwnedFd;
+
+/// What the child runs. `ops` passes it, so that this side of the wall need not know the other.
+pub struct Inside {
+    pub enter: fn(&Plan, Ends) -> !,
+    /// What an intermediate process does before the real clone.
+    pub stage: fn(&[(i32, OwnedFd)]) -> Result<()>,
+}
+
+pub struct Launch<'a> {
+    pub plan: &'a Plan,
+    pub cgroup: &'a Cgroup,
+    pub gate: Option<OwnedFd>,
+    /// exec: the pidfd of the container's init.
+    pub target: Option<OwnedFd>,
+    /// create: the opened namespaces to join.
+    pub joined: Vec<(i32, OwnedFd)>,
+    pub console: Console,
+    pub inside: Inside,
+}
+
+/// A child that has done everything but the last step. Dropped without `go`, it is killed and reaped.
+pub struct Ready {
+    child: Draft<Child>,
+    link: link::Parent,
+    /// The terminal's master, when we carry its bytes ourselves.
+    pub master: Option<OwnedFd>,
+}
+
+/// A failed launch, and whether hooks of the container have run by then (then its poststop hooks are owed).
+pub struct Failed {
+    pub error: anyhow::Error,
+    pub hooks: HooksRun,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HooksRun {
+    No,
+    Yes,
+}
+
+pub fn launch(launch: Launch) -> std::result::Result<Ready, Failed> {
+    let Launch {
+        plan,
+        cgroup,
+        gate,
+        target,
+        joined,
+        console,
+        inside,
+    } = launch;
+    let mut hooks = HooksRun::No;
+    let spawned = spawn::spawn(
+        plan,
+        cgroup,
+        Birth {
+            gate,
+            target,
+            joined,
+        },
+        &inside,
+    );
+    let result = spawned.and_then(|(child, link)| {
+        let master = serve::until_ready(plan, cgroup, &child, &link, console, &mut hooks)?;
+        Ok(Ready {
+            child,
+            link,
+            master,
+        })
+    });
+    result.map_err(|error| Failed { error, hooks })
+}
+
+impl Ready {
+    pub fn pid(&self) -> i32 {
+        self.child.pid
+    }
+
+    pub fn pidfd(&self) -> &OwnedFd {
+        &self.child.pidfd
+    }
+
+    /// Lets the child go on to its gate, and lets go of it: whoever reaps orphans above us reaps it.
+    pub fn go_to_gate(self) -> Result<Child> {
+        self.link.reply(&Reply::Go {
+            pid: self.child.pid,
+        })?;
+        Ok(self.child.keep())
+    }
+
+    /// Lets the child become the program; returns when it has, or with why it has not.
+    pub fn go(self) -> Result<(Child, Option<OwnedFd>)> {
+        self.link.reply(&Reply::Go {
+            pid: self.child.pid,
+        })?;
+        match self.link.next()? {
+            // Closed by execve, or by a death in between: then its status tells, as that of any program.
+            None => Ok((self.child.keep(), self.master)),
+            Some(_) => Err(crate::error::anyhow!(
+                "the child asked for something after it was ready"
+            )),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The runtime's own process: host namespaces, host privileges. What is in this folder never runs in the child.
+
+pub mod cgroup;
+pub mod console;
+mod idmap;
+pub mod launch;
+pub mod namespaces;
+pub mod record;
+mod serve;
+mod spawn;
+pub mod wait;
+
+pub use launch::{Inside, Launch, launch};

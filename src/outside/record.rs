@@ -1,0 +1,379 @@
+//! The state directory: `<root>/<id>/`, made by `create`, read by every other command.
+//!
+//! `mkdir` claims the id. Before anything else is made, an intent record names the cgroup, so that whatever happens to the
+//! creator can be cleaned up after; it is replaced by the full record when init is ready. What changes while a container
+//! lives (is init alive, does it wait at its gate, is it frozen) is never stored, always derived.
+
+use crate::error::{Context, Kind, Result, anyhow, bail};
+use crate::link::gate;
+use crate::outside::cgroup::{self, Cgroup};
+use crate::plan::cgroup::Place;
+use crate::plan::{Hooks, Template, check};
+use crate::proc::{self, ProcessId};
+use crate::sys::file::{self, CWD};
+use crate::sys::{self, Errno};
+use crate::undo::Draft;
+use crate::{fs, log};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Raised when a record is written in a way that an older binary would misread.
+const FORMAT: u32 = 1;
+const STATE: &str = "state.json";
+/// Written first and never again: what `delete --force` goes by when the state is missing or damaged.
+const INTENT: &str = "intent.json";
+const TEMPLATE: &str = "template.json";
+/// A state file is small; a larger one is not ours.
+const LIMIT: usize = 16 << 20;
+/// How long a command waits for another one that works on the same container.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Serialize, Deserialize, Debug, Clone)]
+pub struct Record {
+    pub format: u32,
+    pub id: String,
+    pub bundle: PathBuf,
+    pub rootfs: PathBuf,
+    /// RFC 3339, UTC, nanoseconds.
+    pub created: String,
+    pub owner: u32,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    pub boot_id: String,
+    /// The runtime that made it; of interest as long as there is no init.
+    pub creator: ProcessId,
+    pub init: Option<ProcessId>,
+    pub cgroup: Place,
+    /// `CLONE_NEW*` bits of the namespaces that the container has of its own.
+    pub namespaces: i32,
+    /// poststart and poststop.
+    pub hooks: Hooks,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    Creating,
+    Created,
+    Running,
+    Paused,
+    Stopped,
+}
+
+impl Status {
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Creating => "creating",
+            Status::Created => "created",
+            Status::Running => "running",
+            Status::Paused => "paused",
+            Status::Stopped => "stopped",
+        }
+    }
+}
+
+/// An open state directory.
+pub struct StateDir {
+    pub root: OwnedFd,
+    pub dir: OwnedFd,
+    pub id: String,
+}
+
+/// Whether other commands may work on the container at the same time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    Shared,
+    Exclusive,
+}
+
+/// A lock that is given up when dropped, although the child inherited its descriptor.
+pub struct Held(OwnedFd);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = file::flock(&self.0, libc::LOCK_UN); // it cannot fail on a descriptor that holds one
+    }
+}
+
+/// Opens the directory of all containers.
+pub fn open_root(root: &Path) -> sys::Result<OwnedFd> {
+    file::open(CWD, root, libc::O_RDONLY | libc::O_DIRECTORY, 0)
+}
+
+/// The same, made (0700, with its parents) where it is missing.
+pub fn make_root(root: &Path) -> Result<OwnedFd> {
+    if let Ok(open) = open_root(root) {
+        return Ok(open);
+    }
+    let named = || {
+        format!(
+            "make state directory {} (choose another with --root)",
+            root.display()
+        )
+    };
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(root)
+        .map_err(sys::Error::from)
+        .with_context(named)?;
+    open_root(root).with_context(named)
+}
+
+/// Claims an id. Exactly one caller succeeds; dropped without `keep`, the claim is undone.
+pub fn claim(root: &Path, id: &str) -> Result<(Draft<StateDir>, Held)> {
+    let root = make_root(root)?;
+    match file::mkdir(root.as_fd(), id, 0o700) {
+        Err(sys::Error(Errno::EEXIST)) => bail!("container with given ID already exists: {id}"),
+        other => other.with_context(|| format!("claim container id {id}"))?,
+    }
+    let state = Draft::new(
+        StateDir {
+            dir: open_dir(root.as_fd(), id)?,
+            root,
+            id: id.to_string(),
+        },
+        |state| {
+            if let Err(error) = state.remove() {
+                log::warning(format!(
+                    "removing the state of a container that failed: {error:#}"
+                ));
+            }
+        },
+    );
+    let held = state.lock(Lock::Exclusive)?;
+    Ok((state, held))
+}
+
+fn open_dir(root: BorrowedFd, id: &str) -> sys::Result<OwnedFd> {
+    file::open(
+        root,
+        id,
+        libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW,
+        0,
+    )
+}
+
+/// Opens the state of a container. `Kind::NotExist` when there is none.
+pub fn open(root: &Path, id: &str) -> Result<StateDir> {
+    check::container_id(id)?;
+    let missing = |error| match error {
+        sys::Error(Errno::ENOENT) => anyhow!(Kind::NotExist).context(format!("{id:?}")),
+        error => anyhow!(error).context(format!("open the state of {id:?}")),
+    };
+    let root = open_root(root).map_err(missing)?;
+    let dir = open_dir(root.as_fd(), id).map_err(missing)?;
+    Ok(StateDir {
+        root,
+        dir,
+        id: id.to_string(),
+    })
+}
+
+/// Opens the state and reads the record.
+pub fn load(root: &Path, id: &str) -> Result<(StateDir, Record)> {
+    let state = open(root, id)?;
+    let record = state.read()?;
+    Ok((state, record))
+}
+
+impl StateDir {
+    /// The record; while `create` is at work, its intent. `Kind::NotExist` when neither has been written yet.
+    pub fn read(&self) -> Result<Record> {
+        match self.read_record(STATE) {
+            Err(error) if crate::error::is(&error, Kind::NotExist) => self.read_record(INTENT),
+            other => other,
+        }
+    }
+
+    /// What `create` wrote before it made anything.
+    pub fn read_intent(&self) -> Result<Record> {
+        self.read_record(INTENT)
+    }
+
+    fn read_record(&self, name: &str) -> Result<Record> {
+        let text = match self.read_file(name) {
+            Err(sys::Error(Errno::ENOENT)) => {
+                bail!(anyhow!(Kind::NotExist).context(format!("{:?}", self.id)))
+            }
+            other => other.with_context(|| format!("read {}/{name}", self.id))?,
+        };
+        let broken = || {
+            format!(
+                "{}/{name} is damaged: remove the container with `rruntime delete --force {0}`",
+                self.id
+            )
+        };
+        let record: Record = serde_json::from_slice(&text)
+            .map_err(|e| anyhow!("{e}"))
+            .with_context(broken)?;
+        if record.format > FORMAT {
+            bail!(
+                "{}/{name} was written by a newer rruntime (format {}): use that one",
+                self.id,
+                record.format
+            );
+        }
+        Ok(record)
+    }
+
+    pub fn template(&self) -> Result<Template> {
+        let text = self
+            .read_file(TEMPLATE)
+            .with_context(|| format!("read {}/{TEMPLATE}", self.id))?;
+        serde_json::from_slice(&text)
+            .map_err(|e| anyhow!("{e}"))
+            .with_context(|| format!("read {}/{TEMPLATE}", self.id))
+    }
+
+    /// Never follows a link, never waits for a FIFO, never reads more than a state can be.
+    fn read_file(&self, name: &str) -> sys::Result<Vec<u8>> {
+        let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let open = file::open(self.dir.as_fd(), name, flags, 0)?;
+        if file::stat(&open)?.st_mode & libc::S_IFMT != libc::S_IFREG {
+            return Err(sys::Error(Errno::EINVAL));
+        }
+        file::read_all(open, LIMIT)
+    }
+
+    pub fn save_intent(&self, record: &Record) -> Result<()> {
+        let text = serde_json::to_vec(record).context("write the intent")?;
+        fs::replace(self.dir.as_fd(), INTENT, &text, 0o600)
+    }
+
+    pub fn save(&self, record: &Record) -> Result<()> {
+        let text = serde_json::to_vec(record).context("write the record")?;
+        fs::replace(self.dir.as_fd(), STATE, &text, 0o600)
+    }
+
+    pub fn save_template(&self, template: &Template) -> Result<()> {
+        let text = serde_json::to_vec(template).context("write the template")?;
+        fs::replace(self.dir.as_fd(), TEMPLATE, &text, 0o600)
+    }
+
+    /// Waits for other commands on this container, up to half a minute. flock(2) knows no timeout, and two commands on one
+    /// container are rare: so this asks again, ever more slowly.
+    pub fn lock(&self, lock: Lock) -> Result<Held> {
+        let operation = if lock == Lock::Shared {
+            libc::LOCK_SH
+        } else {
+            libc::LOCK_EX
+        };
+        let own = open_dir(self.root.as_fd(), &self.id).map_err(|error| match error {
+            sys::Error(Errno::ENOENT) => anyhow!(Kind::NotExist).context(format!("{:?}", self.id)),
+            error => anyhow!(error).context(format!("open the state of {:?}", self.id)),
+        })?;
+        let (start, mut pause) = (Instant::now(), Duration::from_micros(200));
+        loop {
+            match file::flock(&own, operation | libc::LOCK_NB) {
+                Ok(()) => break,
+                Err(sys::Error(Errno::EAGAIN)) if start.elapsed() < PATIENCE => {
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(Duration::from_millis(20));
+                }
+                Err(sys::Error(Errno::EAGAIN)) => {
+                    bail!(
+                        "another command has been working on container {:?} for {} s",
+                        self.id,
+                        PATIENCE.as_secs()
+                    )
+                }
+                Err(error) => {
+                    return Err(error).with_context(|| format!("lock container {:?}", self.id));
+                }
+            }
+        }
+        // Whoever had the lock may have deleted the container, and somebody made another one of that name.
+        let (mine, now) = (
+            file::stat(&own)?,
+            open_dir(self.root.as_fd(), &self.id).and_then(file::stat),
+        );
+        match now {
+            Ok(now) if now.st_ino == mine.st_ino && now.st_dev == mine.st_dev => Ok(Held(own)),
+            _ => bail!(anyhow!(Kind::NotExist).context(format!("{:?}", self.id))),
+        }
+    }
+
+    /// Makes the directory disappear in one step, then takes it apart.
+    pub fn remove(&self) -> Result<()> {
+        let hidden = format!(".{}.deleting.{}", self.id, sys::process::pid());
+        match file::rename(self.root.as_fd(), &self.id, self.root.as_fd(), &hidden) {
+            Err(sys::Error(Errno::ENOENT)) => return Ok(()), // somebody else removed it
+            other => other.with_context(|| format!("remove the state of {:?}", self.id))?,
+        }
+        fs::remove_tree(self.root.as_fd(), OsStr::new(&hidden))
+            .with_context(|| format!("remove {hidden}"))
+    }
+
+    /// What the container is doing now.
+    pub fn status(&self, record: &Record) -> Result<Status> {
+        let same_boot = || -> Result<bool> { Ok(record.boot_id == proc::boot_id()?) };
+        let Some(init) = record.init else {
+            let at_work = proc::is_alive(record.creator)? && same_boot()?;
+            return Ok(if at_work {
+                Status::Creating
+            } else {
+                Status::Stopped
+            });
+        };
+        if !proc::is_alive(init)? || !same_boot()? {
+            return Ok(Status::Stopped);
+        }
+        if self.cgroup(record)?.is_frozen().unwrap_or(false) {
+            return Ok(Status::Paused); // a cgroup that is gone or unreadable is not frozen
+        }
+        Ok(if gate::is_closed(self.dir.as_fd())? {
+            Status::Created
+        } else {
+            Status::Running
+        })
+    }
+
+    pub fn cgroup(&self, record: &Record) -> Result<Cgroup> {
+        cgroup::open(&record.cgroup).context("open the container's cgroup")
+    }
+}
+
+impl Record {
+    pub fn new(id: &str, creator: ProcessId, cgroup: Place, namespaces: i32) -> Result<Record> {
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        Ok(Record {
+            format: FORMAT,
+            id: id.to_string(),
+            bundle: PathBuf::new(),
+            rootfs: PathBuf::new(),
+            created: log::rfc3339(now.as_secs(), Some(now.subsec_nanos())),
+            owner: sys::credentials::effective_uid(),
+            annotations: BTreeMap::new(),
+            boot_id: proc::boot_id()?,
+            creator,
+            init: None,
+            cgroup,
+            namespaces,
+            hooks: Hooks::default(),
+        })
+    }
+
+    /// Does the end of init end everybody else?
+    pub fn has_pid_namespace(&self) -> bool {
+        self.namespaces & libc::CLONE_NEWPID != 0
+    }
+
+    /// A pidfd of init, if it lives: opened first, compared then, so that a reused number is never taken for it.
+    pub fn init_pidfd(&self) -> Result<Option<OwnedFd>> {
+        let Some(init) = self.init else {
+            return Ok(None);
+        };
+        let pidfd = match sys::process::pidfd_open(init.pid) {
+            Err(sys::Error(Errno::ESRCH)) => return Ok(None),
+            other => other.with_context(|| format!("open process {}", init.pid))?,
+        };
+        Ok((proc::is_alive(init)? && self.boot_id == proc::boot_id()?).then_some(pidfd))
+    }
+}

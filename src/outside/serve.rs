@@ -1,0 +1,138 @@
+//! The parent's half of the conversation: answer the child until it is ready.
+
+use super::cgroup::Cgroup;
+use super::console::Console;
+use super::idmap;
+use super::launch::HooksRun;
+use super::spawn::{Child, post_mortem};
+use crate::error::{Context, Result, bail};
+use crate::hooks::{self, Surroundings};
+use crate::link::{self, Reply, Request};
+use crate::plan::{MountWhat, Plan, Process, Sandbox, World};
+use crate::sys::file::{self, CWD};
+use crate::sys::{mount, process};
+use std::os::fd::OwnedFd;
+
+/// Returns when the child has asked `Ready`, which the caller answers. The terminal's master is returned when it is ours
+/// to carry.
+pub fn until_ready(
+    plan: &Plan,
+    cgroup: &Cgroup,
+    child: &Child,
+    link: &link::Parent,
+    mut console: Console,
+    ran: &mut HooksRun,
+) -> Result<Option<OwnedFd>> {
+    let mut master = None;
+    loop {
+        let Some(request) = link.next()? else {
+            return Err(post_mortem(child, cgroup));
+        };
+        let reply = match request {
+            Request::Place => {
+                cgroup.add(child.pid)?;
+                Reply::Go { pid: child.pid }
+            }
+            Request::MapIds => {
+                map_ids(sandbox(plan)?, child.pid)?;
+                Reply::Go { pid: child.pid }
+            }
+            Request::Mount(index) => Reply::Mount(mount_source(sandbox(plan)?, index)?),
+            Request::RunHooks => {
+                *ran = HooksRun::Yes;
+                run_hooks(plan, sandbox(plan)?, child.pid)?;
+                Reply::Go { pid: child.pid }
+            }
+            Request::Terminal(file) => {
+                master = console.take(file)?;
+                Reply::Go { pid: child.pid }
+            }
+            Request::Ready => {
+                set_limits(&plan.process, child.pid)?;
+                return Ok(master);
+            }
+        };
+        link.reply(&reply)?;
+    }
+}
+
+fn sandbox(plan: &Plan) -> Result<&Sandbox> {
+    match &plan.world {
+        World::New(sandbox) => Ok(sandbox),
+        World::Join(_) => bail!("the child asked for what only a new container needs"),
+    }
+}
+
+fn map_ids(sandbox: &Sandbox, pid: i32) -> Result<()> {
+    match &sandbox.namespaces.maps {
+        Some(maps) => idmap::write(maps, pid),
+        None => bail!("the child asked for id maps that are not planned"),
+    }
+}
+
+fn mount_source(sandbox: &Sandbox, index: u16) -> Result<OwnedFd> {
+    let named = || format!("config.json: mounts[{index}]");
+    match sandbox
+        .mounts
+        .iter()
+        .find(|op| op.index == index)
+        .map(|op| &op.what)
+    {
+        Some(MountWhat::Bind { source, depth, .. }) => mount::clone_tree(CWD, source, *depth)
+            .with_context(|| format!("bind mount source {}", source.display()))
+            .with_context(named),
+        _ => bail!("the child asked for a mount that is not planned"),
+    }
+}
+
+/// prestart and createRuntime, in the runtime's namespaces. runtime.md, "Lifecycle", steps 5 and 6.
+fn run_hooks(plan: &Plan, sandbox: &Sandbox, pid: i32) -> Result<()> {
+    let (bundle, annotations) = (&sandbox.bundle, &sandbox.annotations);
+    let state = hooks::State {
+        id: &plan.id,
+        status: "creating",
+        pid,
+        bundle,
+        annotations,
+    };
+    hooks::run(
+        "prestart",
+        &plan.hooks.prestart,
+        &state,
+        &Surroundings::Inherit,
+        bundle,
+    )?;
+    hooks::run(
+        "createRuntime",
+        &plan.hooks.create_runtime,
+        &state,
+        &Surroundings::Inherit,
+        bundle,
+    )
+}
+
+/// What only the initial user namespace's root may do. The child has nothing left to do by now, so a low limit cannot stop
+/// it from getting ready.
+fn set_limits(plan: &Process, pid: i32) -> Result<()> {
+    for (index, limit) in plan.rlimits.iter().enumerate() {
+        process::set_rlimit_of(pid, limit.resource, limit.soft, limit.hard).with_context(|| {
+            format!(
+                "config.json: process.rlimits[{index}]: set {} to {} (hard {}): raising a hard limit needs CAP_SYS_RESOURCE",
+                limit.name, limit.soft, limit.hard
+            )
+        })?;
+    }
+    let Some(value) = plan.oom_score_adj else {
+        return Ok(());
+    };
+    let path = format!("/proc/{pid}/oom_score_adj");
+    let write = || {
+        file::write_once(
+            file::open(CWD, &path, libc::O_WRONLY, 0)?,
+            value.to_string().as_bytes(),
+        )
+    };
+    write().with_context(|| {
+        format!("config.json: process.oomScoreAdj: set it to {value}: lowering it needs CAP_SYS_RESOURCE")
+    })
+}

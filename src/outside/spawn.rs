@@ -1,0 +1,225 @@
+//! Making the child: which clone, from where. Nobody else knows how many forks there were.
+//!
+//! Usually one clone3 makes all namespaces and puts the child into its v2 cgroup. A pid namespace to be joined is entered by
+//! being born in it, so we go there for the moment of the clone. Only where a user namespace is joined, or a new one is to
+//! be combined with joined ones that it has no rights over, an intermediate process goes first.
+
+use super::cgroup::Cgroup;
+use super::launch::Inside;
+use crate::error::{Context, Result, anyhow};
+use crate::link::{self, Ends, Entry};
+use crate::plan::{Plan, World};
+use crate::proc;
+use crate::sys::file::{self, CWD};
+use crate::sys::process::{self, Clone, Exit, Sibling, Side};
+use crate::sys::{self, Errno, namespace, socket};
+use crate::undo::Draft;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// The process between clone and execve, and init after it.
+pub struct Child {
+    pub pid: i32,
+    pub pidfd: OwnedFd,
+}
+
+/// What the child is born with, besides the link.
+pub struct Birth {
+    pub gate: Option<OwnedFd>,
+    /// exec: the pidfd of the container's init.
+    pub target: Option<OwnedFd>,
+    /// create: namespaces to join, in the plan's order.
+    pub joined: Vec<(i32, OwnedFd)>,
+}
+
+/// Makes the child, which runs `inside.enter` and never returns here. Dropped without `keep`, it is killed and reaped.
+pub fn spawn(
+    plan: &Plan,
+    cgroup: &Cgroup,
+    birth: Birth,
+    inside: &Inside,
+) -> Result<(Draft<Child>, link::Parent)> {
+    let (ours, theirs) = link::pair()?;
+    let (new, staged) = match &plan.world {
+        World::Join(_) => (0, false),
+        World::New(sandbox) => {
+            let namespaces = &sandbox.namespaces;
+            let joins_user = namespaces.joins(libc::CLONE_NEWUSER);
+            let mixes = namespaces.makes(libc::CLONE_NEWUSER) && !namespaces.join.is_empty();
+            (namespaces.at_birth(), joins_user || mixes)
+        }
+    };
+    let new = u64::from(new.cast_unsigned());
+    let child = if staged {
+        in_stages(plan, cgroup, birth, inside, new, &ours, theirs)?
+    } else {
+        directly(plan, cgroup, birth, inside, new, theirs)?
+    };
+    Ok((Draft::new(child, kill), ours))
+}
+
+fn kill(child: Child) {
+    let _ = process::pidfd_signal(&child.pidfd, libc::SIGKILL); // it may have ended by itself
+    let _ = process::wait(child.pid); // and be reaped
+}
+
+fn directly(
+    plan: &Plan,
+    cgroup: &Cgroup,
+    birth: Birth,
+    inside: &Inside,
+    new: u64,
+    link: link::Child,
+) -> Result<Child> {
+    let visit = visit_pid_namespace(plan, &birth)?;
+    let ask = Clone {
+        namespaces: new,
+        cgroup: cgroup.birth_fd(),
+        sibling: Sibling::No,
+    };
+    let side = process::clone(&ask).map_err(|error| explain(error, new));
+    if !matches!(side, Ok(Side::Child)) {
+        drop(visit);
+    }
+    match side? {
+        Side::Parent { pid, pidfd } => Ok(Child { pid, pidfd }),
+        Side::Child => {
+            let entry = match birth.target {
+                Some(init) => Entry::Target(init),
+                None => Entry::Direct {
+                    joined: birth.joined,
+                },
+            };
+            (inside.enter)(
+                plan,
+                Ends {
+                    link,
+                    gate: birth.gate,
+                    entry,
+                },
+            )
+        }
+    }
+}
+
+/// As long as this lives, our children are born in another pid namespace.
+struct Visit {
+    home: OwnedFd,
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let _ = namespace::enter(&self.home, libc::CLONE_NEWPID); // our own namespace is always open to us
+    }
+}
+
+fn visit_pid_namespace(plan: &Plan, birth: &Birth) -> Result<Option<Visit>> {
+    let goal = match (&plan.world, &birth.target) {
+        (World::Join(target), Some(init)) if target.namespaces & libc::CLONE_NEWPID != 0 => init,
+        _ => match birth
+            .joined
+            .iter()
+            .find(|(kind, _)| *kind == libc::CLONE_NEWPID)
+        {
+            Some((_, file)) => file,
+            None => return Ok(None),
+        },
+    };
+    let home = file::open(CWD, "/proc/self/ns/pid", libc::O_RDONLY, 0)
+        .context("open our own pid namespace")?;
+    namespace::enter(goal, libc::CLONE_NEWPID).context("enter the pid namespace")?;
+    Ok(Some(Visit { home }))
+}
+
+fn in_stages(
+    plan: &Plan,
+    cgroup: &Cgroup,
+    birth: Birth,
+    inside: &Inside,
+    new: u64,
+    ours: &link::Parent,
+    link: link::Child,
+) -> Result<Child> {
+    let (hear, tell) = socket::pair().context("make a socket to the intermediate process")?;
+    let ask = Clone {
+        namespaces: 0,
+        cgroup: cgroup.birth_fd(),
+        sibling: Sibling::No,
+    };
+    match process::clone(&ask).map_err(|error| explain(error, 0))? {
+        Side::Child => {
+            drop(hear);
+            let ask = Clone {
+                namespaces: new,
+                cgroup: None,
+                sibling: Sibling::Yes,
+            };
+            let side = (inside.stage)(&birth.joined)
+                .and_then(|()| process::clone(&ask).map_err(|e| explain(e, new)));
+            match side {
+                Ok(Side::Child) => (inside.enter)(
+                    plan,
+                    Ends {
+                        link,
+                        gate: birth.gate,
+                        entry: Entry::Staged,
+                    },
+                ),
+                Ok(Side::Parent { pidfd, .. }) => {
+                    let _ = socket::send(tell, b"p", Some(pidfd.as_fd())); // a parent that is gone needs no answer
+                    process::exit_now(0)
+                }
+                Err(error) => {
+                    link.fail(&error);
+                    process::exit_now(1)
+                }
+            }
+        }
+        Side::Parent { pid, .. } => {
+            drop((tell, link));
+            let mut buffer = [0u8; 8];
+            let told = socket::receive(&hear, &mut buffer);
+            process::wait(pid).context("reap the intermediate process")?;
+            match told.context("hear from the intermediate process")? {
+                (1, Some(pidfd)) => Ok(Child {
+                    pid: proc::pid_of(&pidfd)?,
+                    pidfd,
+                }),
+                _ => ours
+                    .next()
+                    .and_then(|_| Err(anyhow!("the intermediate process died"))),
+            }
+        }
+    }
+}
+
+fn explain(error: sys::Error, new: u64) -> anyhow::Error {
+    let hint = match error.0 {
+        Errno::EPERM if new & libc::CLONE_NEWUSER as u64 == 0 => {
+            ": new namespaces need CAP_SYS_ADMIN; run as root"
+        }
+        Errno::EPERM => ": this kernel or a filter does not let us make a user namespace",
+        Errno::ENOSPC => {
+            ": too many namespaces, or nested too deeply (/proc/sys/user/max_*_namespaces)"
+        }
+        Errno::EAGAIN => ": too many processes (RLIMIT_NPROC, or pids.max of a cgroup)",
+        Errno::ENOSYS => ": clone3 needs Linux 5.10, and no filter that hides it",
+        Errno::EBUSY | Errno::EOPNOTSUPP => {
+            ": the cgroup does not take processes (its type, or enabled controllers)"
+        }
+        Errno::EINVAL => ": this kernel lacks one of the namespaces",
+        _ => "",
+    };
+    anyhow!(error).context(format!("clone the container's process{hint}"))
+}
+
+/// Why a child is gone that said nothing.
+pub fn post_mortem(child: &Child, cgroup: &Cgroup) -> anyhow::Error {
+    match process::wait(child.pid) {
+        Ok(Exit::Signal(libc::SIGKILL)) if cgroup.oom_killed().is_some_and(|count| count > 0) => {
+            anyhow!("container init was OOM-killed (memory limit too low?)")
+        }
+        Ok(Exit::Signal(signal)) => anyhow!("container init died (signal {signal})"),
+        Ok(Exit::Code(code)) => anyhow!("container init ended (status {code}) without a word"),
+        Err(error) => anyhow!(error).context("container init is gone"),
+    }
+}

@@ -1,0 +1,209 @@
+//! Staying with a container in the foreground: forward signals, carry the terminal's bytes, reap, return how it ended.
+//!
+//! No threads and no polling: one loop over a signal descriptor and, with a terminal, two streams.
+
+use super::console::own_terminal;
+use super::spawn::Child;
+use crate::error::{Context, Result};
+use crate::sys::process::{self, Events, Exit, STREAMS, Watch};
+use crate::sys::signal::Signals;
+use crate::sys::{self, Errno, Error, file, tty};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Waits for the child's end. All signals have been blocked since before its clone, so none is lost.
+pub fn attend(child: &Child, signals: &Signals, master: Option<OwnedFd>) -> Result<Exit> {
+    let mut relay = master.map(Relay::new).transpose()?;
+    loop {
+        let mut watches = vec![Watch {
+            file: signals.as_fd(),
+            events: Events::READ,
+        }];
+        if let Some(relay) = &relay {
+            watches.extend(relay.watches());
+        }
+        sys::retry(|| process::watch(&mut watches)).context("wait for the container")?;
+        let ready: Vec<bool> = watches
+            .iter()
+            .map(|watch| watch.events != Events::NONE)
+            .collect();
+        drop(watches);
+        if let Some(relay) = &mut relay
+            && ready[1..].contains(&true)
+        {
+            relay.carry()?;
+        }
+        if ready[0]
+            && let Some(exit) = take_signals(child, signals, relay.as_ref())?
+        {
+            if let Some(relay) = &mut relay {
+                relay.drain();
+            }
+            return Ok(exit);
+        }
+    }
+}
+
+/// Handles what has arrived; returns the child's end when it is among it.
+fn take_signals(child: &Child, signals: &Signals, relay: Option<&Relay>) -> Result<Option<Exit>> {
+    let mut ended = None;
+    while let Some(signal) = signals.next().context("read the signals")? {
+        match signal {
+            libc::SIGCHLD => {
+                while let Some((pid, exit)) = process::reap().context("reap")? {
+                    if pid == child.pid {
+                        ended = Some(exit);
+                    }
+                }
+            }
+            libc::SIGWINCH if relay.is_some() => relay.into_iter().for_each(Relay::resize),
+            libc::SIGURG => {} // nobody means it
+            _ => match process::pidfd_signal(&child.pidfd, signal) {
+                Ok(()) | Err(Error(Errno::ESRCH)) => {}
+                Err(error) => {
+                    return Err(error).with_context(|| format!("forward signal {signal}"));
+                }
+            },
+        }
+    }
+    Ok(ended)
+}
+
+/// As much as is carried at once, in either direction.
+const CHUNK: usize = 4096;
+
+/// Bytes on their way between the caller's streams and the container's terminal.
+struct Relay {
+    master: OwnedFd,
+    /// The caller's terminal in raw mode; dropped, it is as it was.
+    _raw: Option<tty::Raw>,
+    to_container: Vec<u8>,
+    to_caller: Vec<u8>,
+    stdin: Stream,
+    output: Stream,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Open,
+    Ended,
+}
+
+impl Relay {
+    fn new(master: OwnedFd) -> Result<Relay> {
+        file::set_nonblocking(&master).context("prepare the terminal")?;
+        let raw = if tty::is_terminal(STREAMS[0]) {
+            own_terminal()
+                .map(tty::make_raw)
+                .transpose()
+                .context("put the caller's terminal into raw mode")?
+        } else {
+            None
+        };
+        let (stdin, output) = (Stream::Open, Stream::Open);
+        Ok(Relay {
+            master,
+            _raw: raw,
+            to_container: Vec::new(),
+            to_caller: Vec::new(),
+            stdin,
+            output,
+        })
+    }
+
+    /// What there is to wait for: each direction waits either for bytes or for room, so nothing spins.
+    fn watches(&self) -> Vec<Watch<'_>> {
+        let mut watches = Vec::with_capacity(3);
+        let mut master = Events::NONE;
+        if self.output == Stream::Open && self.to_caller.is_empty() {
+            master = master | Events::READ;
+        }
+        if !self.to_container.is_empty() {
+            master = master | Events::WRITE;
+        }
+        if master != Events::NONE {
+            watches.push(Watch {
+                file: self.master.as_fd(),
+                events: master,
+            });
+        }
+        if self.stdin == Stream::Open && self.to_container.is_empty() {
+            watches.push(Watch {
+                file: STREAMS[0],
+                events: Events::READ,
+            });
+        }
+        if !self.to_caller.is_empty() {
+            watches.push(Watch {
+                file: STREAMS[1],
+                events: Events::WRITE,
+            });
+        }
+        watches
+    }
+
+    /// Carries what can be carried without waiting.
+    fn carry(&mut self) -> Result<()> {
+        if self.stdin == Stream::Open
+            && self.to_container.is_empty()
+            && process::is_ready(STREAMS[0], Events::READ)
+        {
+            let mut buffer = [0u8; CHUNK];
+            match file::read(STREAMS[0], &mut buffer) {
+                Ok(0) | Err(Error(Errno::EIO)) => self.stdin = Stream::Ended,
+                Ok(n) => self.to_container.extend_from_slice(&buffer[..n]),
+                Err(Error(Errno::EAGAIN | Errno::EINTR)) => {}
+                Err(error) => return Err(error).context("read stdin"),
+            }
+        }
+        send_some(&self.master, &mut self.to_container);
+        if self.output == Stream::Open && self.to_caller.is_empty() {
+            self.read_output();
+        }
+        if !self.to_caller.is_empty() && process::is_ready(STREAMS[1], Events::WRITE) {
+            send_some(STREAMS[1], &mut self.to_caller);
+        }
+        Ok(())
+    }
+
+    fn read_output(&mut self) {
+        let mut buffer = [0u8; CHUNK];
+        match file::read(&self.master, &mut buffer) {
+            Ok(n) if n > 0 => self.to_caller.extend_from_slice(&buffer[..n]),
+            Err(Error(Errno::EAGAIN | Errno::EINTR)) => {}
+            // EIO: nobody has the terminal open any more. It may be opened again only by somebody who is still there.
+            _ => self.output = Stream::Ended,
+        }
+    }
+
+    /// The program has ended: what it wrote last is still in the terminal.
+    fn drain(&mut self) {
+        self.output = Stream::Open;
+        while self.output == Stream::Open {
+            let _ = file::write_all(STREAMS[1], &self.to_caller); // a caller who does not listen misses it
+            self.to_caller.clear();
+            self.read_output();
+            if self.to_caller.is_empty() {
+                break;
+            }
+        }
+    }
+
+    fn resize(&self) {
+        let Some(Ok(size)) = own_terminal().map(tty::size) else {
+            return;
+        };
+        let _ = tty::set_size(&self.master, size); // a terminal that just ended needs no size
+    }
+}
+
+/// Writes what fits; the rest stays. A reader that is gone makes the bytes vanish, as a closed terminal does.
+fn send_some(to: impl AsFd, bytes: &mut Vec<u8>) {
+    if bytes.is_empty() {
+        return;
+    }
+    match nix::unistd::write(to, bytes) {
+        Ok(n) => drop(bytes.drain(..n)),
+        Err(Errno::EAGAIN | Errno::EINTR) => {}
+        Err(_) => bytes.clear(),
+    }
+}

@@ -1,0 +1,313 @@
+//! Which cgroup a container gets, and what is written into it. Pure.
+//!
+//! Two axes: `Owner` says who makes and removes the directories, `Layout` where the files of a controller lie. *What*
+//! is written is a list of `Setting`s, lowered from `linux.resources` by the tables in `v1` and `v2`, one row per knob.
+//! After this every value has been checked as far as that is possible without asking the kernel.
+
+mod place;
+mod table;
+mod v1;
+mod v2;
+mod view;
+
+pub use view::view;
+
+use super::device_rules::{self, DeviceRules};
+use super::host::cgroup::Cgroups;
+use crate::error::{Context, Result, bail, ensure};
+use oci_spec::runtime::{Linux, LinuxResources};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+/// The plan for a container's cgroup.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cgroup {
+    pub place: Place,
+    /// In the order of writing.
+    pub settings: Vec<Setting>,
+    /// `None` where no device controller exists to enforce them.
+    pub devices: Option<DeviceRules>,
+}
+
+/// All that later commands need to find the cgroup again; saved with the container.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Place {
+    pub owner: Owner,
+    pub layout: Layout,
+}
+
+/// Who makes and removes the directories.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Owner {
+    Us,
+    /// There are none.
+    Nobody,
+}
+
+/// Where a setting's file lives.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Layout {
+    V2(Spot),
+    /// One directory per hierarchy; in hybrid mode `unified` too.
+    V1 {
+        hierarchies: Vec<HierarchySpot>,
+        unified: Option<Spot>,
+    },
+    Missing,
+}
+
+/// A directory of cgroupfs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Spot {
+    pub mount: PathBuf,
+    /// Below the mount: relative, without `.` and `..`, never empty.
+    pub path: PathBuf,
+}
+
+/// A directory of a v1 hierarchy.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HierarchySpot {
+    /// As in `host::cgroup::Hierarchy`.
+    pub controllers: Vec<String>,
+    #[serde(flatten)]
+    pub spot: Spot,
+}
+
+/// One write to one file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Setting {
+    /// Whose file it is: on v1 it decides about the directory, on v2 it must be enabled for the file to exist. `cgroup`
+    /// for the core files of v2.
+    pub controller: Cow<'static, str>,
+    pub file: Cow<'static, str>,
+    pub value: String,
+    pub if_missing: IfMissing,
+}
+
+/// What a setting does when the kernel has no such file although the controller is there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum IfMissing {
+    Fail,
+    /// Nothing is lost: the kernel does by default what the value asks for, or another setting covers it.
+    Skip,
+    /// Another file has the same meaning.
+    Instead(Box<Setting>),
+}
+
+impl Place {
+    /// Must a new process be put into directories that it cannot be born into? As `Cgroup::needs_place` outside.
+    pub fn needs_placing(&self) -> bool {
+        matches!(&self.layout, Layout::V1 { hierarchies, .. } if !hierarchies.is_empty())
+    }
+}
+
+impl Spot {
+    pub fn full(&self) -> PathBuf {
+        self.mount.join(&self.path)
+    }
+}
+
+impl Layout {
+    /// Is there a directory whose files this controller has?
+    fn has(&self, controller: &str) -> bool {
+        match self {
+            Layout::V2(_) => true, // whether it is enabled, or can be, only the kernel knows
+            Layout::V1 { hierarchies, .. } => hierarchies
+                .iter()
+                .any(|spot| spot.controllers.iter().any(|c| c == controller)),
+            Layout::Missing => false,
+        }
+    }
+}
+
+/// The cgroup of a new container.
+pub fn lower(
+    linux: &Linux,
+    id: &str,
+    host: &Cgroups,
+    warnings: &mut Vec<String>,
+) -> Result<Cgroup> {
+    let layout = place::layout(linux.cgroups_path().as_deref(), id, host, warnings)
+        .context("linux.cgroupsPath")?;
+    let empty = LinuxResources::default();
+    let resources = linux.resources().as_ref().unwrap_or(&empty);
+    let settings = settings(resources, &layout, warnings)?;
+    let devices = devices(resources, &layout, warnings)?;
+    let owner = if layout == Layout::Missing {
+        Owner::Nobody
+    } else {
+        Owner::Us
+    };
+    Ok(Cgroup {
+        place: Place { owner, layout },
+        settings,
+        devices,
+    })
+}
+
+/// What `linux.resources` asks for, without the device rules. Refuses what this layout cannot do; an update lowers its
+/// merged resources here again.
+pub fn settings(
+    resources: &LinuxResources,
+    layout: &Layout,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Setting>> {
+    let rows = match layout {
+        Layout::V2(_) => v2::TABLE,
+        Layout::V1 { .. } | Layout::Missing => v1::TABLE,
+    };
+    table::lower(rows, resources, layout, warnings)
+}
+
+fn devices(
+    resources: &LinuxResources,
+    layout: &Layout,
+    warnings: &mut Vec<String>,
+) -> Result<Option<DeviceRules>> {
+    let said = resources.devices().as_deref().unwrap_or_default();
+    let rules = device_rules::lower(said).context("linux.resources.devices")?;
+    if layout.has("devices") {
+        if matches!(layout, Layout::V1 { .. }) {
+            rules.writes(None).context("linux.resources.devices")?;
+        }
+        return Ok(Some(rules));
+    }
+    ensure!(
+        said.is_empty(),
+        "linux.resources.devices: {}",
+        table::no_controller("devices")
+    );
+    warnings.push(
+        "linux.resources.devices: no devices controller is mounted on this machine: the container may open every \
+         device that it can make a node for"
+            .to_owned(),
+    );
+    Ok(None)
+}
+
+/// `exec --cgroup`: a cgroup below the container's own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SubCgroup {
+    /// Only for these controllers of v1; none: for all of them, or for v2.
+    pub controllers: Vec<String>,
+    /// Relative, without `.` and `..`; empty for the container's own.
+    pub path: PathBuf,
+}
+
+/// Parses the values of `--cgroup`: one `PATH`, or any number of `CONTROLLER[,CONTROLLER…]:PATH`.
+pub fn sub_cgroups(said: &[impl AsRef<str>]) -> Result<Vec<SubCgroup>> {
+    let mut parsed: Vec<SubCgroup> = Vec::new();
+    for text in said.iter().map(AsRef::as_ref) {
+        let sub = sub_cgroup(text).with_context(|| format!("--cgroup {text:?}"))?;
+        let repeated = sub
+            .controllers
+            .iter()
+            .find(|c| parsed.iter().any(|other| other.controllers.contains(*c)));
+        if let Some(controller) = repeated {
+            bail!("--cgroup {text:?}: controller {controller} is named twice; give it one path");
+        }
+        ensure!(
+            said.len() == 1 || !sub.controllers.is_empty(),
+            "--cgroup {text:?}: only one path without a CONTROLLER: prefix makes sense; give one, or prefix each"
+        );
+        parsed.push(sub);
+    }
+    Ok(parsed)
+}
+
+fn sub_cgroup(text: &str) -> Result<SubCgroup> {
+    let (controllers, path) = match text.split_once(':') {
+        None => (Vec::new(), text),
+        Some((names, path)) => (names.split(',').map(str::to_owned).collect(), path),
+    };
+    ensure!(
+        controllers.iter().all(|c| !c.is_empty()),
+        "a controller before the colon is empty; write CONTROLLER:PATH"
+    );
+    // Compared component by component: a string prefix let `../ctr10` pass for a child of `ctr1` elsewhere.
+    let up = Path::new(path)
+        .components()
+        .any(|c| c == std::path::Component::ParentDir);
+    ensure!(
+        !up,
+        "bad sub cgroup path: {path}: it must lie below the container's cgroup; write it without \"..\""
+    );
+    Ok(SubCgroup {
+        controllers,
+        path: place::clean(path)?,
+    })
+}
+
+#[cfg(test)]
+mod settings_tests;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_survives_the_trip_through_json() {
+        let spot = |mount: &str| Spot {
+            mount: mount.into(),
+            path: "a/b".into(),
+        };
+        let hierarchies = vec![HierarchySpot {
+            controllers: vec!["cpu".into(), "cpuacct".into()],
+            spot: spot("/c/cpu"),
+        }];
+        let layout = Layout::V1 {
+            hierarchies,
+            unified: Some(spot("/c/unified")),
+        };
+        for layout in [layout, Layout::V2(spot("/c")), Layout::Missing] {
+            let place = Place {
+                owner: Owner::Us,
+                layout,
+            };
+            let text = serde_json::to_string(&place).unwrap();
+            assert_eq!(serde_json::from_str::<Place>(&text).unwrap(), place);
+        }
+    }
+
+    #[test]
+    fn sub_cgroups_are_parsed_per_controller() {
+        let parsed = sub_cgroups(&["memory:sub", "cpu,cpuacct:/a//./b"]).unwrap();
+        assert_eq!(
+            parsed[0],
+            SubCgroup {
+                controllers: vec!["memory".into()],
+                path: "sub".into()
+            }
+        );
+        assert_eq!(
+            parsed[1],
+            SubCgroup {
+                controllers: vec!["cpu".into(), "cpuacct".into()],
+                path: "a/b".into()
+            }
+        );
+        assert_eq!(sub_cgroups(&["/"]).unwrap()[0].path, Path::new(""));
+        assert_eq!(sub_cgroups(&[""; 0]).unwrap(), []);
+    }
+
+    #[test]
+    fn sub_cgroups_stay_below_the_container() {
+        for bad in [
+            "..",
+            "../ctr10",
+            "/../ctr10",
+            "a/../../ctr10",
+            "cpu:a/..",
+            ":x",
+            "cpu,:x",
+            "a\nb",
+        ] {
+            assert!(sub_cgroups(&[bad]).is_err(), "{bad}");
+        }
+        assert!(sub_cgroups(&["cpu:a", "cpu:b"]).is_err());
+        assert!(sub_cgroups(&["a", "b"]).is_err());
+    }
+}

@@ -1,0 +1,475 @@
+//! `linux.resources.devices` → what the kernel is told: writes to the devices controller of v1, or a program for v2.
+//! Pure.
+//!
+//! The list starts from "nothing is allowed", is read in order, and a later rule wins. At its end stand the rules that
+//! every container gets, so a user's "deny" of /dev/null has no effect: engines write configurations that rely on it.
+
+mod program;
+
+use crate::error::{Context, Result, bail, ensure};
+use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
+use std::fmt;
+
+/// The rules in order, without those that can have no effect.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeviceRules {
+    /// What holds for a device that no rule names.
+    default: Verdict,
+    /// Later rules win.
+    rules: Vec<Rule>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Verdict {
+    Allow,
+    Deny,
+}
+
+/// Both kinds of device never meet in one rule: what is said of all is two rules.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Rule {
+    verdict: Verdict,
+    devices: Devices,
+    access: Access,
+}
+
+/// A set of devices; `None` is every number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Devices {
+    kind: Kind,
+    major: Option<u32>,
+    minor: Option<u32>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Block,
+    Char,
+}
+
+/// Bits as the kernel's (`BPF_DEVCG_ACC_*`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Access(u32);
+
+const MKNOD: Access = Access(1);
+const ALL: Access = Access(7);
+const LETTERS: [(char, u32); 3] = [('r', 2), ('w', 4), ('m', 1)];
+
+/// More would not fit the jumps of a BPF program, and nobody has them.
+const MOST_RULES: usize = 2000;
+
+/// Making any node is allowed (using it is another matter), and these may be used.
+const EVERYBODYS: [Rule; 11] = [
+    allow(Kind::Char, None, None, MKNOD),
+    allow(Kind::Block, None, None, MKNOD),
+    allow(Kind::Char, Some(1), Some(3), ALL),    // null
+    allow(Kind::Char, Some(1), Some(5), ALL),    // zero
+    allow(Kind::Char, Some(1), Some(7), ALL),    // full
+    allow(Kind::Char, Some(1), Some(8), ALL),    // random
+    allow(Kind::Char, Some(1), Some(9), ALL),    // urandom
+    allow(Kind::Char, Some(5), Some(0), ALL),    // tty
+    allow(Kind::Char, Some(5), Some(2), ALL),    // ptmx
+    allow(Kind::Char, Some(136), None, ALL),     // pts/*
+    allow(Kind::Char, Some(10), Some(200), ALL), // net/tun: without it VPNs in containers of old engines broke
+];
+
+const fn allow(kind: Kind, major: Option<u32>, minor: Option<u32>, access: Access) -> Rule {
+    Rule {
+        verdict: Verdict::Allow,
+        devices: Devices { kind, major, minor },
+        access,
+    }
+}
+
+/// One write to a file of the v1 controller.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Write {
+    pub file: &'static str,
+    pub value: String,
+}
+
+/// The user's rules, then everybody's.
+pub fn lower(said: &[LinuxDeviceCgroup]) -> Result<DeviceRules> {
+    ensure!(
+        said.len() <= MOST_RULES,
+        "{} rules are too many; {MOST_RULES} are taken",
+        said.len()
+    );
+    let mut all = DeviceRules {
+        default: Verdict::Deny,
+        rules: Vec::with_capacity(said.len() + EVERYBODYS.len()),
+    };
+    for (i, rule) in said.iter().enumerate() {
+        all.add(rule).with_context(|| format!("[{i}]"))?;
+    }
+    all.rules.extend(EVERYBODYS);
+    all.drop_the_hidden();
+    Ok(all)
+}
+
+impl DeviceRules {
+    /// Nothing is forbidden: on v2 no program is needed.
+    pub fn allow_everything(&self) -> bool {
+        self.default == Verdict::Allow && self.rules.is_empty()
+    }
+
+    /// The writes that bring a devices cgroup of v1 to these rules: a new one, or one whose devices.list reads `current`.
+    ///
+    /// Only the difference is written where that is possible: starting over would refuse everything for a moment, and the
+    /// kernel does not allow it while there are cgroups below. What a cgroup with the default "allow" denies is not to be
+    /// read from it, so that is always started over.
+    pub fn writes(&self, current: Option<&str>) -> Result<Vec<Write>> {
+        let exceptions = self.exceptions()?;
+        let mut before: Vec<&str> = current.unwrap_or("a").lines().map(str::trim).collect();
+        let start_over =
+            before.iter().any(|line| line.starts_with('a')) || self.default == Verdict::Allow;
+        let mut writes = Vec::new();
+        if start_over {
+            writes.push(Write {
+                file: self.default.file(),
+                value: "a".to_owned(),
+            });
+            before.clear();
+        }
+        let after: Vec<String> = exceptions.iter().map(Rule::to_string).collect();
+        let gone = before
+            .iter()
+            .filter(|line| !line.is_empty() && !after.iter().any(|other| other == *line));
+        writes.extend(gone.map(|line| Write {
+            file: Verdict::Deny.file(),
+            value: (*line).to_owned(),
+        }));
+        let new = exceptions
+            .iter()
+            .zip(after.iter())
+            .filter(|(_, line)| !before.contains(&line.as_str()));
+        writes.extend(new.map(|(rule, line)| Write {
+            file: rule.verdict.file(),
+            value: line.clone(),
+        }));
+        Ok(writes)
+    }
+
+    /// v1 knows a default and exceptions to it, but no exception to an exception: such a list is refused here, because the
+    /// kernel would take it and not do it.
+    fn exceptions(&self) -> Result<Vec<Rule>> {
+        let mut exceptions: Vec<Rule> = Vec::new();
+        for rule in &self.rules {
+            if rule.verdict != self.default {
+                exceptions.push(*rule);
+                continue;
+            }
+            for other in &mut exceptions {
+                if !other.devices.meets(rule.devices) || other.access.and(rule.access) == Access(0)
+                {
+                    continue;
+                }
+                ensure!(
+                    rule.devices.covers(other.devices),
+                    "\"{rule}\" after \"{other}\": cgroup v1 cannot make an exception to an exception; list the \
+                     devices one by one"
+                );
+                other.access = other.access.without(rule.access);
+            }
+            exceptions.retain(|other| other.access != Access(0));
+        }
+        Ok(exceptions)
+    }
+
+    /// The program for v2, see `program`.
+    pub fn program(&self) -> Vec<u64> {
+        program::compile(self.default == Verdict::Allow, &self.rules)
+    }
+
+    fn add(&mut self, said: &LinuxDeviceCgroup) -> Result<()> {
+        let verdict = if said.allow() {
+            Verdict::Allow
+        } else {
+            Verdict::Deny
+        };
+        let access = access(said.access().as_deref().unwrap_or_default())?;
+        let (major, minor) = (
+            number(said.major()).context("major")?,
+            number(said.minor()).context("minor")?,
+        );
+        let kinds: &[Kind] = match said.typ().unwrap_or(LinuxDeviceType::A) {
+            LinuxDeviceType::A => &[Kind::Block, Kind::Char],
+            LinuxDeviceType::B => &[Kind::Block],
+            LinuxDeviceType::C => &[Kind::Char],
+            other => bail!(
+                "type: {:?} cannot be in a cgroup's rule; write a, b or c",
+                other.as_str()
+            ),
+        };
+        if kinds.len() == 2 && (major, minor, access) == (None, None, ALL) {
+            *self = DeviceRules {
+                default: verdict,
+                rules: std::mem::take(&mut self.rules),
+            };
+            self.rules.clear();
+            return Ok(());
+        }
+        let rule = |kind: &Kind| Rule {
+            verdict,
+            devices: Devices {
+                kind: *kind,
+                major,
+                minor,
+            },
+            access,
+        };
+        self.rules.extend(kinds.iter().map(rule));
+        Ok(())
+    }
+
+    /// Drops rules that say again what a later one says of the same or more devices, and those at the front that only
+    /// repeat the default.
+    fn drop_the_hidden(&mut self) {
+        let mut kept: Vec<Rule> = Vec::with_capacity(self.rules.len());
+        for rule in self.rules.iter().rev() {
+            let hidden = |later: &Rule| {
+                later.devices.covers(rule.devices) && later.access.and(rule.access) == rule.access
+            };
+            if !kept.iter().any(hidden) {
+                kept.push(*rule);
+            }
+        }
+        kept.reverse();
+        let repeats = kept
+            .iter()
+            .take_while(|rule| rule.verdict == self.default)
+            .count();
+        kept.drain(..repeats);
+        self.rules = kept;
+    }
+}
+
+impl Verdict {
+    /// The file of v1 that takes a rule.
+    fn file(self) -> &'static str {
+        match self {
+            Verdict::Allow => "devices.allow",
+            Verdict::Deny => "devices.deny",
+        }
+    }
+}
+
+/// Engines write -1 for "all" as well as nothing.
+fn number(said: Option<i64>) -> Result<Option<u32>> {
+    match said {
+        None | Some(-1) => Ok(None),
+        Some(number) => match u32::try_from(number) {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => bail!("{number} is not a device number; leave it out for all of them"),
+        },
+    }
+}
+
+fn access(said: &str) -> Result<Access> {
+    let mut bits = 0;
+    for letter in said.chars() {
+        let Some((_, bit)) = LETTERS.iter().find(|(known, _)| *known == letter) else {
+            bail!("access: {said:?} has a letter that is not r, w or m");
+        };
+        bits |= bit;
+    }
+    ensure!(
+        bits != 0,
+        "access: is empty; write a composition of r, w and m"
+    );
+    Ok(Access(bits))
+}
+
+impl Access {
+    fn and(self, other: Access) -> Access {
+        Access(self.0 & other.0)
+    }
+
+    fn without(self, other: Access) -> Access {
+        Access(self.0 & !other.0)
+    }
+}
+
+impl Devices {
+    fn covers(self, other: Devices) -> bool {
+        let within = |mine: Option<u32>, its: Option<u32>| mine.is_none() || mine == its;
+        self.kind == other.kind
+            && within(self.major, other.major)
+            && within(self.minor, other.minor)
+    }
+
+    fn meets(self, other: Devices) -> bool {
+        let common = |a: Option<u32>, b: Option<u32>| a.is_none() || b.is_none() || a == b;
+        self.kind == other.kind
+            && common(self.major, other.major)
+            && common(self.minor, other.minor)
+    }
+}
+
+/// As the files of v1 have it, and people know it: `c 1:3 rwm`.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = |number: Option<u32>| number.map_or("*".to_owned(), |n| n.to_string());
+        let kind = if self.devices.kind == Kind::Block {
+            'b'
+        } else {
+            'c'
+        };
+        let letters: String = LETTERS
+            .iter()
+            .filter(|(_, bit)| self.access.0 & bit != 0)
+            .map(|(c, _)| *c)
+            .collect();
+        write!(
+            f,
+            "{kind} {}:{} {letters}",
+            number(self.devices.major),
+            number(self.devices.minor)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn rules(json: &str) -> DeviceRules {
+        lower(&serde_json::from_str::<Vec<LinuxDeviceCgroup>>(json).unwrap()).unwrap()
+    }
+
+    fn texts(rules: &DeviceRules) -> Vec<String> {
+        rules
+            .writes(None)
+            .unwrap()
+            .iter()
+            .map(|w| format!("{} {}", w.file.trim_start_matches("devices."), w.value))
+            .collect()
+    }
+
+    pub(super) const DENY_ALL: &str = r#"{"allow": false, "access": "rwm"}"#;
+
+    #[test]
+    fn without_a_word_only_everybodys_devices_are_allowed() {
+        let writes = texts(&rules("[]"));
+        assert_eq!(
+            writes[..4],
+            [
+                "deny a",
+                "allow c *:* m",
+                "allow b *:* m",
+                "allow c 1:3 rwm"
+            ]
+        );
+        assert_eq!(
+            (writes.len(), texts(&rules(&format!("[{DENY_ALL}]")))),
+            (12, writes)
+        );
+    }
+
+    #[test]
+    fn a_privileged_container_is_allowed_everything() {
+        let all = rules(
+            r#"[{"allow": false, "access": "rwm"}, {"allow": true, "type": "a", "access": "rwm"}]"#,
+        );
+        assert!(all.allow_everything());
+        assert_eq!(texts(&all), ["allow a"]);
+    }
+
+    #[test]
+    fn a_denied_device_is_an_exception_from_everything() {
+        let all = rules(
+            r#"[{"allow": true, "access": "rwm"}, {"allow": false, "type": "b", "major": 8, "access": "rw"}]"#,
+        );
+        assert_eq!(texts(&all), ["allow a", "deny b 8:* rw"]);
+    }
+
+    #[test]
+    fn a_user_cannot_deny_what_everybody_has() {
+        let plain = rules("[]");
+        assert_eq!(
+            rules(r#"[{"allow": false, "type": "c", "major": 1, "minor": 3, "access": "rwm"}]"#),
+            plain
+        );
+        assert_eq!(
+            rules(r#"[{"allow": true, "type": "c", "major": 1, "minor": 3, "access": "r"}]"#),
+            plain
+        );
+    }
+
+    #[test]
+    fn part_of_an_exception_can_be_taken_back() {
+        let json = r#"[{"allow": true, "type": "c", "major": 9, "minor": 1, "access": "rwm"},
+                       {"allow": false, "type": "c", "major": 9, "access": "w"}]"#;
+        assert!(texts(&rules(json)).contains(&"allow c 9:1 rm".to_owned()));
+    }
+
+    #[test]
+    fn only_the_difference_is_written() {
+        let plain = rules("[]");
+        let list: String = texts(&plain)[1..]
+            .iter()
+            .map(|line| line.replacen("allow ", "", 1) + "\n")
+            .collect();
+        assert_eq!(plain.writes(Some(&list)).unwrap(), []);
+        let other = format!("{}c 9:1 rw\n", list.replacen("c 1:3 rwm\n", "", 1));
+        let write = |file, value: &str| Write {
+            file,
+            value: value.to_owned(),
+        };
+        let expected = [
+            write("devices.deny", "c 9:1 rw"),
+            write("devices.allow", "c 1:3 rwm"),
+        ];
+        assert_eq!(plain.writes(Some(&other)).unwrap(), expected);
+        assert_eq!(
+            plain.writes(Some("a *:* rwm\n")).unwrap(),
+            plain.writes(None).unwrap()
+        );
+    }
+
+    #[test]
+    fn a_hole_in_a_wildcard_is_refused_on_v1() {
+        let json = r#"[{"allow": true, "type": "c", "major": 9, "access": "rwm"},
+                       {"allow": false, "type": "c", "major": 9, "minor": 1, "access": "w"}]"#;
+        let error = rules(json).writes(None).unwrap_err().to_string();
+        assert!(
+            error.starts_with("\"c 9:1 w\" after \"c 9:* rwm\": "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_partial_rule_for_all_kinds_is_two_rules() {
+        let all = rules(
+            r#"[{"allow": true, "access": "rwm"}, {"allow": false, "major": 8, "access": "w"}]"#,
+        );
+        assert_eq!(texts(&all), ["allow a", "deny b 8:* w", "deny c 8:* w"]);
+    }
+
+    #[test]
+    fn what_is_no_rule_is_refused_by_name() {
+        for (json, expected) in [
+            (r#"{"allow": true}"#, "[0]: access: is empty"),
+            (
+                r#"{"allow": true, "access": "rx"}"#,
+                "[0]: access: \"rx\" has a letter",
+            ),
+            (
+                r#"{"allow": true, "access": "r", "type": "p"}"#,
+                "[0]: type: \"p\" cannot",
+            ),
+            (
+                r#"{"allow": true, "access": "r", "major": -2}"#,
+                "[0]: major: -2 is not",
+            ),
+            (
+                r#"{"allow": true, "access": "r", "minor": 4294967296}"#,
+                "[0]: minor: 4294967296 is not",
+            ),
+        ] {
+            let said: LinuxDeviceCgroup = serde_json::from_str(json).unwrap();
+            let error = format!("{:#}", lower(&[said]).unwrap_err());
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+}

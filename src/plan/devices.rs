@@ -1,0 +1,255 @@
+//! Device nodes and links in /dev. config-linux.md, "Devices" and "Default Devices"; runtime-linux.md, "Dev symbolic links".
+
+use super::mounts::MountOp;
+use super::namespaces::Namespaces;
+use crate::error::{Context, Result, bail, ensure};
+use crate::spec::Spec;
+use crate::sys::file::device;
+use oci_spec::runtime::{Linux, LinuxDevice, LinuxDeviceType};
+use std::path::{Component, Path, PathBuf};
+
+/// One node to be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Inside the root filesystem, absolute.
+    pub path: PathBuf,
+    pub kind: DeviceKind,
+    /// As `makedev` gives it; 0 for a FIFO.
+    pub number: u64,
+    /// Permission bits.
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub way: Way,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceKind {
+    Character,
+    Block,
+    Fifo,
+}
+
+impl DeviceKind {
+    /// The S_IF* bits.
+    pub fn bits(self) -> u32 {
+        match self {
+            DeviceKind::Character => libc::S_IFCHR,
+            DeviceKind::Block => libc::S_IFBLK,
+            DeviceKind::Fifo => libc::S_IFIFO,
+        }
+    }
+}
+
+/// How a node comes into being.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Make,
+    /// In a user namespace nobody may make device nodes: the host's node of the same name is bound there.
+    BindFromHost,
+}
+
+/// Whether the runtime furnishes /dev at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DevSetup {
+    Furnish,
+    /// /dev is a bind of something outside: it is somebody else's, nothing is made in it.
+    LeaveAlone,
+}
+
+/// Default devices: path, major, minor.
+const DEFAULTS: [(&str, u32, u32); 6] = [
+    ("/dev/null", 1, 3),
+    ("/dev/zero", 1, 5),
+    ("/dev/full", 1, 7),
+    ("/dev/random", 1, 8),
+    ("/dev/urandom", 1, 9),
+    ("/dev/tty", 5, 0),
+];
+
+/// Links: name in /dev, and what it points to. `core` exists where the kernel has /proc/kcore.
+pub const LINKS: [(&str, &str); 6] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("core", "/proc/kcore"),
+    ("ptmx", "pts/ptmx"),
+];
+
+pub(super) fn setup(spec: &Spec) -> DevSetup {
+    let bound = spec.mounts().iter().flatten().any(|mount| {
+        let on_dev = mount
+            .destination()
+            .components()
+            .eq(Path::new("/dev").components());
+        let bind = |word: &String| word == "bind" || word == "rbind";
+        on_dev && mount.options().iter().flatten().any(bind)
+    });
+    if bound {
+        DevSetup::LeaveAlone
+    } else {
+        DevSetup::Furnish
+    }
+}
+
+pub(super) fn lower(
+    linux: &Linux,
+    namespaces: &Namespaces,
+    setup: DevSetup,
+) -> Result<Vec<Device>> {
+    let in_user_namespace = namespaces.has(libc::CLONE_NEWUSER);
+    let way = if in_user_namespace {
+        Way::BindFromHost
+    } else {
+        Way::Make
+    };
+    let mut devices = Vec::new();
+    for (index, asked) in linux.devices().iter().flatten().enumerate() {
+        let device = one(asked, way).with_context(|| format!("linux.devices[{index}]"))?;
+        if devices
+            .iter()
+            .any(|earlier: &Device| earlier.path == device.path)
+        {
+            bail!(
+                "linux.devices[{index}].path: {} is there already; keep one of them",
+                device.path.display()
+            );
+        }
+        devices.push(device);
+    }
+    if setup == DevSetup::LeaveAlone {
+        return Ok(devices);
+    }
+    for (path, major, minor) in DEFAULTS {
+        if !devices.iter().any(|device| device.path == Path::new(path)) {
+            let (kind, number) = (DeviceKind::Character, device(major, minor));
+            devices.push(Device {
+                path: path.into(),
+                kind,
+                number,
+                mode: 0o666,
+                uid: 0,
+                gid: 0,
+                way,
+            });
+        }
+    }
+    Ok(devices)
+}
+
+fn one(asked: &LinuxDevice, way: Way) -> Result<Device> {
+    let path = asked.path();
+    let clean = path
+        .components()
+        .all(|c| matches!(c, Component::RootDir | Component::Normal(_)));
+    ensure!(
+        path.is_absolute() && clean && path != Path::new("/"),
+        "path: {} is no absolute path of a file",
+        path.display()
+    );
+    let kind = match asked.typ() {
+        LinuxDeviceType::C | LinuxDeviceType::U => DeviceKind::Character,
+        LinuxDeviceType::B => DeviceKind::Block,
+        LinuxDeviceType::P => DeviceKind::Fifo,
+        LinuxDeviceType::A => bail!("type: \"a\" is for cgroup rules; a device is c, b, u or p"),
+    };
+    let mode = asked.file_mode().unwrap_or(0o666);
+    // Some engines hand over the whole st_mode: its type must then be the one asked for.
+    let typed = mode & libc::S_IFMT;
+    ensure!(
+        typed == 0 || typed == kind.bits(),
+        "fileMode: {mode:#o} says another type than {}",
+        asked.typ().as_str()
+    );
+    let part = |name: &str, value: i64, limit: u32| match u32::try_from(value) {
+        Ok(value) if value < limit => Ok(value),
+        _ => bail!("{name}: {value} is out of range (0 to {})", limit - 1),
+    };
+    let number = match kind {
+        DeviceKind::Fifo => 0,
+        _ => device(
+            part("major", asked.major(), 1 << 12)?,
+            part("minor", asked.minor(), 1 << 20)?,
+        ),
+    };
+    let way = if kind == DeviceKind::Fifo {
+        Way::Make
+    } else {
+        way
+    };
+    let (uid, gid) = (asked.uid().unwrap_or(0), asked.gid().unwrap_or(0));
+    Ok(Device {
+        path: path.clone(),
+        kind,
+        number,
+        mode: mode & 0o7777,
+        uid,
+        gid,
+        way,
+    })
+}
+
+/// Is /dev/pts a mount of its own? Without it there is no terminal to be had inside.
+pub fn has_devpts(mounts: &[MountOp]) -> bool {
+    mounts.iter().any(|mount| mount.at == Path::new("/dev/pts"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::host::Host;
+
+    fn lowered(json: &str) -> Result<Vec<Device>> {
+        let linux: Linux = serde_json::from_str(json).unwrap();
+        let namespaces = crate::plan::namespaces::lower(&linux, &Host::for_tests())?;
+        lower(&linux, &namespaces, DevSetup::Furnish)
+    }
+
+    #[test]
+    fn a_device_of_the_user_replaces_the_default_of_its_name() {
+        let devices = lowered(
+            r#"{"devices":[{"path":"/dev/null","type":"c","major":1,"minor":3,"fileMode":384}]}"#,
+        )
+        .unwrap();
+        let nulls: Vec<_> = devices
+            .iter()
+            .filter(|d| d.path == Path::new("/dev/null"))
+            .collect();
+        assert_eq!(nulls.len(), 1);
+        assert_eq!(nulls[0].mode, 0o600);
+        assert_eq!(devices.len(), 6);
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_its_place() {
+        for (json, what) in [
+            (
+                r#"{"path":"dev/x","type":"c","major":1,"minor":3}"#,
+                "linux.devices[0]: path",
+            ),
+            (
+                r#"{"path":"/dev/../x","type":"c","major":1,"minor":3}"#,
+                "linux.devices[0]: path",
+            ),
+            (
+                r#"{"path":"/dev/x","type":"c","major":-1,"minor":3}"#,
+                "linux.devices[0]: major",
+            ),
+            (
+                r#"{"path":"/dev/x","type":"b","major":1,"minor":1048576}"#,
+                "linux.devices[0]: minor",
+            ),
+            (
+                r#"{"path":"/dev/x","type":"a","major":1,"minor":3}"#,
+                "linux.devices[0]: type",
+            ),
+        ] {
+            let error = format!(
+                "{:#}",
+                lowered(&format!("{{\"devices\":[{json}]}}")).unwrap_err()
+            );
+            assert!(error.starts_with(what), "{error}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The words of `mounts[].options`: one row each, used by the planner and by `features`.
+
+use crate::sys::mount::{
+    ATTR_ATIME, ATTR_NOATIME, ATTR_NODEV, ATTR_NODIRATIME, ATTR_NOEXEC, ATTR_NOSUID,
+    ATTR_NOSYMFOLLOW, ATTR_RDONLY, ATTR_STRICTATIME, Depth,
+};
+
+/// What a word does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Sets and clears mount attributes.
+    Attributes {
+        depth: Depth,
+        set: u64,
+        clear: u64,
+    },
+    /// A property of the superblock: the word is handed to fsconfig; binds ignore it, as mount(2) does.
+    Superblock(&'static str),
+    /// As `Attributes` of one mount, and for a new file system of the superblock too (`ro`, `rw`).
+    Both {
+        set: u64,
+        clear: u64,
+        superblock: &'static str,
+    },
+    /// MS_* bits.
+    Propagation {
+        depth: Depth,
+        flag: u64,
+    },
+    Bind(Depth),
+    Remount,
+    /// The file system's own choice, or of no effect in any kernel that we run on.
+    Nothing,
+}
+
+use Effect::{Attributes, Bind, Both, Nothing, Propagation, Remount, Superblock};
+
+const fn one(set: u64, clear: u64) -> Effect {
+    Attributes {
+        depth: Depth::One,
+        set,
+        clear,
+    }
+}
+
+const fn all(set: u64, clear: u64) -> Effect {
+    Attributes {
+        depth: Depth::Recursive,
+        set,
+        clear,
+    }
+}
+
+const fn spread(depth: Depth, flag: u64) -> Effect {
+    Propagation { depth, flag }
+}
+
+/// config.md, "Linux mount options", in its order. An access-time word replaces the others, so it clears the whole mask.
+pub const WORDS: &[(&str, Effect)] = &[
+    ("async", Superblock("async")),
+    ("atime", one(0, ATTR_NOATIME)),
+    ("bind", Bind(Depth::One)),
+    ("defaults", Nothing),
+    ("dev", one(0, ATTR_NODEV)),
+    ("diratime", one(0, ATTR_NODIRATIME)),
+    ("dirsync", Superblock("dirsync")),
+    ("exec", one(0, ATTR_NOEXEC)),
+    ("iversion", Superblock("iversion")),
+    ("lazytime", Superblock("lazytime")),
+    ("loud", Nothing),
+    ("mand", Nothing),
+    ("noatime", one(ATTR_NOATIME, ATTR_ATIME)),
+    ("nodev", one(ATTR_NODEV, 0)),
+    ("nodiratime", one(ATTR_NODIRATIME, 0)),
+    ("noexec", one(ATTR_NOEXEC, 0)),
+    ("noiversion", Nothing),
+    ("nolazytime", Superblock("nolazytime")),
+    ("nomand", Nothing),
+    ("norelatime", one(0, 0)),
+    ("nostrictatime", one(0, ATTR_STRICTATIME)),
+    ("nosuid", one(ATTR_NOSUID, 0)),
+    ("nosymfollow", one(ATTR_NOSYMFOLLOW, 0)),
+    ("private", spread(Depth::One, libc::MS_PRIVATE)),
+    ("ratime", all(0, ATTR_NOATIME)),
+    ("rbind", Bind(Depth::Recursive)),
+    ("rdev", all(0, ATTR_NODEV)),
+    ("rdiratime", all(0, ATTR_NODIRATIME)),
+    ("relatime", one(0, ATTR_ATIME)),
+    ("remount", Remount),
+    ("rexec", all(0, ATTR_NOEXEC)),
+    ("rnoatime", all(ATTR_NOATIME, ATTR_ATIME)),
+    ("rnodev", all(ATTR_NODEV, 0)),
+    ("rnodiratime", all(ATTR_NODIRATIME, 0)),
+    ("rnoexec", all(ATTR_NOEXEC, 0)),
+    ("rnorelatime", all(0, 0)),
+    ("rnostrictatime", all(0, ATTR_STRICTATIME)),
+    ("rnosuid", all(ATTR_NOSUID, 0)),
+    ("rnosymfollow", all(ATTR_NOSYMFOLLOW, 0)),
+    (
+        "ro",
+        Both {
+            set: ATTR_RDONLY,
+            clear: 0,
+            superblock: "ro",
+        },
+    ),
+    ("rprivate", spread(Depth::Recursive, libc::MS_PRIVATE)),
+    ("rrelatime", all(0, ATTR_ATIME)),
+    ("rro", all(ATTR_RDONLY, 0)),
+    ("rrw", all(0, ATTR_RDONLY)),
+    ("rshared", spread(Depth::Recursive, libc::MS_SHARED)),
+    ("rslave", spread(Depth::Recursive, libc::MS_SLAVE)),
+    ("rstrictatime", all(ATTR_STRICTATIME, ATTR_ATIME)),
+    ("rsuid", all(0, ATTR_NOSUID)),
+    ("rsymfollow", all(0, ATTR_NOSYMFOLLOW)),
+    ("runbindable", spread(Depth::Recursive, libc::MS_UNBINDABLE)),
+    (
+        "rw",
+        Both {
+            set: 0,
+            clear: ATTR_RDONLY,
+            superblock: "rw",
+        },
+    ),
+    ("shared", spread(Depth::One, libc::MS_SHARED)),
+    ("silent", Nothing),
+    ("slave", spread(Depth::One, libc::MS_SLAVE)),
+    ("strictatime", one(ATTR_STRICTATIME, ATTR_ATIME)),
+    ("suid", one(0, ATTR_NOSUID)),
+    ("symfollow", one(0, ATTR_NOSYMFOLLOW)),
+    ("sync", Superblock("sync")),
+    ("unbindable", spread(Depth::One, libc::MS_UNBINDABLE)),
+];
+
+/// Words of the spec that this version refuses, so that none is ignored in silence.
+pub const REFUSED: &[&str] = &["tmpcopyup", "idmap", "ridmap"];
+
+pub fn find(word: &str) -> Option<Effect> {
+    WORDS
+        .iter()
+        .find(|(name, _)| *name == word)
+        .map(|(_, effect)| *effect)
+}
+
+/// The word of a list that a typing error most likely meant: the nearest one, at most two edits away.
+pub fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|name| (distance(word, name), name))
+        .filter(|(edits, _)| *edits <= 2)
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// Edits between two words: insertions, deletions, replacements, and neighbours that changed places.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) =
+        (a.chars().take(64).collect(), b.chars().take(64).collect());
+    let mut rows = vec![vec![0usize; b.len() + 1]; a.len() + 1];
+    for (i, row) in rows.iter_mut().enumerate() {
+        row[0] = i;
+    }
+    rows[0] = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        for j in 1..=b.len() {
+            let replace = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replace.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = best;
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn typing_errors_are_understood() {
+        let names = || WORDS.iter().map(|(name, _)| *name);
+        assert_eq!(did_you_mean("nosudi", names()), Some("nosuid"));
+        assert_eq!(did_you_mean("rrpivate", names()), Some("rprivate"));
+        assert_eq!(did_you_mean("size=64k", names()), None);
+    }
+
+    #[test]
+    fn words_are_sorted_and_once_each() {
+        assert!(WORDS.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+}

@@ -1,0 +1,131 @@
+//! Who a process is: user, groups, capabilities.
+
+use super::{Errno, Error, Result, check};
+
+/// Real, effective and saved user id at once.
+pub fn set_uid(uid: u32) -> Result<()> {
+    // SAFETY: no pointers. The raw call, because libc's would look for other threads.
+    check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
+}
+
+/// Real, effective and saved group id at once.
+pub fn set_gid(gid: u32) -> Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) }).map(drop)
+}
+
+/// The supplementary groups, exactly these.
+pub fn set_groups(groups: &[u32]) -> Result<()> {
+    // SAFETY: the array lives for the call and its length is told.
+    check(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) }).map(drop)
+}
+
+pub fn effective_uid() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+pub fn effective_gid() -> u32 {
+    nix::unistd::getegid().as_raw()
+}
+
+/// Capabilities survive the next change of user id away from 0; execve clears the setting.
+pub fn keep_capabilities() -> Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0) }.into()).map(drop)
+}
+
+/// Takes one capability, by number, out of the bounding set. EINVAL when the kernel does not know it.
+pub fn drop_from_bounding(capability: u32) -> Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) }.into()).map(drop)
+}
+
+/// Is the capability in the bounding set? `None` when the kernel does not know the number.
+pub fn in_bounding(capability: u32) -> Option<bool> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::prctl(libc::PR_CAPBSET_READ, capability, 0, 0, 0) }.into())
+        .ok()
+        .map(|value| value == 1)
+}
+
+/// Adds one capability to the ambient set; it must be permitted and inheritable.
+pub fn raise_ambient(capability: u32) -> Result<()> {
+    // SAFETY: no pointers.
+    check(
+        unsafe {
+            libc::prctl(
+                libc::PR_CAP_AMBIENT,
+                libc::PR_CAP_AMBIENT_RAISE,
+                capability,
+                0,
+                0,
+            )
+        }
+        .into(),
+    )
+    .map(drop)
+}
+
+pub fn clear_ambient() -> Result<()> {
+    // SAFETY: no pointers.
+    match check(
+        unsafe {
+            libc::prctl(
+                libc::PR_CAP_AMBIENT,
+                libc::PR_CAP_AMBIENT_CLEAR_ALL,
+                0,
+                0,
+                0,
+            )
+        }
+        .into(),
+    ) {
+        Err(Error(Errno::EINVAL)) => Ok(()), // a kernel without ambient capabilities has none to clear
+        other => other.map(drop),
+    }
+}
+
+#[repr(C)]
+struct Header {
+    version: u32,
+    pid: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Data {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+const VERSION_3: u32 = 0x2008_0522;
+
+/// The effective, permitted and inheritable sets, one bit a capability, at once. capset(2).
+#[allow(clippy::cast_possible_truncation)] // the two halves of each mask
+pub fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> Result<()> {
+    let header = Header {
+        version: VERSION_3,
+        pid: 0,
+    };
+    let half = |shift: u32| Data {
+        effective: (effective >> shift) as u32,
+        permitted: (permitted >> shift) as u32,
+        inheritable: (inheritable >> shift) as u32,
+    };
+    let data = [half(0), half(32)];
+    // SAFETY: version 3 takes one header and two of these structs.
+    check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) }).map(drop)
+}
+
+/// The permitted set of this process. capget(2).
+pub fn permitted() -> Result<u64> {
+    let header = Header {
+        version: VERSION_3,
+        pid: 0,
+    };
+    let mut data = [Data::default(); 2];
+    // SAFETY: version 3 takes one header and fills two of these structs.
+    check(unsafe { libc::syscall(libc::SYS_capget, &raw const header, data.as_mut_ptr()) })?;
+    Ok(u64::from(data[0].permitted) | u64::from(data[1].permitted) << 32)
+}

@@ -1,0 +1,231 @@
+//! Mounts by descriptor: the API of Linux 5.2 (fsopen, fsmount, open_tree, move_mount), mount_setattr (5.12), and the few
+//! things only mount(2) and pivot_root(2) do.
+
+use super::file::{CWD, own};
+use super::{Errno, Error, Result, check, cstr, retry};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+pub const ATTR_RDONLY: u64 = 0x01;
+pub const ATTR_NOSUID: u64 = 0x02;
+pub const ATTR_NODEV: u64 = 0x04;
+pub const ATTR_NOEXEC: u64 = 0x08;
+/// The mask of the access-time alternatives; RELATIME is their zero.
+pub const ATTR_ATIME: u64 = 0x70;
+pub const ATTR_NOATIME: u64 = 0x10;
+pub const ATTR_STRICTATIME: u64 = 0x20;
+pub const ATTR_NODIRATIME: u64 = 0x80;
+pub const ATTR_NOSYMFOLLOW: u64 = 0x0020_0000;
+
+const OPEN_TREE_CLONE: u32 = 1;
+const FSOPEN_CLOEXEC: u32 = 1;
+const FSMOUNT_CLOEXEC: u32 = 1;
+const MOVE_MOUNT_F_EMPTY_PATH: u32 = 0x04;
+const MOVE_MOUNT_T_EMPTY_PATH: u32 = 0x40;
+const FSCONFIG_SET_FLAG: u32 = 0;
+const FSCONFIG_SET_STRING: u32 = 1;
+const FSCONFIG_CMD_CREATE: u32 = 6;
+
+/// With everything below it, or the one mount alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Depth {
+    One,
+    Recursive,
+}
+
+impl Depth {
+    fn at_flag(self) -> u32 {
+        if self == Depth::Recursive {
+            libc::AT_RECURSIVE.cast_unsigned()
+        } else {
+            0
+        }
+    }
+}
+
+/// A copy of the mount(s) at a place, attached nowhere: the descriptor *is* the mount.
+pub fn clone_tree(dir: BorrowedFd, path: impl AsRef<Path>, depth: Depth) -> Result<OwnedFd> {
+    let path = cstr(path)?;
+    let flags = OPEN_TREE_CLONE
+        | libc::O_CLOEXEC.cast_unsigned()
+        | libc::AT_EMPTY_PATH.cast_unsigned()
+        | depth.at_flag();
+    // SAFETY: the path is a live C string.
+    check(unsafe { libc::syscall(libc::SYS_open_tree, dir.as_raw_fd(), path.as_ptr(), flags) })
+        .map(own)
+}
+
+/// Attaches a detached mount (or moves an attached one) onto what `target` names.
+pub fn attach(mount: impl AsFd, target: impl AsFd) -> Result<()> {
+    let (from, to) = (mount.as_fd().as_raw_fd(), target.as_fd().as_raw_fd());
+    let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+    // SAFETY: empty paths with the EMPTY_PATH flags name the descriptors.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            from,
+            c"".as_ptr(),
+            to,
+            c"".as_ptr(),
+            flags,
+        )
+    })
+    .map(drop)
+}
+
+/// A file system that is being configured.
+pub struct Context(OwnedFd);
+
+/// Begins a new file system of this type. ENODEV when the kernel does not know it.
+pub fn begin(fs: &str) -> Result<Context> {
+    let fs = cstr(fs)?;
+    // SAFETY: the name is a live C string.
+    check(unsafe { libc::syscall(libc::SYS_fsopen, fs.as_ptr(), FSOPEN_CLOEXEC) })
+        .map(|fd| Context(own(fd)))
+}
+
+impl Context {
+    pub fn set(&self, key: &str, value: Option<&str>) -> Result<()> {
+        let key = cstr(key)?;
+        let value = value.map(cstr).transpose()?;
+        let (command, pointer) = match &value {
+            Some(value) => (FSCONFIG_SET_STRING, value.as_ptr()),
+            None => (FSCONFIG_SET_FLAG, std::ptr::null()),
+        };
+        // SAFETY: both strings live for the call; a flag takes a null value.
+        check(unsafe {
+            libc::syscall(
+                libc::SYS_fsconfig,
+                self.0.as_raw_fd(),
+                command,
+                key.as_ptr(),
+                pointer,
+                0,
+            )
+        })
+        .map(drop)
+    }
+
+    /// Makes the superblock and a detached mount of it with the given `ATTR_*` bits. A failure comes with what the kernel
+    /// said about it.
+    pub fn mount(self, attributes: u64) -> std::result::Result<OwnedFd, (Error, String)> {
+        self.make(attributes)
+            .map_err(|error| (error, self.complaint()))
+    }
+
+    fn make(&self, attributes: u64) -> Result<OwnedFd> {
+        let none = std::ptr::null::<libc::c_char>();
+        // SAFETY: this command takes neither key nor value.
+        check(unsafe {
+            libc::syscall(
+                libc::SYS_fsconfig,
+                self.0.as_raw_fd(),
+                FSCONFIG_CMD_CREATE,
+                none,
+                none,
+                0,
+            )
+        })?;
+        // SAFETY: no pointers.
+        check(unsafe {
+            libc::syscall(
+                libc::SYS_fsmount,
+                self.0.as_raw_fd(),
+                FSMOUNT_CLOEXEC,
+                attributes,
+            )
+        })
+        .map(own)
+    }
+
+    /// What the kernel said about the last failure, without its "e " prefix; empty when it said nothing.
+    pub fn complaint(&self) -> String {
+        let mut buffer = [0u8; 512];
+        let length = super::file::read(&self.0, &mut buffer).unwrap_or(0); // no message is no further error
+        let text = String::from_utf8_lossy(&buffer[..length]);
+        text.trim().trim_start_matches("e ").to_string()
+    }
+}
+
+/// Sets and clears `ATTR_*` bits and the propagation (`MS_PRIVATE` …, 0: as it is) of a mount by its descriptor.
+/// EPERM when a bit is locked by an outer user namespace; ENOSYS before Linux 5.12.
+pub fn set_attributes(
+    mount: impl AsFd,
+    depth: Depth,
+    set: u64,
+    clear: u64,
+    propagation: u64,
+) -> Result<()> {
+    let attr = libc::mount_attr {
+        attr_set: set,
+        attr_clr: clear,
+        propagation,
+        userns_fd: 0,
+    };
+    let flags = libc::AT_EMPTY_PATH.cast_unsigned() | depth.at_flag();
+    // SAFETY: the struct lives for the call and its size is told; the empty path names the descriptor.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_fd().as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const attr,
+            size_of::<libc::mount_attr>(),
+        )
+    })
+    .map(drop)
+}
+
+/// mount(2) with flags alone, on the working directory or on "/": propagation changes of what is not ours by descriptor.
+pub fn change(path: &CStr, flags: u64) -> Result<()> {
+    let none = std::ptr::null();
+    // SAFETY: the target is a live C string, the rest may be null for these flags.
+    retry(|| {
+        check(unsafe { libc::mount(none, path.as_ptr(), none, flags, none.cast()) }.into())
+            .map(drop)
+    })
+}
+
+/// mount(2) with MS_MOVE of the working directory onto "/".
+pub fn move_here_to_root() -> Result<()> {
+    // SAFETY: all strings are literals.
+    let done = unsafe {
+        libc::mount(
+            c".".as_ptr(),
+            c"/".as_ptr(),
+            std::ptr::null(),
+            libc::MS_MOVE,
+            std::ptr::null(),
+        )
+    };
+    check(done.into()).map(drop)
+}
+
+/// Detaches the mount at a path now; it ends when nobody uses it any more.
+pub fn detach(path: &CStr) -> Result<()> {
+    // SAFETY: the path is a live C string.
+    check(unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH | libc::UMOUNT_NOFOLLOW) }.into())
+        .map(drop)
+}
+
+/// `pivot_root(".", ".")`: the working directory becomes the root, the old root lies on top of it (pivot_root(2), NOTES).
+pub fn pivot_here() -> Result<()> {
+    // SAFETY: both strings are literals.
+    check(unsafe { libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()) }).map(drop)
+}
+
+pub fn chroot_here() -> Result<()> {
+    Ok(nix::unistd::chroot(".")?)
+}
+
+/// `open_tree` without a copy: an O_PATH descriptor of a place in the caller's tree.
+pub fn place(path: impl AsRef<Path>) -> Result<OwnedFd> {
+    super::file::open(CWD, path, libc::O_PATH, 0)
+}
+
+/// Is it a mount attribute call that this kernel does not have (older than 5.12) or that a filter forbids?
+pub fn unsupported(error: Error) -> bool {
+    matches!(error.0, Errno::ENOSYS)
+}

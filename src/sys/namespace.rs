@@ -1,0 +1,34 @@
+//! Namespaces: enter them, make them, ask what they are.
+
+use super::{Result, check};
+use std::os::fd::{AsFd, AsRawFd};
+
+/// `setns`: `file` is a namespace (then `kinds` is its one `CLONE_NEW*` bit) or a pidfd (then any set of them, Linux 5.8).
+/// A pid namespace is entered by the next child, not by the caller.
+pub fn enter(file: impl AsFd, kinds: i32) -> Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::setns(file.as_fd().as_raw_fd(), kinds) }.into()).map(drop)
+}
+
+/// `unshare` of the given `CLONE_NEW*` bits.
+pub fn unshare(kinds: i32) -> Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::unshare(kinds) }.into()).map(drop)
+}
+
+/// The `CLONE_NEW*` bit of an open namespace file (ioctl_ns(2), NS_GET_NSTYPE). ENOTTY when it is no namespace.
+pub fn kind(file: impl AsFd) -> Result<i32> {
+    const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
+    // SAFETY: this ioctl takes no argument.
+    let kind = check(unsafe { libc::ioctl(file.as_fd().as_raw_fd(), NS_GET_NSTYPE) }.into())?;
+    Ok(i32::try_from(kind).unwrap_or(0))
+}
+
+pub fn set_hostname(name: &str) -> Result<()> {
+    Ok(nix::unistd::sethostname(name)?)
+}
+
+pub fn set_domainname(name: &str) -> Result<()> {
+    // SAFETY: the pointer and the length are of the same live string.
+    check(unsafe { libc::setdomainname(name.as_ptr().cast(), name.len()) }.into()).map(drop)
+}

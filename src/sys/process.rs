@@ -1,0 +1,454 @@
+//! Processes: clone3, pidfds, waiting, prctl, exec, descriptors at the edge of exec.
+
+use super::file::own;
+use super::{Errno, Error, Result, check, cstr, retry};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+/// What `clone3` is asked for. The `CLONE_NEW*` bits are the kernel's.
+#[derive(Default)]
+pub struct Clone<'a> {
+    /// Namespaces to make, and nothing but `CLONE_NEW*` bits.
+    pub namespaces: u64,
+    /// The cgroup v2 directory that the child is born in (`CLONE_INTO_CGROUP`, Linux 5.7).
+    pub cgroup: Option<BorrowedFd<'a>>,
+    /// Sibling of the caller in place of child (`CLONE_PARENT`): whoever waits for the caller waits for it.
+    pub sibling: Sibling,
+}
+
+#[derive(Default, PartialEq, Eq, Clone, Copy)]
+pub enum Sibling {
+    #[default]
+    No,
+    Yes,
+}
+
+/// Above the 32 bits that libc's constant has room for.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// Which side of `clone` this is.
+pub enum Side {
+    Parent { pid: i32, pidfd: OwnedFd },
+    Child,
+}
+
+/// One `clone3` (Linux 5.3) that copies memory, as fork does. The caller must be single-threaded, which all of this
+/// program is: nothing but the calling thread exists in the child.
+pub fn clone(ask: &Clone) -> Result<Side> {
+    // SAFETY: clone_args is plain integers, for which zero is a valid value.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    let mut pidfd: i32 = -1;
+    args.flags = ask.namespaces | libc::CLONE_PIDFD.cast_unsigned() as u64;
+    args.pidfd = (&raw mut pidfd) as u64;
+    match ask.sibling {
+        Sibling::No => args.exit_signal = libc::SIGCHLD as u64,
+        Sibling::Yes => args.flags |= libc::CLONE_PARENT as u64, // it takes the caller's own exit signal
+    }
+    if let Some(cgroup) = ask.cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd().cast_unsigned().into();
+    }
+    // SAFETY: without CLONE_VM the child has its own copy of this single-threaded process; the struct lives for the call.
+    let pid = check(unsafe {
+        libc::syscall(
+            libc::SYS_clone3,
+            &raw const args,
+            size_of::<libc::clone_args>(),
+        )
+    })?;
+    if pid == 0 {
+        return Ok(Side::Child);
+    }
+    Ok(Side::Parent {
+        pid: i32::try_from(pid).unwrap_or(-1),
+        pidfd: own(pidfd.into()),
+    })
+}
+
+/// `pidfd_open` (Linux 5.3).
+pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) }).map(own)
+}
+
+/// `pidfd_send_signal` (Linux 5.1). ESRCH when the process is gone, even if its number is somebody else's by now.
+pub fn pidfd_signal(pidfd: impl AsFd, signal: i32) -> Result<()> {
+    let none = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: a null siginfo asks the kernel to fill it in as kill(2) does.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_fd().as_raw_fd(),
+            signal,
+            none,
+            0,
+        )
+    })
+    .map(drop)
+}
+
+/// `kill(2)` of a single process.
+pub fn kill(pid: i32, signal: i32) -> Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::kill(pid, signal) }.into()).map(drop)
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    Code(i32),
+    Signal(i32),
+}
+
+impl Exit {
+    /// What a shell would say: the code, or 128 + the signal.
+    pub fn status(self) -> u8 {
+        match self {
+            Exit::Code(code) => u8::try_from(code & 0xff).unwrap_or(u8::MAX),
+            Exit::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+        }
+    }
+}
+
+/// Waits for one particular child and reaps it.
+pub fn wait(pid: i32) -> Result<Exit> {
+    retry(|| wait_for(pid, 0)).map(|found| found.map_or(Exit::Code(0), |(_, exit)| exit))
+}
+
+/// Reaps any child that has ended: its pid and how it ended; `None` when none has (or there is none).
+pub fn reap() -> Result<Option<(i32, Exit)>> {
+    match retry(|| wait_for(-1, libc::WNOHANG)) {
+        Err(Error(Errno::ECHILD)) => Ok(None),
+        other => other,
+    }
+}
+
+fn wait_for(pid: i32, flags: i32) -> Result<Option<(i32, Exit)>> {
+    let mut status = 0;
+    // SAFETY: the status is ours.
+    let got = check(unsafe { libc::waitpid(pid, &raw mut status, flags | libc::__WALL) }.into())?;
+    let exit = if libc::WIFSIGNALED(status) {
+        Exit::Signal(libc::WTERMSIG(status))
+    } else {
+        Exit::Code(libc::WEXITSTATUS(status))
+    };
+    Ok((got != 0).then(|| (i32::try_from(got).unwrap_or(-1), exit)))
+}
+
+pub fn pid() -> i32 {
+    std::process::id().cast_signed()
+}
+
+/// Ends this process at once: no destructors, no buffers flushed. What a child does that must not run its parent's code.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: does not return.
+    unsafe { libc::_exit(code) }
+}
+
+fn prctl(option: i32, a: u64, b: u64) -> Result<()> {
+    // SAFETY: the options used in this file take integers only.
+    check(unsafe { libc::prctl(option, a, b, 0u64, 0u64) }.into()).map(drop)
+}
+
+/// Whether other processes may trace this one or look through its /proc entries (prctl(2), PR_SET_DUMPABLE).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Dumpable {
+    No,
+    Yes,
+}
+
+pub fn set_dumpable(dumpable: Dumpable) -> Result<()> {
+    prctl(
+        libc::PR_SET_DUMPABLE,
+        u64::from(dumpable == Dumpable::Yes),
+        0,
+    )
+}
+
+/// Orphans among our descendants become our children, until we end.
+pub fn become_subreaper() -> Result<()> {
+    prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0)
+}
+
+/// Irrevocable: execve grants nothing from now on (set-user-ID bits, file capabilities).
+pub fn set_no_new_privileges() -> Result<()> {
+    prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)
+}
+
+/// Replaces this process. Returns only with an error.
+pub fn exec(path: &CStr, args: &[CString], env: &[CString]) -> Error {
+    let (args, env) = (pointers(args), pointers(env));
+    // SAFETY: both arrays end in null, and they and their strings live until the image is replaced.
+    unsafe { libc::execve(path.as_ptr(), args.as_ptr(), env.as_ptr()) };
+    Error(Errno::last())
+}
+
+/// Replaces this process by the program that an open file holds. Returns only with an error.
+pub fn exec_fd(file: impl AsFd, args: &[CString], env: &[CString]) -> Error {
+    let (args, env) = (pointers(args), pointers(env));
+    let fd = file.as_fd().as_raw_fd();
+    // SAFETY: as for `exec`; the empty path with AT_EMPTY_PATH names the descriptor.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            fd,
+            c"".as_ptr(),
+            args.as_ptr(),
+            env.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    Error(Errno::last())
+}
+
+fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
+    strings
+        .iter()
+        .map(|s| s.as_ptr())
+        .chain([std::ptr::null()])
+        .collect()
+}
+
+/// May the effective user execute this file? EACCES when not.
+pub fn may_execute(path: &str) -> Result<()> {
+    let path = cstr(path)?;
+    // SAFETY: the path is a live C string.
+    check(
+        unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS) }
+            .into(),
+    )
+    .map(drop)
+}
+
+/// What to do with a range of descriptors.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// Close them now.
+    Close,
+    /// Mark them to be closed by execve (Linux 5.11).
+    CloseOnExec,
+}
+
+/// `close_range` (Linux 5.9) over `first..=last`.
+pub fn close_range(first: u32, last: u32, how: Range) -> Result<()> {
+    if first > last {
+        return Ok(());
+    }
+    let flags = if how == Range::Close {
+        0
+    } else {
+        libc::CLOSE_RANGE_CLOEXEC
+    };
+    // SAFETY: every OwnedFd in such a range is, by the callers' contract, never used or dropped again (they end in execve
+    // or in exit_now), or, with CloseOnExec, stays open.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) }).map(drop)
+}
+
+/// Puts `file` at the number `at` (0, 1, 2, or 3 and up for preserved ones), open across execve.
+pub fn place_fd(file: impl AsFd, at: i32) -> Result<()> {
+    // SAFETY: dup3 of a borrowed descriptor; whoever owns `at` by that number wants it replaced.
+    let done = unsafe { libc::dup3(file.as_fd().as_raw_fd(), at, 0) };
+    match check(done.into()) {
+        Err(Error(Errno::EINVAL)) => keep_over_exec(file), // it is there already
+        other => other.map(drop),
+    }
+}
+
+/// Takes the close-on-exec mark from a descriptor.
+pub fn keep_over_exec(file: impl AsFd) -> Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::fcntl(file.as_fd().as_raw_fd(), libc::F_SETFD, 0) }.into()).map(drop)
+}
+
+/// Is a descriptor of this number open?
+pub fn fd_is_open(number: i32) -> bool {
+    // SAFETY: F_GETFD looks and changes nothing.
+    unsafe { libc::fcntl(number, libc::F_GETFD) >= 0 }
+}
+
+/// The raw number, for protocols that name descriptors by it (LISTEN_FDS, a terminal's master).
+pub fn number(file: impl AsFd) -> i32 {
+    file.as_fd().as_raw_fd()
+}
+
+/// Opens /dev/null on each of 0, 1 and 2 that is closed, so that no file of ours ever lands there.
+pub fn fill_standard_streams() -> Result<()> {
+    for number in 0..3 {
+        if !fd_is_open(number) {
+            let null = cstr("/dev/null")?;
+            // SAFETY: the lowest free number is this one: it leaks on purpose, as a standard stream does.
+            check(unsafe { libc::open(null.as_ptr(), libc::O_RDWR) }.into())?;
+        }
+    }
+    Ok(())
+}
+
+/// `getcwd(2)` as the kernel says it, unlike libc's: a directory outside of the root reads "(unreachable)/…".
+pub fn cwd() -> Result<PathBuf> {
+    use std::os::unix::ffi::OsStringExt;
+    let mut buffer = vec![0u8; libc::PATH_MAX as usize + 1];
+    // SAFETY: the buffer is ours and its length is told.
+    let length =
+        check(unsafe { libc::syscall(libc::SYS_getcwd, buffer.as_mut_ptr(), buffer.len()) })?;
+    buffer.truncate(usize::try_from(length).unwrap_or(1) - 1);
+    Ok(std::ffi::OsString::from_vec(buffer).into())
+}
+
+pub fn chdir(path: impl AsRef<std::path::Path>) -> Result<()> {
+    Ok(nix::unistd::chdir(path.as_ref())?)
+}
+
+pub fn fchdir(dir: impl AsFd) -> Result<()> {
+    Ok(nix::unistd::fchdir(dir)?)
+}
+
+/// A new session without a terminal. EPERM when we lead one already.
+pub fn new_session() -> Result<()> {
+    nix::unistd::setsid()?;
+    Ok(())
+}
+
+/// Sets the file mode creation mask and returns the one before.
+pub fn set_umask(mask: u32) -> u32 {
+    // SAFETY: no pointers, cannot fail.
+    unsafe { libc::umask(mask) }
+}
+
+/// Sets a resource limit of a process, by the kernel's number of the resource. EPERM when `hard` is above the present one
+/// and we lack CAP_SYS_RESOURCE in the initial user namespace.
+pub fn set_rlimit_of(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<()> {
+    let limit = libc::rlimit64 {
+        rlim_cur: soft,
+        rlim_max: hard,
+    };
+    let old = std::ptr::null_mut::<libc::rlimit64>();
+    // SAFETY: the struct lives for the call, a null pointer asks for no old value.
+    check(unsafe { libc::syscall(libc::SYS_prlimit64, pid, resource, &raw const limit, old) })
+        .map(drop)
+}
+
+/// Polls descriptors for reading (`POLLIN`) up to `timeout` milliseconds (-1: for ever). Returns which have something,
+/// an end of file or an error.
+pub fn poll(files: &[BorrowedFd], timeout: i32) -> Result<Vec<bool>> {
+    let mut polls: Vec<libc::pollfd> = files
+        .iter()
+        .map(|f| libc::pollfd {
+            fd: f.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        })
+        .collect();
+    // SAFETY: the array is ours and its length is told.
+    check(unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, timeout) }.into())?;
+    Ok(polls.iter().map(|p| p.revents != 0).collect())
+}
+
+/// What to wait for on a descriptor, and what has come. An end of file or an error counts as both.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Events(i16);
+
+impl Events {
+    pub const NONE: Events = Events(0);
+    pub const READ: Events = Events(libc::POLLIN);
+    pub const WRITE: Events = Events(libc::POLLOUT);
+}
+
+impl std::ops::BitOr for Events {
+    type Output = Events;
+    fn bitor(self, other: Events) -> Events {
+        Events(self.0 | other.0)
+    }
+}
+
+pub struct Watch<'a> {
+    pub file: BorrowedFd<'a>,
+    /// Before: what is wanted; after: what there is.
+    pub events: Events,
+}
+
+/// Waits, without a limit, until one of the wanted events is there.
+pub fn watch(watches: &mut [Watch]) -> Result<()> {
+    poll_for(watches, -1)
+}
+
+/// Is one of these events there now?
+pub fn is_ready(file: BorrowedFd, events: Events) -> bool {
+    let mut watches = [Watch { file, events }];
+    poll_for(&mut watches, 0).is_ok() && watches[0].events != Events::NONE
+}
+
+fn poll_for(watches: &mut [Watch], timeout: i32) -> Result<()> {
+    let mut polls: Vec<libc::pollfd> = watches
+        .iter()
+        .map(|watch| libc::pollfd {
+            fd: watch.file.as_raw_fd(),
+            events: watch.events.0,
+            revents: 0,
+        })
+        .collect();
+    // SAFETY: the array is ours and its length is told.
+    check(unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, timeout) }.into())?;
+    for (watch, poll) in watches.iter_mut().zip(polls) {
+        watch.events = Events(poll.revents);
+    }
+    Ok(())
+}
+
+/// Joins (or makes) the session keyring of this name, so that the caller's keys stay behind, and lets the given class of
+/// processes search it. ENOSYS without key management, EDQUOT when the user has too many keys. keyctl(2).
+pub fn join_session_keyring(name: &str, search: KeyringSearch) -> Result<()> {
+    let name = cstr(name)?;
+    // SAFETY: the name is a live C string.
+    let serial = check(unsafe {
+        libc::syscall(
+            libc::SYS_keyctl,
+            libc::KEYCTL_JOIN_SESSION_KEYRING,
+            name.as_ptr(),
+        )
+    })?;
+    // Possessor all, user view/read/search/link, and the search bit asked for.
+    let (possessor, user) = (0x3f00_0000u32, 0x0003_0000u32);
+    let search = match search {
+        KeyringSearch::User => 0x0008_0000u32,
+        KeyringSearch::Other => 0x0000_0008u32,
+    };
+    // SAFETY: no pointers.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_keyctl,
+            libc::KEYCTL_SETPERM,
+            serial,
+            possessor | user | search,
+        )
+    })
+    .map(drop)
+}
+
+/// Who besides the possessor may search the session keyring.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum KeyringSearch {
+    User,
+    /// With a user namespace the container's root is another user.
+    Other,
+}
+
+/// Lets this process run on every CPU there is. The mask is 8 KiB, enough for 65,536 CPUs; the kernel uses its part.
+pub fn reset_affinity() -> Result<()> {
+    let mask = [0xffu8; 8192];
+    // SAFETY: the buffer lives for the call and its length is told.
+    check(unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, mask.len(), mask.as_ptr()) })
+        .map(drop)
+}
+
+/// Standard input, output and error: open from the first line of main on, and never owned by anybody.
+pub const STREAMS: [BorrowedFd<'static>; 3] = {
+    // SAFETY: `fill_standard_streams` opened what was closed, and nothing in this program closes them.
+    unsafe {
+        [
+            BorrowedFd::borrow_raw(0),
+            BorrowedFd::borrow_raw(1),
+            BorrowedFd::borrow_raw(2),
+        ]
+    }
+};

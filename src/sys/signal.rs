@@ -1,0 +1,63 @@
+//! Signals: block them, read them from a descriptor, put everything back for the payload.
+
+use super::{Result, check};
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// All signals, blocked and read from a descriptor.
+pub struct Signals(SignalFd);
+
+/// Blocks every signal that can be blocked, and opens the descriptor to read them from. Children inherit the block: they
+/// call `restore`.
+pub fn take_all() -> Result<Signals> {
+    let all = SigSet::all();
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&all), None)?;
+    Ok(Signals(SignalFd::with_flags(
+        &all,
+        SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,
+    )?))
+}
+
+impl Signals {
+    /// The next signal that has arrived, if any.
+    pub fn next(&self) -> Result<Option<i32>> {
+        let info = self.0.read_signal()?;
+        Ok(info.map(|info| info.ssi_signo.cast_signed()))
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Nothing blocked, SIGPIPE as the kernel starts it (Rust's runtime ignores it). Other dispositions are never changed by
+/// us; those the caller ignored are reset too, so that the payload starts as from a clean init.
+pub fn restore() -> Result<()> {
+    for signal in 1..=libc::SIGRTMAX() {
+        if signal != libc::SIGKILL && signal != libc::SIGSTOP && is_ignored(signal) {
+            // SAFETY: SIG_DFL installs no code.
+            check(unsafe { libc::signal(signal, libc::SIG_DFL) }.cast_signed() as libc::c_long)?;
+        }
+    }
+    unblock()
+}
+
+/// Nothing blocked.
+pub fn unblock() -> Result<()> {
+    Ok(sigprocmask(
+        SigmaskHow::SIG_SETMASK,
+        Some(&SigSet::empty()),
+        None,
+    )?)
+}
+
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: sigaction is plain data, for which zero is a valid value; a null pointer changes nothing.
+    let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    let done = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut now) };
+    done == 0 && now.sa_sigaction == libc::SIG_IGN
+}

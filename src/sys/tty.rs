@@ -1,0 +1,110 @@
+//! Pseudo-terminals and the caller's own terminal.
+
+use super::file::own;
+use super::{Result, check};
+use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+/// Rows and columns, in characters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Size {
+    pub rows: u16,
+    pub columns: u16,
+}
+
+/// Unlocks the slave of a pty master and opens it (TIOCGPTPEER, Linux 4.13): no name is looked up, so nothing in the
+/// image can stand in for it (CVE-2025-52565).
+pub fn peer(master: impl AsFd) -> Result<OwnedFd> {
+    let raw = master.as_fd().as_raw_fd();
+    let unlocked: libc::c_int = 0;
+    // SAFETY: this ioctl reads one int.
+    check(unsafe { libc::ioctl(raw, libc::TIOCSPTLCK, &raw const unlocked) }.into())?;
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: this ioctl takes flags by value and returns a new descriptor.
+    check(unsafe { libc::ioctl(raw, libc::TIOCGPTPEER, flags) }.into()).map(own)
+}
+
+/// The number of a pty master's slave: N of /dev/pts/N.
+pub fn number(master: impl AsFd) -> Result<u32> {
+    let mut number: libc::c_uint = 0;
+    // SAFETY: this ioctl writes one unsigned int.
+    check(
+        unsafe { libc::ioctl(master.as_fd().as_raw_fd(), libc::TIOCGPTN, &raw mut number) }.into(),
+    )?;
+    Ok(number)
+}
+
+/// Makes a terminal the controlling one of this session, which we lead.
+pub fn control(terminal: impl AsFd) -> Result<()> {
+    // SAFETY: this ioctl takes an int by value.
+    check(unsafe { libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCSCTTY, 0) }.into()).map(drop)
+}
+
+pub fn size(terminal: impl AsFd) -> Result<Size> {
+    let mut size = libc::winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: this ioctl fills the struct.
+    check(
+        unsafe {
+            libc::ioctl(
+                terminal.as_fd().as_raw_fd(),
+                libc::TIOCGWINSZ,
+                &raw mut size,
+            )
+        }
+        .into(),
+    )?;
+    Ok(Size {
+        rows: size.ws_row,
+        columns: size.ws_col,
+    })
+}
+
+pub fn set_size(terminal: impl AsFd, size: Size) -> Result<()> {
+    let size = libc::winsize {
+        ws_row: size.rows,
+        ws_col: size.columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: this ioctl reads the struct.
+    check(
+        unsafe {
+            libc::ioctl(
+                terminal.as_fd().as_raw_fd(),
+                libc::TIOCSWINSZ,
+                &raw const size,
+            )
+        }
+        .into(),
+    )
+    .map(drop)
+}
+
+pub fn is_terminal(file: impl AsFd) -> bool {
+    nix::unistd::isatty(file).unwrap_or(false)
+}
+
+/// A terminal in raw mode; dropped, it is as it was.
+pub struct Raw {
+    terminal: OwnedFd,
+    before: Termios,
+}
+
+pub fn make_raw(terminal: OwnedFd) -> Result<Raw> {
+    let before = tcgetattr(&terminal)?;
+    let mut raw = before.clone();
+    cfmakeraw(&mut raw);
+    tcsetattr(&terminal, SetArg::TCSANOW, &raw)?;
+    Ok(Raw { terminal, before })
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        let _ = tcsetattr(&self.terminal, SetArg::TCSANOW, &self.before); // the terminal may be gone, and we are leaving
+    }
+}

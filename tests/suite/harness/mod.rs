@@ -1,0 +1,74 @@
+//! What every test stands on: a bundle to describe, a container to talk to, and a machine that must look the same afterwards.
+//!
+//! `RRUNTIME` names another binary to test (runc, say); `RRUNTIME_TEST_LAYOUT=v2` says that the suite was started in a
+//! private mount namespace with cgroup2 on /sys/fs/cgroup; `CI=true` turns a skip that this machine need not have into a failure.
+
+mod bundle;
+mod canary;
+mod command;
+mod container;
+mod home;
+pub mod host;
+mod needs;
+pub mod terminal;
+
+pub use bundle::{Bundle, MAPPED};
+pub use canary::Canary;
+pub use command::{Invocation, Output, Process};
+pub use container::Container;
+pub use needs::{Need, met};
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// No command of the suite may take longer; whoever does is killed by its pid.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// The binary under test.
+pub fn binary() -> PathBuf {
+    std::env::var_os("RRUNTIME").map_or_else(
+        || PathBuf::from(env!("CARGO_BIN_EXE_rruntime")),
+        PathBuf::from,
+    )
+}
+
+/// The name the binary calls itself by in its messages.
+pub fn me() -> String {
+    binary()
+        .file_name()
+        .expect("a program has a name")
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Polls until `condition` holds, for at most `bound`.
+pub fn within(bound: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + bound;
+    let mut pause = Duration::from_micros(500);
+    loop {
+        if condition() {
+            return true;
+        }
+        if Instant::now() > end {
+            return false;
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+/// Polls until `condition` holds; a test that waits in vain fails with `what`.
+#[track_caller]
+pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    assert!(
+        within(Duration::from_secs(15), condition),
+        "waited in vain: {what}"
+    );
+}
+
+/// The text of a file, or nothing when it is gone.
+pub fn read(path: impl AsRef<Path>) -> String {
+    std::fs::read(path)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default()
+}

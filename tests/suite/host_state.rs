@@ -1,0 +1,97 @@
+//! The machine is the same afterwards: mounts, cgroups, sysctls, the binary itself.
+
+use crate::harness::{Bundle, binary, host, read, within};
+use crate::needs;
+use std::collections::HashSet;
+use std::fs;
+use std::time::Duration;
+
+#[test]
+fn no_mount_of_the_host_is_added_or_changed() {
+    needs!(root);
+    // In a mount namespace of our own, so that nobody else's mounts disturb; shared, so that any propagation shows.
+    let bundle = Bundle::busybox()
+        .sh("mount | wc -l")
+        .set("/linux/rootfsPropagation", "slave");
+    let script = "mount --make-rshared / && cat /proc/self/mountinfo > $DIR/before && \"$@\" && cat /proc/self/mountinfo > $DIR/after";
+    let dir = bundle.host_directory("tables");
+    let invocation = bundle
+        .invocation("run")
+        .under(["unshare", "-m", "sh", "-c", script, "sh"]);
+    invocation.env("DIR", dir.to_str().unwrap()).output().ok();
+    assert!(!read(dir.join("before")).is_empty());
+    assert_eq!(read(dir.join("before")), read(dir.join("after")));
+}
+
+#[test]
+fn a_whole_life_leaves_sysctls_and_the_binary_as_they_were() {
+    needs!(root);
+    let names = [
+        "kernel/core_pattern",
+        "kernel/hostname",
+        "kernel/domainname",
+        "net/ipv4/ip_forward",
+    ];
+    let look = || {
+        (
+            names.map(|name| read(format!("/proc/sys/{name}"))),
+            fs::read(binary()).unwrap(),
+        )
+    };
+    let before = look();
+    whole_life();
+    assert!(
+        look() == before,
+        "a sysctl or the runtime's own file has changed"
+    );
+}
+
+#[test]
+fn a_whole_life_leaves_the_cgroup_tree_as_it_was() {
+    needs!(root);
+    let before: HashSet<_> = host::cgroup_tree().into_iter().collect();
+    whole_life();
+    // Other tests come and go meanwhile; what stays would be ours.
+    let mut new = Vec::new();
+    let gone = within(Duration::from_secs(30), || {
+        new = host::cgroup_tree();
+        new.retain(|dir| !before.contains(dir) && !dir.to_string_lossy().contains("rruntime-test"));
+        new.is_empty()
+    });
+    assert!(gone, "new directories: {new:#?}");
+}
+
+/// Everything a container can do, from create to delete.
+fn whole_life() {
+    let bundle = Bundle::busybox()
+        .namespace("cgroup")
+        .limit_pids(10)
+        .deny_syscall("mkdir");
+    let container = bundle.start();
+    container.exec(["true"]).ok();
+    container.does("pause", []).ok();
+    container.does("resume", []).ok();
+    container.kill("KILL").ok();
+    container.reaches("stopped");
+    container.delete().ok();
+    bundle.assert_nothing_left();
+}
+
+#[test]
+fn an_image_gets_nothing_but_mount_points_and_devices() {
+    needs!(root);
+    let bundle = Bundle::busybox().args(["true"]);
+    let list = || {
+        let output = bundle
+            .command(["find", bundle.rootfs().to_str().unwrap()])
+            .output()
+            .ok()
+            .stdout;
+        let mut names: Vec<_> = output.lines().map(str::to_owned).collect();
+        names.sort();
+        names
+    };
+    let before = list();
+    bundle.run().ok();
+    assert_eq!(list(), before, "every mount point was there already");
+}

@@ -1,0 +1,231 @@
+//! create, start, kill, delete: the life of a container as an engine drives it.
+
+use crate::harness::{Bundle, host};
+use crate::needs;
+use std::fs;
+
+#[test]
+fn a_container_goes_from_created_over_running_to_stopped_and_is_gone() {
+    needs!(root);
+    let container = Bundle::busybox().create();
+    assert_eq!(container.status(), "created");
+    let container = container.start();
+    assert_eq!(container.status(), "running");
+    container.kill("KILL").ok();
+    container.reaches("stopped");
+    container.delete().ok();
+    container
+        .does("state", [])
+        .refused("container does not exist");
+}
+
+#[test]
+fn the_payload_waits_for_start() {
+    needs!(root);
+    let container = Bundle::busybox().sh("echo here > /ran").create();
+    let ran = container.home().join("bundle/rootfs/ran");
+    assert!(!ran.exists(), "the payload ran before start");
+    let container = container.start();
+    container.finish();
+    assert_eq!(fs::read_to_string(ran).unwrap(), "here\n");
+}
+
+#[test]
+fn a_created_container_can_be_killed() {
+    needs!(root);
+    let container = Bundle::busybox().create();
+    container.kill("KILL").ok();
+    container.reaches("stopped");
+    container
+        .does("start", [])
+        .refused("cannot start a container that has stopped");
+    container.delete().ok();
+}
+
+#[test]
+fn a_created_container_can_be_deleted_without_force() {
+    needs!(root);
+    let container = Bundle::busybox().create();
+    let pid = container.pid();
+    container.delete().ok();
+    assert!(!host::is_alive(pid));
+}
+
+#[test]
+fn a_running_container_is_deleted_only_by_force() {
+    needs!(root);
+    let container = Bundle::busybox().start();
+    let text = format!(
+        "cannot delete container {} that is not stopped: running",
+        container.id()
+    );
+    container.delete().refused(&text);
+    assert_eq!(container.status(), "running");
+    container.delete_by_force().ok();
+    container
+        .does("state", [])
+        .refused("container does not exist");
+}
+
+#[test]
+fn deleting_what_is_not_there_fails_unless_by_force() {
+    needs!(root);
+    let missing = Bundle::busybox().handle();
+    missing.delete().refused("container does not exist");
+    let forced = missing.delete_by_force().ok();
+    assert_eq!((forced.stdout.as_str(), forced.stderr.as_str()), ("", ""));
+}
+
+#[test]
+fn delete_by_force_works_twice() {
+    needs!(root);
+    let container = Bundle::busybox().start();
+    container.delete_by_force().ok();
+    container.delete_by_force().ok();
+}
+
+#[test]
+fn every_command_says_that_an_unknown_container_does_not_exist() {
+    needs!(root);
+    let missing = Bundle::busybox().handle();
+    for verb in ["start", "state", "kill", "delete", "pause", "resume", "ps"] {
+        missing.does(verb, []).refused("container does not exist");
+    }
+    missing
+        .exec(["true"])
+        .failed(255, "container does not exist");
+}
+
+#[test]
+fn a_duplicate_id_is_refused_and_the_first_container_lives_on() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let container = bundle.start();
+    let pid = container.pid();
+    for verb in ["create", "run"] {
+        bundle
+            .invocation(verb)
+            .output()
+            .refused("container with given ID already exists");
+    }
+    assert_eq!(
+        (container.pid(), container.status()),
+        (pid, "running".to_owned())
+    );
+    assert_eq!(container.exec(["echo", "alive"]).stdout, "alive\n");
+}
+
+#[test]
+fn an_id_can_be_used_again_after_delete() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let first = bundle.start();
+    first.delete_by_force().ok();
+    assert_eq!(bundle.start().status(), "running");
+}
+
+#[test]
+fn a_container_starts_only_once() {
+    needs!(root);
+    let container = Bundle::busybox().start();
+    container
+        .does("start", [])
+        .refused("cannot start an already running container");
+}
+
+#[test]
+fn the_bundle_may_vanish_after_create() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let container = bundle.create();
+    fs::rename(
+        bundle.dir().join("config.json"),
+        bundle.home().join("config.json"),
+    )
+    .unwrap();
+    let container = container.start();
+    assert_eq!(container.status(), "running");
+    fs::remove_dir_all(bundle.dir()).unwrap();
+    assert_eq!(container.status(), "running");
+    container.delete_by_force().ok();
+}
+
+#[test]
+fn kill_knows_signals_by_name_and_number() {
+    needs!(root);
+    let script = "for s in HUP USR1 USR2 TERM; do trap \"echo got $s\" $s; done; echo ready; while :; do sleep 0.01; done";
+    let container = Bundle::busybox().sh(script).start();
+    container.has_said("ready");
+    let spellings = [
+        ("1", "HUP"),
+        ("USR1", "USR1"),
+        ("sigusr2", "USR2"),
+        ("SIGTERM", "TERM"),
+        ("Hup", "HUP"),
+    ];
+    for (count, (spelling, name)) in spellings.into_iter().enumerate() {
+        container.kill(spelling).ok();
+        container.has_said(&format!("got {name}"));
+        crate::harness::eventually("every signal once", || {
+            container.output().matches("got").count() == count + 1
+        });
+    }
+}
+
+#[test]
+fn kill_sends_sigterm_unless_told() {
+    needs!(root);
+    let script = "trap 'echo bye; exit' TERM; echo ready; while :; do sleep 0.01; done";
+    let container = Bundle::busybox().sh(script).start();
+    container.has_said("ready");
+    container.does("kill", []).ok();
+    assert_eq!(container.finish(), "ready\nbye\n");
+}
+
+#[test]
+fn kill_knows_real_time_signals() {
+    needs!(root);
+    let container = Bundle::busybox().args(["sleep", "600"]).start();
+    // pid 1 of a namespace ignores what it has no handler for; what counts is that the name is understood.
+    for signal in ["RTMIN", "SIGRTMIN+3", "64"] {
+        container.kill(signal).ok();
+    }
+    assert_eq!(container.status(), "running");
+}
+
+#[test]
+fn kill_refuses_signals_it_does_not_know() {
+    needs!(root);
+    let container = Bundle::busybox().start();
+    for signal in ["NOPE", "SIGSIG", "4x"] {
+        container
+            .kill(signal)
+            .refused(&format!("unknown signal \"{signal}\""));
+    }
+}
+
+#[test]
+fn kill_says_when_a_container_is_not_running() {
+    needs!(root);
+    let container = Bundle::busybox().args(["true"]).start();
+    container.reaches("stopped");
+    container.kill("TERM").refused("container not running");
+    container
+        .runtime(["kill", "--all", container.id(), "9"])
+        .output()
+        .ok();
+}
+
+#[test]
+fn two_deletes_at_once_both_succeed() {
+    needs!(root);
+    let container = Bundle::busybox().start();
+    let deletes = [0; 4].map(|_| {
+        container
+            .runtime(["delete", "--force", container.id()])
+            .spawn()
+    });
+    for delete in deletes {
+        delete.wait().ok();
+    }
+}

@@ -1,0 +1,379 @@
+//! Mounts of config.json: every option word, file systems, propagation, and targets that do not exist yet.
+
+use crate::harness::Bundle;
+use crate::needs;
+use serde_json::json;
+use std::fs;
+
+/// The per-mount options and the propagation of the mount at `destination`, as the payload sees them.
+fn seen(bundle: Bundle, destination: &str) -> String {
+    let output = bundle
+        .args(["cat", "/proc/self/mountinfo"])
+        .run()
+        .ok()
+        .stdout;
+    let line = output
+        .lines()
+        .rfind(|line| line.split(' ').nth(4) == Some(destination))
+        .unwrap_or_else(|| panic!("no {destination}: {output}"));
+    line.split(' ')
+        .skip(5)
+        .take_while(|word| *word != "-")
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn options_turn_flags_on_and_off() {
+    needs!(root);
+    // Each word, and what must (or, with "!", must not) be among the flags of the mount.
+    let words = [
+        ("ro", "ro"),
+        ("rw", "rw"),
+        ("nosuid", "nosuid"),
+        ("nodev", "nodev"),
+        ("noexec", "noexec"),
+        ("noatime", "noatime"),
+        ("nodiratime", "nodiratime"),
+        ("relatime", "relatime"),
+        ("strictatime", "!relatime"),
+        ("nosymfollow", "nosymfollow"),
+        ("defaults", "rw"),
+    ];
+    let bundle = Bundle::busybox();
+    for (word, expected) in words {
+        let bundle = bundle.twin(word).mount("/tmp", "tmpfs", "tmpfs", &[word]);
+        let flags = seen(bundle, "/tmp");
+        let has = |flag: &str| flags.split([',', ' ']).any(|it| it == flag);
+        let good = expected
+            .strip_prefix('!')
+            .map_or_else(|| has(expected), |flag| !has(flag));
+        assert!(good, "{word}: {flags}");
+    }
+}
+
+#[test]
+fn later_words_undo_earlier_ones() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    for (off, on) in [
+        ("ro", "rw"),
+        ("nosuid", "suid"),
+        ("nodev", "dev"),
+        ("noexec", "exec"),
+        ("noatime", "atime"),
+        ("nosymfollow", "symfollow"),
+    ] {
+        let bundle = bundle.twin(on).mount("/tmp", "tmpfs", "tmpfs", &[off, on]);
+        let flags = seen(bundle, "/tmp");
+        assert!(
+            !flags.split([',', ' ']).any(|it| it == off),
+            "{off},{on}: {flags}"
+        );
+    }
+}
+
+#[test]
+fn recursive_options_reach_the_mounts_below() {
+    needs!(root);
+    let words = [
+        ("rro", "ro"),
+        ("rnosuid", "nosuid"),
+        ("rnodev", "nodev"),
+        ("rnoexec", "noexec"),
+        ("rnoatime", "noatime"),
+        ("rnosymfollow", "nosymfollow"),
+    ];
+    let bundle = Bundle::busybox().directory("/b");
+    for (word, flag) in words {
+        // A recursive bind of the host's /sys brings the mounts of its cgroups along.
+        let bundle = bundle
+            .twin(word)
+            .bind("/sys", "/b", &["rbind", word])
+            .args(["cat", "/proc/self/mountinfo"]);
+        let table = bundle.run().ok().stdout;
+        let below: Vec<_> = table
+            .lines()
+            .filter(|line| {
+                line.split(' ')
+                    .nth(4)
+                    .is_some_and(|at| at == "/b" || at.starts_with("/b/"))
+            })
+            .collect();
+        assert!(below.len() > 1, "{table}");
+        for line in below {
+            assert!(
+                line.split(' ')
+                    .nth(5)
+                    .unwrap()
+                    .split(',')
+                    .any(|it| it == flag),
+                "{word}: {line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn plain_options_do_not_reach_the_mounts_below() {
+    needs!(root);
+    let table = Bundle::busybox()
+        .bind("/sys", "/tmp", &["rbind", "noatime"])
+        .args(["cat", "/proc/self/mountinfo"])
+        .run()
+        .ok()
+        .stdout;
+    let flags = |at: &str| {
+        table
+            .lines()
+            .find(|line| line.split(' ').nth(4) == Some(at))
+            .map(|line| line.contains("noatime"))
+    };
+    assert_eq!(
+        (flags("/tmp"), flags("/tmp/fs/cgroup")),
+        (Some(true), Some(false)),
+        "{table}"
+    );
+}
+
+#[test]
+fn propagation_words_set_the_propagation() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    for (word, mark) in [
+        ("shared", "shared:"),
+        ("rshared", "shared:"),
+        ("private", ""),
+        ("rprivate", ""),
+        ("unbindable", "unbindable"),
+        ("slave", ""),
+    ] {
+        let volume = bundle.host_directory("volume");
+        let flags = seen(bundle.twin(word).bind(volume, "/tmp", &[word]), "/tmp");
+        assert!(
+            if mark.is_empty() {
+                !flags.contains("shared:")
+            } else {
+                flags.contains(mark)
+            },
+            "{word}: {flags}"
+        );
+    }
+}
+
+#[test]
+fn rootfs_propagation_is_that_of_the_root() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    for (word, mark) in [
+        ("shared", "shared:"),
+        ("private", ""),
+        ("slave", ""),
+        ("unbindable", "unbindable"),
+    ] {
+        let flags = seen(bundle.twin(word).set("/linux/rootfsPropagation", word), "/");
+        assert!(
+            if mark.is_empty() {
+                !flags.contains("shared:")
+            } else {
+                flags.contains(mark)
+            },
+            "{word}: {flags}"
+        );
+    }
+    bundle
+        .twin("bogus")
+        .set("/linux/rootfsPropagation", "sideways")
+        .try_create()
+        .refused("sideways");
+}
+
+#[test]
+fn an_unknown_option_goes_to_the_file_system_or_is_refused() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let size =
+        bundle
+            .twin("size")
+            .mount("/tmp", "tmpfs", "tmpfs", &["size=64k", "mode=700", "uid=5"]);
+    assert_eq!(
+        size.sh("stat -c '%a %u' /tmp; df -k /tmp | tail -1 | awk '{print $2}'")
+            .run()
+            .ok()
+            .stdout,
+        "700 5\n64\n"
+    );
+    let bogus = bundle
+        .twin("bogus")
+        .mount("/tmp", "tmpfs", "tmpfs", &["nosudi"]);
+    assert_eq!(bogus.try_create().code, 1);
+}
+
+#[test]
+fn a_bind_takes_no_options_of_a_file_system() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let volume = bundle.host_directory("volume");
+    let bundle = bundle.bind(volume, "/tmp", &["size=64k"]);
+    assert_eq!(bundle.try_create().code, 1);
+    bundle.assert_nothing_left();
+}
+
+#[test]
+fn a_tmpfs_can_start_with_what_lay_below() {
+    needs!(root);
+    let bundle = Bundle::busybox().file("/var/data/file", "below").mount(
+        "/var",
+        "tmpfs",
+        "tmpfs",
+        &["tmpcopyup"],
+    );
+    let image = bundle.rootfs();
+    let bundle = bundle.sh("cat /var/data/file; echo new > /var/data/file; stat -f -c %T /var");
+    let output = bundle.run().ok();
+    assert_eq!(output.stdout, "belowtmpfs\n");
+    assert_eq!(
+        fs::read_to_string(image.join("var/data/file")).unwrap(),
+        "below"
+    );
+}
+
+#[test]
+fn a_read_only_tmpfs_is_read_only() {
+    needs!(root);
+    let output = Bundle::busybox()
+        .mount("/tmp", "tmpfs", "tmpfs", &["ro"])
+        .sh("touch /tmp/x")
+        .run();
+    assert!(
+        output.code != 0 && output.stderr.contains("Read-only"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn mounts_are_made_in_the_order_given() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let volume = bundle.host_directory("volume");
+    fs::write(volume.join("file"), "volume").unwrap();
+    let bundle = bundle
+        .mount("/a", "tmpfs", "tmpfs", &[])
+        .mount("/a/b/c", "tmpfs", "tmpfs", &[])
+        .bind(volume, "/a/b/c/d", &[]);
+    assert_eq!(
+        bundle.args(["cat", "/a/b/c/d/file"]).run().ok().stdout,
+        "volume"
+    );
+}
+
+#[test]
+fn missing_targets_are_made_for_directories_and_files() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let (directory, file) = (
+        bundle.host_directory("volume"),
+        bundle.host_file("file", "content"),
+    );
+    let bundle =
+        bundle
+            .bind(directory, "/new/deep/directory", &[])
+            .bind(file, "/new/deep/file", &[]);
+    let output = bundle
+        .sh("cat /new/deep/file; test -d /new/deep/directory && echo yes")
+        .run()
+        .ok();
+    assert_eq!(output.stdout, "contentyes\n");
+}
+
+#[test]
+fn a_missing_source_is_refused_by_name() {
+    needs!(root);
+    let bundle = Bundle::busybox().bind("/no/such/volume", "/tmp", &[]);
+    bundle.try_create().refused("/no/such/volume");
+    bundle.assert_nothing_left();
+}
+
+#[test]
+fn a_directory_cannot_be_bound_onto_a_file() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let volume = bundle.host_directory("volume");
+    // Engines recognise the words and hint at the usual mistake.
+    bundle
+        .bind(volume, "/etc/passwd", &[])
+        .try_create()
+        .refused("not a directory");
+}
+
+#[test]
+fn only_proc_may_lie_on_proc() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let fake = bundle.host_directory("fake");
+    fs::create_dir_all(fake.join("self/attr")).unwrap();
+    for (name, refused) in [
+        (
+            "bind",
+            bundle
+                .twin("bind")
+                .without_mount("/proc")
+                .bind(&fake, "/proc", &[]),
+        ),
+        ("over", bundle.twin("over").bind(&fake, "/proc", &[])),
+        (
+            "tmpfs",
+            bundle.twin("tmpfs").mount("/proc", "tmpfs", "tmpfs", &[]),
+        ),
+        (
+            "below",
+            bundle
+                .twin("below")
+                .mount("/proc/self/attr", "tmpfs", "tmpfs", &[]),
+        ),
+    ] {
+        let output = refused.try_create();
+        assert!(
+            output.code == 1 && output.stderr.contains("proc"),
+            "{name}: {output:?}"
+        );
+    }
+    let meminfo = bundle.host_file("meminfo", "MemTotal: 1 kB\n");
+    let allowed = bundle
+        .twin("meminfo")
+        .bind(meminfo, "/proc/meminfo", &["ro"])
+        .args(["cat", "/proc/meminfo"]);
+    assert_eq!(allowed.run().ok().stdout, "MemTotal: 1 kB\n");
+}
+
+#[test]
+fn a_mount_without_a_type_is_a_bind_only_when_it_says_so() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let volume = bundle.host_directory("volume");
+    fs::write(volume.join("file"), "volume").unwrap();
+    let untyped = bundle.push(
+        "/mounts",
+        json!({"destination": "/tmp", "source": volume, "options": ["rbind"]}),
+    );
+    assert_eq!(
+        untyped.args(["cat", "/tmp/file"]).run().ok().stdout,
+        "volume"
+    );
+}
+
+#[test]
+fn the_cgroup_mount_shows_the_containers_own_cgroup() {
+    needs!(root);
+    let script = "cat $(find /sys/fs/cgroup -maxdepth 2 -name cgroup.procs | head -1); \
+                  for dir in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $dir/x && echo made $dir/x; done; true";
+    let output = Bundle::busybox().namespace("cgroup").sh(script).run().ok();
+    assert!(
+        output.stdout.lines().any(|pid| pid == "1"),
+        "init is in the cgroup that is mounted: {output:?}"
+    );
+    assert!(
+        !output.stdout.contains("made"),
+        "the mount is read-only: {output:?}"
+    );
+}

@@ -1,0 +1,230 @@
+//! The state directory: what is recorded, and what `delete --force` makes of a record that is broken.
+
+use crate::harness::{Bundle, Container, eventually, host, read};
+use crate::needs;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+fn record(container: &Container) -> std::path::PathBuf {
+    container.state_directory().join("state.json")
+}
+
+#[test]
+fn the_record_is_json_and_names_the_init() {
+    needs!(root);
+    let container = Bundle::busybox().create();
+    let record: serde_json::Value =
+        serde_json::from_str(&read(record(&container))).expect("state.json is JSON");
+    assert!(record.to_string().contains(&container.pid().to_string()));
+}
+
+#[test]
+fn the_state_directory_is_nobody_elses_business() {
+    needs!(root);
+    let container = Bundle::busybox().create();
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o077;
+    assert_eq!(
+        mode(&container.state_directory()) & 0o066,
+        0,
+        "others may pass at most"
+    );
+    assert_eq!(mode(&record(&container)), 0, "state.json");
+}
+
+#[test]
+fn missing_directories_of_the_root_are_made() {
+    needs!(root);
+    let bundle = Bundle::busybox().args(["true"]);
+    let deep = bundle.home().join("not/yet/there");
+    let dir = bundle.write().dir().to_str().unwrap();
+    bundle
+        .runtime([
+            "--root",
+            deep.to_str().unwrap(),
+            "run",
+            "--bundle",
+            dir,
+            bundle.id(),
+        ])
+        .output()
+        .ok();
+    assert_eq!(fs::read_dir(deep).unwrap().count(), 0);
+}
+
+/// Breaks the record of a running container in one way; everything but `delete --force` may fail, nothing may hang.
+#[track_caller]
+fn survives(what: &str, damage: impl Fn(&Container)) {
+    let bundle = Bundle::busybox();
+    let other = bundle.twin("other").start();
+    let container = bundle.start();
+    let pid = container.pid();
+    damage(&container);
+    for verb in ["state", "kill", "pause", "start"] {
+        let output = container.does(verb, []);
+        assert!(
+            output.code != 0 && !output.stderr.contains("panicked"),
+            "{what}: {verb}: {output:?}"
+        );
+    }
+    let list = bundle.runtime(["list", "-q"]).output();
+    assert!(
+        list.code == 0 && list.stdout.contains(other.id()),
+        "{what}: {list:?}"
+    );
+    container.delete_by_force().ok();
+    eventually("init to die", || !host::is_alive(pid));
+    assert!(
+        !container.state_directory().exists(),
+        "{what}: the state directory is left"
+    );
+    eventually("the cgroup to go", || {
+        host::cgroups(container.id()).is_empty()
+    });
+    assert_eq!(other.status(), "running", "{what}");
+    assert_eq!(
+        bundle.start().status(),
+        "running",
+        "{what}: the id can be used again"
+    );
+}
+
+#[test]
+fn a_truncated_record_does_not_stop_delete_by_force() {
+    needs!(root);
+    for keep in [0, 1, 2] {
+        survives(&format!("cut to {keep}/3"), |container| {
+            let text = fs::read(record(container)).unwrap();
+            fs::write(record(container), &text[..text.len() * keep / 3]).unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_corrupt_record_does_not_stop_delete_by_force() {
+    needs!(root);
+    let broken: [(&str, &[u8]); 4] = [
+        ("an array", b"[]"),
+        ("a number", b"7"),
+        ("no text", b"\xff\xfe\x00{"),
+        ("other keys", b"{\"init\":{},\"pid\":\"x\"}"),
+    ];
+    for (what, bytes) in broken {
+        survives(what, |container| {
+            fs::write(record(container), bytes).unwrap()
+        });
+    }
+}
+
+#[test]
+fn a_missing_record_does_not_stop_delete_by_force() {
+    needs!(root);
+    survives("no record", |container| {
+        fs::remove_file(record(container)).unwrap()
+    });
+}
+
+#[test]
+fn a_record_that_is_no_file_is_neither_followed_nor_waited_for() {
+    needs!(root);
+    survives("a directory", |container| {
+        fs::remove_file(record(container)).unwrap();
+        fs::create_dir(record(container)).unwrap();
+    });
+    survives("a fifo", |container| {
+        fs::remove_file(record(container)).unwrap();
+        nix::unistd::mkfifo(&record(container), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    });
+}
+
+#[test]
+fn a_state_directory_that_vanished_does_not_stop_delete_by_force() {
+    needs!(root);
+    let container = Bundle::busybox().start();
+    let kept = container.home().join("kept");
+    fs::rename(container.state_directory(), &kept).unwrap();
+    container.delete_by_force().ok();
+    assert_eq!(container.runtime(["list", "-q"]).output().ok().stdout, "");
+    fs::rename(&kept, container.state_directory()).unwrap();
+}
+
+/// Puts another pid in place of init's in every number of the record.
+fn replace_pid(container: &Container, old: i32, new: u32) {
+    let text = read(record(container));
+    let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    let (old, mut out, mut rest) = (old.to_string(), String::new(), text.as_str());
+    while let Some(at) = rest.find(&old) {
+        let (before, after) = (&rest[..at], &rest[at + old.len()..]);
+        let whole = !digit(before.chars().last()) && !digit(after.chars().next());
+        out.push_str(before);
+        out.push_str(if whole { new.to_string() } else { old.clone() }.as_str());
+        rest = after;
+    }
+    fs::write(record(container), out + rest).unwrap();
+}
+
+#[test]
+fn a_stranger_with_the_same_pid_is_left_alone() {
+    needs!(root);
+    let container = Bundle::busybox().start();
+    let init = container.pid();
+    let mut stranger = Command::new("sleep").arg("100").spawn().unwrap();
+    replace_pid(&container, init, stranger.id());
+    assert_eq!(container.status(), "stopped");
+    container.kill("KILL").refused("container not running");
+    container.delete_by_force().ok();
+    let spared = stranger.try_wait().unwrap().is_none();
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    assert!(spared, "a process that is not the container's was killed");
+}
+
+#[test]
+fn a_record_from_before_a_reboot_is_of_a_stopped_container() {
+    needs!(root);
+    let container = Bundle::busybox().start();
+    let boot = read("/proc/sys/kernel/random/boot_id");
+    let text = read(record(&container));
+    assert!(text.contains(boot.trim()), "the record names the boot");
+    fs::write(
+        record(&container),
+        text.replace(boot.trim(), "00000000-0000-0000-0000-000000000000"),
+    )
+    .unwrap();
+    assert_eq!(container.status(), "stopped");
+    container.kill("KILL").refused("container not running");
+    fs::write(record(&container), text).unwrap();
+}
+
+#[test]
+fn start_after_the_death_of_init_fails_at_once() {
+    needs!(root);
+    let container = Bundle::busybox().create();
+    let pid = nix::unistd::Pid::from_raw(container.pid());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    let began = std::time::Instant::now();
+    assert_eq!(container.does("start", []).code, 1);
+    assert!(began.elapsed() < std::time::Duration::from_secs(10));
+    container.reaches("stopped");
+}
+
+#[test]
+fn a_root_with_odd_characters_works() {
+    needs!(root);
+    let bundle = Bundle::busybox().args(["echo", "fine"]);
+    let dir = bundle.write().dir().to_str().unwrap();
+    for name in ["with space", "colon:comma,back\\slash", "ünïcode"] {
+        let root = bundle.home().join(name);
+        let output = bundle
+            .runtime([
+                "--root",
+                root.to_str().unwrap(),
+                "run",
+                "--bundle",
+                dir,
+                bundle.id(),
+            ])
+            .output();
+        assert_eq!(output.ok().stdout, "fine\n");
+    }
+}

@@ -1,0 +1,274 @@
+//! Volumes and layers: binds of directories and files, read-only ones, propagation, overlays as a root.
+
+use crate::harness::Bundle;
+use crate::needs;
+use serde_json::json;
+use std::fs;
+
+#[test]
+fn a_volume_is_shared_with_the_host() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let volume = bundle.host_directory("volume");
+    fs::write(volume.join("in"), "from the host").unwrap();
+    let bundle = bundle
+        .bind(&volume, "/volume", &["rw"])
+        .sh("cat /volume/in > /volume/out");
+    bundle.run().ok();
+    assert_eq!(
+        fs::read_to_string(volume.join("out")).unwrap(),
+        "from the host"
+    );
+}
+
+#[test]
+fn a_read_only_volume_cannot_be_written() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let volume = bundle.host_directory("volume");
+    let file = bundle.host_file("file", "untouched");
+    let bundle = bundle
+        .bind(&volume, "/volume", &["ro"])
+        .bind(&file, "/file", &["ro"]);
+    let bundle = bundle.sh("echo x > /volume/new; echo x > /file; mount -o remount,rw /file; chmod 777 /volume; cat /file");
+    let output = bundle.run();
+    assert_eq!(output.stdout, "untouched", "{output:?}");
+    assert_eq!(
+        (
+            fs::read_dir(volume).unwrap().count(),
+            fs::read_to_string(file).unwrap().as_str()
+        ),
+        (0, "untouched")
+    );
+}
+
+#[test]
+fn a_file_can_be_a_volume() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let file = bundle.host_file("file", "one\n");
+    let bundle = bundle
+        .bind(&file, "/etc/motd", &[])
+        .sh("echo two >> /etc/motd");
+    bundle.run().ok();
+    assert_eq!(fs::read_to_string(file).unwrap(), "one\ntwo\n");
+}
+
+#[test]
+fn a_relative_source_counts_from_the_bundle() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    fs::create_dir(bundle.dir().join("volume")).unwrap();
+    fs::write(bundle.dir().join("volume/file"), "here").unwrap();
+    assert_eq!(
+        bundle
+            .bind("volume", "/tmp", &[])
+            .args(["cat", "/tmp/file"])
+            .run()
+            .ok()
+            .stdout,
+        "here"
+    );
+}
+
+#[test]
+fn a_recursive_bind_brings_the_mounts_below_and_a_plain_one_does_not() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    for (word, there) in [("bind", "1\n"), ("rbind", "0\n")] {
+        // /dev/shm or the like below /dev; any mount below a bound directory will do.
+        let bundle = bundle.twin(word).mount("/tmp", "bind", "/sys", &[word]);
+        let output = bundle
+            .sh("grep -q ' /tmp/fs/cgroup' /proc/self/mountinfo; echo $?")
+            .run()
+            .ok();
+        assert_eq!(output.stdout, there, "{word}");
+    }
+}
+
+#[test]
+fn mounts_of_the_host_arrive_in_a_slave_volume() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let volume = bundle.host_directory("volume");
+    fs::create_dir(volume.join("later")).unwrap();
+    let bundle = bundle.set("/linux/rootfsPropagation", "rslave").bind(
+        &volume,
+        "/volume",
+        &["rbind", "rslave"],
+    );
+    let bundle = bundle
+        .sh("echo ready; until test -f /volume/later/file; do sleep 0.01; done; echo arrived");
+    let script = format!(
+        "mount --bind {v} {v} && mount --make-shared {v} && \"$@\" && mount -t tmpfs none {v}/later && echo > {v}/later/file && $R start {id}; \
+         while ! $R state {id} | grep -q stopped; do :; done; $R delete {id}",
+        v = volume.display(),
+        id = bundle.id()
+    );
+    let runtime = format!(
+        "{} --root {}",
+        crate::harness::binary().display(),
+        bundle.state_root().display()
+    );
+    let output = bundle
+        .invocation("create")
+        .under(["unshare", "-m", "sh", "-c", &script, "sh"])
+        .env("R", &runtime)
+        .output();
+    assert_eq!(output.ok().stdout, "ready\narrived\n");
+}
+
+#[test]
+fn mounts_of_a_shared_volume_go_back_to_the_host() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let volume = bundle.host_directory("volume");
+    fs::create_dir(volume.join("inner")).unwrap();
+    let names = ["CAP_SYS_ADMIN"];
+    let bundle = ["bounding", "effective", "permitted"]
+        .iter()
+        .fold(bundle, |bundle, set| bundle.capabilities(set, &names));
+    let bundle = bundle.set("/linux/rootfsPropagation", "shared").bind(
+        &volume,
+        "/volume",
+        &["rbind", "rshared"],
+    );
+    let bundle = bundle.sh("mount -t tmpfs none /volume/inner && echo > /volume/inner/file");
+    let script = format!(
+        "mount --bind {v} {v} && mount --make-shared {v} && \"$@\" && ls {v}/inner",
+        v = volume.display()
+    );
+    let output = bundle
+        .invocation("run")
+        .under(["unshare", "-m", "sh", "-c", &script, "sh"])
+        .output();
+    assert_eq!(output.ok().stdout, "file\n");
+}
+
+/// Two lower directories of one root: busybox below, and a layer that changes it.
+fn layered(bundle: &Bundle) -> String {
+    let upper_layer = bundle.host_directory("layer");
+    fs::create_dir(upper_layer.join("etc")).unwrap();
+    fs::write(upper_layer.join("etc/motd"), "from the upper layer\n").unwrap();
+    format!(
+        "lowerdir={}:{}",
+        upper_layer.display(),
+        bundle.rootfs().display()
+    )
+}
+
+#[test]
+fn the_root_can_be_an_overlay_of_two_layers() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let (lower, changes, work) = (
+        layered(&bundle),
+        bundle.host_directory("changes"),
+        bundle.host_directory("work"),
+    );
+    let options = [
+        lower,
+        format!("upperdir={}", changes.display()),
+        format!("workdir={}", work.display()),
+    ];
+    fs::create_dir(bundle.dir().join("merged")).unwrap();
+    let overlay =
+        json!({"destination": "/", "type": "overlay", "source": "overlay", "options": options});
+    // The overlay comes first: everything else is mounted on top of it.
+    let mut mounts = bundle.config()["mounts"].clone();
+    mounts.as_array_mut().unwrap().insert(0, overlay);
+    let bundle = bundle.set("/root/path", "merged").set("/mounts", mounts);
+    let bundle =
+        bundle.sh("cat /etc/motd; head -1 /etc/passwd; echo new > /etc/motd; rm /etc/group");
+    let output = bundle.run().ok();
+    assert_eq!(
+        output.stdout,
+        "from the upper layer\nroot:x:0:0:root:/root:/bin/sh\n"
+    );
+    assert_eq!(
+        fs::read_to_string(changes.join("etc/motd")).unwrap(),
+        "new\n"
+    );
+    assert!(
+        bundle.rootfs().join("etc/group").exists(),
+        "a lower layer was changed"
+    );
+}
+
+#[test]
+fn an_overlay_can_be_a_volume() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let lower = layered(&bundle);
+    let output = bundle
+        .mount("/tmp", "overlay", "overlay", &[&lower])
+        .sh("cat /tmp/etc/motd; touch /tmp/x")
+        .run();
+    assert!(
+        output.stdout == "from the upper layer\n" && output.stderr.contains("Read-only"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn the_root_can_be_read_only() {
+    needs!(root);
+    let bundle = Bundle::busybox().set("/root/readonly", true);
+    let volume = bundle.host_directory("volume");
+    let bundle = bundle
+        .bind(&volume, "/tmp", &["rw"])
+        .sh("touch /x; touch /etc/x; touch /tmp/fine /dev/shm/fine");
+    let output = bundle.run().ok();
+    assert_eq!(
+        output.stderr.matches("Read-only file system").count(),
+        2,
+        "{output:?}"
+    );
+    assert!(volume.join("fine").exists());
+}
+
+#[test]
+fn the_root_may_be_a_mount_point_or_an_absolute_path() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let absolute = bundle.twin("absolute").args(["echo", "fine"]);
+    assert_eq!(absolute.run().ok().stdout, "fine\n");
+    let mounted = bundle.twin("mounted").args(["echo", "fine"]);
+    let script = format!(
+        "mount --bind {r} {r} && \"$@\"",
+        r = bundle.rootfs().display()
+    );
+    let output = mounted
+        .invocation("run")
+        .under(["unshare", "-m", "sh", "-c", &script, "sh"])
+        .output();
+    assert_eq!(output.ok().stdout, "fine\n");
+}
+
+#[test]
+fn a_missing_root_is_refused_by_name() {
+    needs!(root);
+    let bundle = Bundle::busybox().set("/root/path", "no-such-rootfs");
+    bundle.try_create().refused("no-such-rootfs");
+    bundle.assert_nothing_left();
+}
+
+#[test]
+fn no_pivot_gives_the_same_root() {
+    needs!(root);
+    let bundle = Bundle::busybox()
+        .option("--no-pivot")
+        .sh("ls -d /bin /work /usr /boot 2>/dev/null; cat /etc/group | head -1");
+    assert_eq!(bundle.run().ok().stdout, "/bin\nroot:x:0:\n");
+}
+
+#[test]
+fn no_pivot_leaves_no_way_to_an_unmasked_proc() {
+    needs!(root);
+    // With CAP_SYS_ADMIN the masks are advice; without, a fresh procfs in a new user namespace must not undo them.
+    let bundle = Bundle::busybox()
+        .option("--no-pivot")
+        .sh("unshare -Urmpf sh -c 'mount -t proc proc /tmp && wc -c < /tmp/keys'");
+    let output = bundle.run();
+    assert!(output.code != 0, "{output:?}");
+}
