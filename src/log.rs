@@ -87,13 +87,17 @@ fn record(level: Level, text: &str) {
     };
     let line = match format {
         Format::Json => json!({"level": name, "msg": text, "time": timestamp()}).to_string() + "\n",
-        Format::Text => format!(
-            "time=\"{}\" level={name} msg={}\n",
-            timestamp(),
-            json!(text)
-        ),
+        Format::Text if to.is_some() => format!("time=\"{}\" level={name} msg={}\n", timestamp(), json!(text)),
+        // On stderr a person reads, or conmon, which hands it on as it is.
+        Format::Text if level == Level::Error => format!("{}\n", visible(text)),
+        Format::Text => format!("{name}: {}\n", visible(text)),
     };
     let _ = file::write_all(to.unwrap_or(STREAMS[2]), line.as_bytes()); // see above
+}
+
+/// Control characters, which could forge lines or drive a terminal, as escapes.
+pub fn visible(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 /// The child, before it closes its descriptors: from now on nothing is recorded by this process.

@@ -46,7 +46,7 @@ pub fn report(failure: &Failure) -> ExitCode {
     if log::has_file() {
         let _ = crate::sys::file::write_all(
             crate::sys::process::STREAMS[2],
-            format!("{line}\n").as_bytes(),
+            format!("{}\n", log::visible(&line)).as_bytes(),
         ); // nobody left to tell
     }
     ExitCode::from(failure.code)

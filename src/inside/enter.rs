@@ -8,11 +8,13 @@ use crate::link::{self, Ends, Entry, Request, gate};
 use crate::plan::{Plan, World, process::NoNewPrivileges};
 use crate::sys;
 use std::convert::Infallible;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Who hears about a failure: the parent, until a created container has passed its gate; then the `start` that opened it.
 pub enum Ear {
     Parent(link::Child),
+    /// Between the two nobody does.
+    Deaf,
     Start(OwnedFd),
 }
 
@@ -20,6 +22,7 @@ impl Ear {
     fn tell(&self, error: &anyhow::Error) {
         match self {
             Ear::Parent(link) => link.fail(error),
+            Ear::Deaf => {}
             Ear::Start(connection) => gate::fail(connection, error),
         }
     }
@@ -57,12 +60,15 @@ fn live(plan: &Plan, entry: Entry, gate: Option<OwnedFd>, ear: &mut Ear) -> Resu
     }
     let home = credentials::home(&plan.process, &root)?;
     drop(root); // no descriptor of a directory may be left when the working directory is set (CVE-2024-21626)
+    process::limits(&plan.process, link)?; // after the last descriptor is opened, before the user changes
     credentials::become_user(&plan.process)?;
     let program = exec::find(&plan.process, home)?;
     let pid = link.ask_go(&Request::Ready)?;
-    process::close_all_but(&plan.process, link, gate.as_ref())?;
+    let kept: Vec<BorrowedFd> = [Some(link.as_fd()), gate.as_ref().map(AsFd::as_fd)].into_iter().flatten().collect();
+    process::close_all_but(&plan.process, &kept)?;
     if let Some(gate) = gate {
-        *ear = Ear::Start(gate::wait(&gate)?); // the link closes here: `create` is done
+        *ear = Ear::Deaf; // the link closes here: `create` is done
+        *ear = Ear::Start(gate::wait(&gate)?);
     }
     exec::start_container_hooks(plan, pid)?;
     if plan.process.no_new_privileges == NoNewPrivileges::Set {

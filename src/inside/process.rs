@@ -1,12 +1,12 @@
 //! Attributes of the process itself: what it is born with and must lose, what the plan gives it.
 
 use crate::error::{Context, Result};
-use crate::link;
+use crate::link::{self, Request};
 use crate::log;
 use crate::plan::Process;
 use crate::sys::process::{Dumpable, KeyringSearch, Range};
 use crate::sys::{self, Errno, process, signal};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
 /// The runtime's own umask, to be given back.
 pub struct Umask(u32);
@@ -20,8 +20,7 @@ pub fn begin() -> Result<Umask> {
     Ok(Umask(process::set_umask(0)))
 }
 
-/// What needs no privilege to be lost first. Resource limits and oom_score_adj are set by the parent, which may do it
-/// whatever user namespace we are in.
+/// What is to be done before the privileges go.
 pub fn attributes(plan: &Process, before: Umask) -> Result<()> {
     if let Some(name) = &plan.keyring {
         join_keyring(name)?;
@@ -29,6 +28,18 @@ pub fn attributes(plan: &Process, before: Umask) -> Result<()> {
     // The caller may be pinned to some CPUs; that is its own affair. The cpuset still holds.
     process::reset_affinity().context("reset the CPU affinity")?;
     process::set_umask(plan.user.umask.unwrap_or(before.0));
+    Ok(())
+}
+
+/// The limits that we may set ourselves; when one is above what we have, the parent is asked to set them.
+pub fn limits(plan: &Process, link: &link::Child) -> Result<()> {
+    for limit in &plan.rlimits {
+        match process::set_rlimit_of(0, limit.resource, limit.soft, limit.hard) {
+            Ok(()) => {}
+            Err(sys::Error(Errno::EPERM)) => return link.ask_go(&Request::Limits).map(drop),
+            Err(error) => return Err(error).with_context(|| format!("config.json: process.rlimits: set {}", limit.name)),
+        }
+    }
     Ok(())
 }
 
@@ -50,18 +61,16 @@ fn join_keyring(name: &str) -> Result<()> {
     }
 }
 
-/// Closes every descriptor but the payload's own, the link (or, at a gate, the gate): really, not only on exec, since a
-/// descriptor can be used as a path until then (CVE-2024-21626).
-pub fn close_all_but(plan: &Process, link: &link::Child, gate: Option<&OwnedFd>) -> Result<()> {
+/// Closes every descriptor but the payload's own and those named: really, not only on exec, since a descriptor can be used
+/// as a path until then (CVE-2024-21626).
+pub fn close_all_but(plan: &Process, kept: &[BorrowedFd]) -> Result<()> {
     log::leave();
-    let kept = process::number(gate.map_or(link.as_fd(), AsFd::as_fd)).cast_unsigned();
-    let first = 3 + plan.preserve_fds;
-    let close = |from: u32, to: u32| process::close_range(from, to, Range::Close);
-    if kept >= first {
-        close(first, kept.saturating_sub(1).max(first.saturating_sub(1)))
-            .context("close descriptors")?;
-        close(kept + 1, u32::MAX).context("close descriptors")
-    } else {
-        close(first, u32::MAX).context("close descriptors")
+    let mut numbers: Vec<u32> = kept.iter().map(|file| process::number(file).cast_unsigned()).collect();
+    numbers.sort_unstable();
+    let mut first = 3 + plan.preserve_fds;
+    for number in numbers.into_iter().filter(|number| *number >= 3 + plan.preserve_fds) {
+        process::close_range(first, number - 1, Range::Close).context("close descriptors")?;
+        first = number + 1;
     }
+    process::close_range(first, u32::MAX, Range::Close).context("close descriptors")
 }

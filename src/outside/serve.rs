@@ -47,8 +47,12 @@ pub fn until_ready(
                 master = console.take(file)?;
                 Reply::Go { pid: child.pid }
             }
-            Request::Ready => {
+            Request::Limits => {
                 set_limits(&plan.process, child.pid)?;
+                Reply::Go { pid: child.pid }
+            }
+            Request::Ready => {
+                set_oom_score(&plan.process, child.pid)?;
                 return Ok(master);
             }
         };
@@ -111,8 +115,7 @@ fn run_hooks(plan: &Plan, sandbox: &Sandbox, pid: i32) -> Result<()> {
     )
 }
 
-/// What only the initial user namespace's root may do. The child has nothing left to do by now, so a low limit cannot stop
-/// it from getting ready.
+/// Raising a hard limit takes a capability of the initial user namespace, which the child may not have any more.
 fn set_limits(plan: &Process, pid: i32) -> Result<()> {
     for (index, limit) in plan.rlimits.iter().enumerate() {
         process::set_rlimit_of(pid, limit.resource, limit.soft, limit.hard).with_context(|| {
@@ -122,16 +125,14 @@ fn set_limits(plan: &Process, pid: i32) -> Result<()> {
             )
         })?;
     }
-    let Some(value) = plan.oom_score_adj else {
-        return Ok(());
-    };
+    Ok(())
+}
+
+/// By the parent, whatever user namespace the child is in.
+fn set_oom_score(plan: &Process, pid: i32) -> Result<()> {
+    let Some(value) = plan.oom_score_adj else { return Ok(()) };
     let path = format!("/proc/{pid}/oom_score_adj");
-    let write = || {
-        file::write_once(
-            file::open(CWD, &path, libc::O_WRONLY, 0)?,
-            value.to_string().as_bytes(),
-        )
-    };
+    let write = || file::write_once(file::open(CWD, &path, libc::O_WRONLY, 0)?, value.to_string().as_bytes());
     write().with_context(|| {
         format!("config.json: process.oomScoreAdj: set it to {value}: lowering it needs CAP_SYS_RESOURCE")
     })

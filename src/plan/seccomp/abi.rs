@@ -68,13 +68,7 @@ pub const ABIS: [(&str, Abi); 23] = [
 ];
 
 const fn abi(audit: u32, column: Column, base: u32, layout: Layout, calls: Calls) -> Abi {
-    Abi {
-        audit,
-        column,
-        base,
-        layout,
-        calls,
-    }
+    Abi { audit, column, base, layout, calls }
 }
 
 /// The architecture of this build, by its name in `ABIS`.
@@ -143,11 +137,7 @@ impl Abi {
 
     /// The part of `numbers` in which the kernel adds calls from the lower end on.
     pub fn growing(&self) -> RangeInclusive<u32> {
-        let end = if self.column == Column::Arm {
-            ARM[0].1 - 1
-        } else {
-            *self.numbers().end()
-        };
+        let end = if self.column == Column::Arm { ARM[0].1 - 1 } else { *self.numbers().end() };
         *self.numbers().start()..=end
     }
 
@@ -158,17 +148,9 @@ impl Abi {
 
     pub fn number(&self, names: &Names, name: &str) -> Option<u32> {
         let row = names.0.binary_search(&name).ok();
-        let number = row
-            .map(|row| NUMBERS[row][self.column as usize])
-            .filter(|number| *number != NO);
-        let private = || {
-            ARM.iter()
-                .find(|(n, _)| self.column == Column::Arm && *n == name)
-                .map(|(_, number)| *number)
-        };
-        number
-            .map(|number| self.base + u32::from(number))
-            .or_else(private)
+        let number = row.map(|row| NUMBERS[row][self.column as usize]).filter(|number| *number != NO);
+        let private = || ARM.iter().find(|(n, _)| self.column == Column::Arm && *n == name).map(|(_, number)| *number);
+        number.map(|number| self.base + u32::from(number)).or_else(private)
     }
 
     /// The multiplexing call that can stand for the named one, and its first argument.
@@ -209,10 +191,6 @@ impl Layout {
 
     /// The bits of an argument that count.
     pub fn bits(self) -> u64 {
-        if matches!(self, Little32 | Big32) {
-            u64::from(u32::MAX)
-        } else {
-            u64::MAX
-        }
+        if matches!(self, Little32 | Big32) { u64::from(u32::MAX) } else { u64::MAX }
     }
 }

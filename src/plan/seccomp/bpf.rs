@@ -8,7 +8,8 @@
 //! ```
 
 use super::Instruction;
-use super::calls::{Checks, Decision, Map};
+use super::abi::Layout;
+use super::calls::{Check, Checks, Decision, Map};
 use super::policy::{Compare, Condition, FOREIGN};
 use std::collections::BTreeMap;
 
@@ -28,11 +29,7 @@ const ARCHITECTURE: u32 = 4;
 /// The native architecture, the first, is found first and has its block next to the dispatch.
 pub fn program(maps: &[Map], default: u32) -> Vec<Instruction> {
     let mut code = Code::default();
-    let blocks: Vec<(u32, Label)> = maps
-        .iter()
-        .rev()
-        .map(|map| (map.audit, code.block(map, default)))
-        .collect();
+    let blocks: Vec<(u32, Label)> = maps.iter().rev().map(|map| (map.audit, code.block(map, default))).collect();
     let mut next = code.answer(FOREIGN);
     for (audit, block) in blocks {
         next = code.branch(IF_EQUAL, audit, block, next);
@@ -66,32 +63,25 @@ impl Code {
         }
         let search = self.search(&map.ranges, &checks);
         // One answer for all needs no number. A load must stand right before its first user.
-        if map.ranges.len() == 1 {
-            search
-        } else {
-            self.push(LOAD, NUMBER)
-        }
+        if map.ranges.len() == 1 { search } else { self.push(LOAD, NUMBER) }
     }
 
     /// Finds the range of the number in the accumulator.
     fn search(&mut self, ranges: &[(u32, Decision)], checks: &[(&Checks, Label)]) -> Label {
-        match ranges {
-            [(_, decision)] => self.decision(decision, checks),
-            [(_, around), (number, decision), (after, same)]
-                if around == same && number + 1 == *after =>
-            {
-                let (yes, no) = (
-                    self.decision(decision, checks),
-                    self.decision(around, checks),
-                );
-                self.branch(IF_EQUAL, *number, yes, no)
+        if let Some((exceptions, rest)) = few_exceptions(ranges) {
+            let mut next = self.decision(rest, checks);
+            for (number, decision) in exceptions.iter().rev() {
+                let then = self.decision(decision, checks);
+                next = self.branch(IF_EQUAL, *number, then, next);
             }
-            _ => {
-                let (low, high) = ranges.split_at(ranges.len() / 2);
-                let (yes, no) = (self.search(high, checks), self.search(low, checks));
-                self.branch(IF_AT_LEAST, high[0].0, yes, no)
-            }
+            return next;
         }
+        let half = ranges.len() / 2;
+        // In front of a single number rather than behind it: it will be an exception.
+        let middle = if single(ranges, half) { half } else { half + 1 };
+        let (low, high) = ranges.split_at(middle.min(ranges.len() - 1));
+        let (yes, no) = (self.search(high, checks), self.search(low, checks));
+        self.branch(IF_AT_LEAST, high[0].0, yes, no)
     }
 
     fn decision(&mut self, decision: &Decision, checks: &[(&Checks, Label)]) -> Label {
@@ -105,54 +95,48 @@ impl Code {
     }
 
     fn checks(&mut self, checks: &Checks, default: u32) -> Label {
-        let mut next = self.answer(default);
-        for (conditions, action) in checks.rules.iter().rev() {
-            let mut then = self.answer(*action);
-            for condition in conditions.iter().rev() {
-                then = self.condition(condition, checks, then, next);
-            }
-            next = then;
+        let (layout, mut next) = (checks.layout, self.answer(default));
+        let same = |a: &Check, b: &Check| exact(a, layout).is_some() && exact(a, layout) == exact(b, layout);
+        for checks in checks.all.chunk_by(same).rev() {
+            next = match exact(&checks[0], layout) {
+                Some(of) => self.values(checks, of, layout, next),
+                None => self.conditions(&checks[0], layout, next),
+            };
         }
         next
     }
 
+    /// Checks for several values of one argument, of which the high word is the same: both words are loaded once.
+    fn values(&mut self, checks: &[Check], (argument, high): (u32, u32), layout: Layout, otherwise: Label) -> Label {
+        let test = |check: &Check| (IF_EQUAL, halves(check.conditions[0].value).0, self.answer(check.answer));
+        let tests: Vec<(u16, u32, Label)> = checks.iter().map(test).collect();
+        let low = self.word(layout.low(argument), u32::MAX, &tests, otherwise);
+        match layout.high(argument) {
+            Some(at) => self.word(at, u32::MAX, &[(IF_EQUAL, high, low)], otherwise),
+            None => low,
+        }
+    }
+
+    fn conditions(&mut self, check: &Check, layout: Layout, otherwise: Label) -> Label {
+        let mut then = self.answer(check.answer);
+        for condition in check.conditions.iter().rev() {
+            then = self.condition(condition, layout, then, otherwise);
+        }
+        then
+    }
+
     /// The high words decide unless they are equal.
-    fn condition(
-        &mut self,
-        condition: &Condition,
-        checks: &Checks,
-        then: Label,
-        otherwise: Label,
-    ) -> Label {
-        let (yes, no) = if condition.holds {
-            (then, otherwise)
-        } else {
-            (otherwise, then)
-        };
-        let Condition {
-            argument,
-            compare,
-            mask,
-            value,
-            ..
-        } = *condition;
-        let (low_at, high_at) = (checks.layout.low(argument), checks.layout.high(argument));
+    fn condition(&mut self, condition: &Condition, layout: Layout, then: Label, otherwise: Label) -> Label {
+        let (yes, no) = if condition.holds { (then, otherwise) } else { (otherwise, then) };
+        let Condition { argument, compare, mask, value, .. } = *condition;
+        let (low_at, high_at) = (layout.low(argument), layout.high(argument));
         let ((low_mask, high_mask), (low, high)) = (halves(mask), halves(value));
-        let equal = if low_mask == 0 {
-            yes
-        } else {
-            self.word(low_at, low_mask, &[(code(compare), low, yes)], no)
-        };
+        let equal = if low_mask == 0 { yes } else { self.word(low_at, low_mask, &[(code(compare), low, yes)], no) };
         match (high_at, compare) {
-            (Some(at), Compare::Equal) if high_mask != 0 => {
-                self.word(at, high_mask, &[(IF_EQUAL, high, equal)], no)
+            (Some(at), Compare::Equal) if high_mask != 0 => self.word(at, high_mask, &[(IF_EQUAL, high, equal)], no),
+            (Some(at), Compare::AtLeast | Compare::Above) => {
+                self.word(at, high_mask, &[(IF_ABOVE, high, yes), (IF_EQUAL, high, equal)], no)
             }
-            (Some(at), Compare::AtLeast | Compare::Above) => self.word(
-                at,
-                high_mask,
-                &[(IF_ABOVE, high, yes), (IF_EQUAL, high, equal)],
-                no,
-            ),
             _ => equal,
         }
     }
@@ -178,12 +162,7 @@ impl Code {
 
     fn branch(&mut self, code: u16, k: u32, yes: Label, no: Label) -> Label {
         let (yes, no) = (self.near(yes), self.near(no));
-        let instruction = Instruction {
-            code,
-            jt: self.distance(yes),
-            jf: self.distance(no),
-            k,
-        };
+        let instruction = Instruction { code, jt: self.distance(yes), jf: self.distance(no), k };
         self.put(instruction)
     }
 
@@ -192,18 +171,11 @@ impl Code {
         // One is kept for what `branch` may have to put in between.
         const REACH: usize = 255 - 1;
         let target = self.backward[label.0];
-        let label = if target.code == RETURN {
-            self.answer(target.k)
-        } else {
-            label
-        };
+        let label = if target.code == RETURN { self.answer(target.k) } else { label };
         match (self.backward.len() - 1 - label.0, target.code) {
             (skip, _) if skip <= REACH => label,
             (_, RETURN) => self.push(RETURN, target.k),
-            (skip, _) => self.push(
-                JUMP,
-                u32::try_from(skip).expect("a program in memory has fewer instructions"),
-            ),
+            (skip, _) => self.push(JUMP, u32::try_from(skip).expect("a program in memory has fewer instructions")),
         }
     }
 
@@ -213,12 +185,7 @@ impl Code {
     }
 
     fn push(&mut self, code: u16, k: u32) -> Label {
-        let label = self.put(Instruction {
-            code,
-            jt: 0,
-            jf: 0,
-            k,
-        });
+        let label = self.put(Instruction { code, jt: 0, jf: 0, k });
         if code == RETURN {
             self.answers.insert(k, label);
         }
@@ -236,6 +203,29 @@ impl Code {
     }
 }
 
+/// The argument and the high word of its value, if a check wants just one value of one argument.
+fn exact(check: &Check, layout: Layout) -> Option<(u32, u32)> {
+    match check.conditions[..] {
+        [Condition { argument, compare: Compare::Equal, holds: true, mask, value }] if mask == layout.bits() => {
+            Some((argument, halves(value).1))
+        }
+        _ => None,
+    }
+}
+
+/// Ranges that are one decision but for up to three single numbers: as cheap to test one by one as to search, and shorter.
+fn few_exceptions(ranges: &[(u32, Decision)]) -> Option<(Vec<&(u32, Decision)>, &Decision)> {
+    let (_, rest) = ranges.last()?;
+    let exceptions: Vec<(usize, &(u32, Decision))> = ranges.iter().enumerate().filter(|(_, r)| r.1 != *rest).collect();
+    let few = exceptions.len() <= 3 && exceptions.iter().all(|(at, _)| single(ranges, *at));
+    few.then(|| (exceptions.into_iter().map(|(_, range)| range).collect(), rest))
+}
+
+/// Is this range one number? Not known of the last.
+fn single(ranges: &[(u32, Decision)], at: usize) -> bool {
+    ranges.get(at + 1).is_some_and(|next| next.0 == ranges[at].0 + 1)
+}
+
 fn code(compare: Compare) -> u16 {
     match compare {
         Compare::Equal => IF_EQUAL,
@@ -247,8 +237,5 @@ fn code(compare: Compare) -> u16 {
 /// Low and high word.
 fn halves(value: u64) -> (u32, u32) {
     let [h3, h2, h1, h0, low @ ..] = value.to_be_bytes();
-    (
-        u32::from_be_bytes(low),
-        u32::from_be_bytes([h3, h2, h1, h0]),
-    )
+    (u32::from_be_bytes(low), u32::from_be_bytes([h3, h2, h1, h0]))
 }

@@ -1,7 +1,7 @@
 //! For each architecture: what to answer to which call number.
 
 use super::abi::{Abi, Layout, Names};
-use super::policy::{Compare, Condition, FOREIGN, Policy};
+use super::policy::{Compare, Condition, FOREIGN, Policy, severity};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -20,11 +20,19 @@ pub enum Decision {
     Check(Checks),
 }
 
-/// The action of the first rule whose conditions all hold; else the default.
+/// The first check whose conditions all hold answers; else the default does.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Checks {
     pub layout: Layout,
-    pub rules: Vec<(Vec<Condition>, u32)>,
+    pub all: Vec<Check>,
+}
+
+/// None of `conditions` always holds, and there is one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Check {
+    pub conditions: Vec<Condition>,
+    /// SECCOMP_RET_*.
+    pub answer: u32,
 }
 
 /// One for each kernel tag that the profile's architectures have, that of the native one first.
@@ -32,34 +40,21 @@ pub fn maps(policy: &Policy) -> Vec<Map> {
     let names = Names::new();
     let mut canvases: Vec<(u32, Canvas)> = Vec::new();
     for abi in &policy.abis {
-        let at = canvases
-            .iter()
-            .position(|(audit, _)| *audit == abi.audit)
-            .unwrap_or_else(|| {
-                canvases.push((abi.audit, Canvas::new(policy.default)));
-                canvases.len() - 1
-            });
+        let at = canvases.iter().position(|(audit, _)| *audit == abi.audit).unwrap_or_else(|| {
+            canvases.push((abi.audit, Canvas::new(policy.default)));
+            canvases.len() - 1
+        });
         paint(&mut canvases[at].1, policy, abi, &names);
     }
-    canvases
-        .into_iter()
-        .map(|(audit, canvas)| Map {
-            audit,
-            ranges: canvas.ranges(),
-        })
-        .collect()
+    canvases.into_iter().map(|(audit, canvas)| Map { audit, ranges: canvas.ranges() }).collect()
 }
 
 /// From the general to the particular: what comes later covers what was there.
 fn paint(canvas: &mut Canvas, policy: &Policy, abi: &Abi, names: &Names) {
     canvas.fill(abi.numbers(), Decision::Answer(policy.default));
     let calls = Calls::of(policy, abi, names);
-    let growing = abi.growing();
-    if let (Some(enosys), Some(newest)) = (
-        policy.newer,
-        calls.named.iter().filter(|n| growing.contains(n)).max(),
-    ) {
-        canvas.fill(newest + 1..=*growing.end(), Decision::Answer(enosys));
+    if let (Some(enosys), Some(newest)) = (policy.newer, calls.newest) {
+        canvas.fill(newest + 1..=*abi.growing().end(), Decision::Answer(enosys));
     }
     for (number, call) in calls.rules {
         canvas.fill(number..=number, call.decision(abi.layout));
@@ -73,14 +68,14 @@ fn paint(canvas: &mut Canvas, policy: &Policy, abi: &Abi, names: &Names) {
 #[derive(Default)]
 struct Calls {
     rules: BTreeMap<u32, Call>,
-    /// The numbers of all its names, also of those whose rule only repeats the default.
-    named: Vec<u32>,
+    /// The highest number of all its names, also of those whose rule only repeats the default.
+    newest: Option<u32>,
 }
 
 #[derive(Default)]
 struct Call {
     always: Option<u32>,
-    rules: Vec<(Vec<Condition>, u32)>,
+    checks: Vec<Check>,
 }
 
 impl Calls {
@@ -88,22 +83,12 @@ impl Calls {
         let mut calls = Calls::default();
         for rule in &policy.rules {
             for name in rule.names {
-                let direct = abi.number(names, name);
-                calls.named.extend(direct);
-                if rule.action == policy.default {
-                    continue;
-                }
-                for conditions in &rule.alternatives {
-                    if let Some(number) = direct {
-                        calls.add(number, conditions, rule.action, abi.layout);
-                    }
-                    if let Some((number, first)) = abi.multiplexer(names, name) {
-                        calls.add(
-                            number,
-                            &multiplexed(conditions, first),
-                            rule.action,
-                            abi.layout,
-                        );
+                let direct = abi.number(names, name).map(|number| (number, None));
+                let through = abi.multiplexer(names, name).map(|(number, first)| (number, Some(first)));
+                for (number, first) in direct.into_iter().chain(through) {
+                    calls.newest = calls.newest.max(Some(number).filter(|number| abi.growing().contains(number)));
+                    for conditions in rule.alternatives.iter().filter(|_| rule.action != policy.default) {
+                        calls.add(number, &multiplexed(conditions, first), rule.action, abi.layout);
                     }
                 }
             }
@@ -111,64 +96,44 @@ impl Calls {
         calls
     }
 
-    fn add(&mut self, number: u32, conditions: &[Condition], action: u32, layout: Layout) {
+    fn add(&mut self, number: u32, conditions: &[Condition], answer: u32, layout: Layout) {
         let call = self.rules.entry(number).or_default();
-        let narrowed = conditions
-            .iter()
-            .map(|condition| condition.narrowed(layout.bits()));
+        let narrowed = conditions.iter().map(|condition| condition.narrowed(layout.bits()));
         // A mask of nothing always holds.
         let conditions: Vec<Condition> = narrowed.filter(|condition| condition.mask != 0).collect();
         if conditions.is_empty() {
-            call.always.get_or_insert(action);
+            call.always.get_or_insert(answer);
         } else {
-            call.rules.push((conditions, action));
+            call.checks.push(Check { conditions, answer });
         }
     }
 }
 
-/// The arguments of the call proper are behind a pointer. Only which call it is can be told.
-fn multiplexed(conditions: &[Condition], first: u64) -> Vec<Condition> {
-    let which = Condition {
-        argument: 0,
-        compare: Compare::Equal,
-        holds: true,
-        mask: u64::MAX,
-        value: first,
-    };
-    let rest = conditions
-        .iter()
-        .copied()
-        .filter(|condition| condition.argument != 0);
-    std::iter::once(which).chain(rest).collect()
+/// With a first argument to tell which call is meant: then the arguments of that call are behind a pointer, and the first
+/// one's condition has to go.
+fn multiplexed(conditions: &[Condition], first: Option<u64>) -> Vec<Condition> {
+    let Some(value) = first else { return conditions.to_vec() };
+    let which = Condition { argument: 0, compare: Compare::Equal, holds: true, mask: u64::MAX, value };
+    std::iter::once(which).chain(conditions.iter().copied().filter(|condition| condition.argument != 0)).collect()
 }
 
 impl Call {
     fn decision(mut self, layout: Layout) -> Decision {
-        if let Some(action) = self.always {
-            return Decision::Answer(action);
+        if let Some(answer) = self.always {
+            return Decision::Answer(answer);
         }
-        self.rules.sort_by_cached_key(|(conditions, action)| {
-            (
-                conditions.iter().map(Condition::order).collect::<Vec<_>>(),
-                action.cast_signed(),
-            )
+        self.checks.sort_by_cached_key(|check| {
+            (check.conditions.iter().map(Condition::order).collect::<Vec<_>>(), severity(check.answer))
         });
-        self.rules.dedup_by(|next, kept| next.0 == kept.0);
-        Decision::Check(Checks {
-            layout,
-            rules: self.rules,
-        })
+        self.checks.dedup_by(|next, kept| next.conditions == kept.conditions);
+        Decision::Check(Checks { layout, all: self.checks })
     }
 }
 
 impl Condition {
     fn narrowed(self, bits: u64) -> Condition {
         let mask = self.mask & bits;
-        Condition {
-            mask,
-            value: self.value & mask,
-            ..self
-        }
+        Condition { mask, value: self.value & mask, ..self }
     }
 
     /// libseccomp's order of trying (its `_db_chain_lt`): later arguments first; equality, then "less", then "greater"; of two
@@ -179,14 +144,7 @@ impl Condition {
             (_, false) => (1, self.value),
             (_, true) => (2, !self.value),
         };
-        (
-            Reverse(self.argument),
-            class,
-            tightness,
-            self.compare,
-            self.mask,
-            self.holds,
-        )
+        (Reverse(self.argument), class, tightness, self.compare, self.mask, self.holds)
     }
 }
 
@@ -196,25 +154,20 @@ struct Canvas(BTreeMap<u32, Decision>);
 impl Canvas {
     /// Numbers of no listed ABI. The last is -1, by which a tracer skips a call: seccomp sees it since Linux 4.8.
     fn new(default: u32) -> Canvas {
-        Canvas(BTreeMap::from([
-            (0, Decision::Answer(FOREIGN)),
-            (u32::MAX, Decision::Answer(default)),
-        ]))
+        Canvas(BTreeMap::from([(0, Decision::Answer(FOREIGN)), (u32::MAX, Decision::Answer(default))]))
     }
 
     fn fill(&mut self, numbers: RangeInclusive<u32>, decision: Decision) {
         if let Some(after) = numbers.end().checked_add(1) {
-            let (_, follows) = self
-                .0
-                .range(..=after)
-                .next_back()
-                .expect("0 is always there");
+            let (_, follows) = self.0.range(..=after).next_back().expect("0 is always there");
             let follows = follows.clone();
             self.0.insert(after, follows);
         }
-        let start = *numbers.start();
-        self.0.retain(|number, _| !numbers.contains(number));
-        self.0.insert(start, decision);
+        let covered: Vec<u32> = self.0.range(numbers.clone()).map(|(number, _)| *number).collect();
+        for number in covered {
+            self.0.remove(&number);
+        }
+        self.0.insert(*numbers.start(), decision);
     }
 
     fn ranges(self) -> Vec<(u32, Decision)> {

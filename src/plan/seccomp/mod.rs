@@ -82,12 +82,7 @@ impl From<Instruction> for u64 {
 impl From<u64> for Instruction {
     fn from(bits: u64) -> Instruction {
         let [c1, c0, jt, jf, k @ ..] = bits.to_be_bytes();
-        Instruction {
-            code: u16::from_be_bytes([c1, c0]),
-            jt,
-            jf,
-            k: u32::from_be_bytes(k),
-        }
+        Instruction { code: u16::from_be_bytes([c1, c0]), jt, jf, k: u32::from_be_bytes(k) }
     }
 }
 
@@ -106,11 +101,7 @@ fn compile_for(native: &'static abi::Abi, profile: &LinuxSeccomp) -> Result<Prog
          name fewer architectures, or fewer calls with args",
         instructions.len()
     );
-    Ok(Program {
-        instructions,
-        flags: policy.flags,
-        listener: policy.listener,
-    })
+    Ok(Program { instructions, flags: policy.flags, listener: policy.listener })
 }
 
 /// The first column of a table.

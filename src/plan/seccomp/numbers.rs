@@ -69,7 +69,7 @@ utimensat_time64 utimes vfork vhangup vm86 vm86old vmsplice vserver wait4 waitid
 ";
 
 #[rustfmt::skip]
-pub const NUMBERS: [[u16; 18]; 503] = [
+pub static NUMBERS: [[u16; 18]; 503] = [
     [ NO,140, NO, NO,140, NO, NO,140,140, NO,140, NO, NO,140, NO,140,140,140], // _llseek
     [ NO,142, NO, NO,142, NO, NO,142,142, NO,142, 22, 22,142,142,142,142,142], // _newselect
     [156,149, NO, NO,149, NO, NO,149,149,149,149,152,152,153,149,149,149,149], // _sysctl

@@ -4,7 +4,6 @@ use super::Listener;
 use super::abi::{self, Abi};
 use anyhow::{Context, Result, bail, ensure};
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSyscall};
-use std::fmt::Display;
 
 /// A profile that can be carried out.
 pub struct Policy<'a> {
@@ -55,10 +54,7 @@ pub struct Action {
 }
 
 const fn plain(value: u32) -> Action {
-    Action {
-        value,
-        largest: None,
-    }
+    Action { value, largest: None }
 }
 
 const KILL_THREAD: u32 = 0x0000_0000;
@@ -75,20 +71,8 @@ pub const ACTIONS: [(&str, Action); 9] = [
     ("SCMP_ACT_KILL_PROCESS", plain(0x8000_0000)),
     ("SCMP_ACT_KILL_THREAD", plain(KILL_THREAD)),
     ("SCMP_ACT_TRAP", plain(0x0003_0000)),
-    (
-        "SCMP_ACT_ERRNO",
-        Action {
-            value: ERRNO,
-            largest: Some(4095),
-        },
-    ),
-    (
-        "SCMP_ACT_TRACE",
-        Action {
-            value: TRACE,
-            largest: Some(0xffff),
-        },
-    ),
+    ("SCMP_ACT_ERRNO", Action { value: ERRNO, largest: Some(4095) }),
+    ("SCMP_ACT_TRACE", Action { value: TRACE, largest: Some(0xffff) }),
     ("SCMP_ACT_ALLOW", plain(0x7fff_0000)),
     ("SCMP_ACT_LOG", plain(0x7ffc_0000)),
     ("SCMP_ACT_NOTIFY", plain(NOTIFY)),
@@ -124,22 +108,15 @@ const ROOT: &str = "config.json: linux.seccomp";
 
 pub fn read<'a>(profile: &'a LinuxSeccomp, native: &'static Abi) -> Result<Policy<'a>> {
     let place = format!("{ROOT}.defaultAction");
-    let default = action(
-        profile.default_action(),
-        profile.default_errno_ret(),
-        &place,
-        &format!("{ROOT}.defaultErrnoRet"),
-    )?;
+    let default =
+        action(profile.default_action(), profile.default_errno_ret(), &place, &format!("{ROOT}.defaultErrnoRet"))?;
     ensure!(
         default != NOTIFY,
         "{place}: SCMP_ACT_NOTIFY would also ask about the runtime's own last calls, before the agent can answer: \
          use another default and notify named calls"
     );
     let syscalls = profile.syscalls().as_deref().unwrap_or_default();
-    let rules = syscalls
-        .iter()
-        .enumerate()
-        .map(|(i, syscall)| rule(syscall, &format!("{ROOT}.syscalls[{i}]")));
+    let rules = syscalls.iter().enumerate().map(|(i, syscall)| rule(syscall, &format!("{ROOT}.syscalls[{i}]")));
     let rules = rules.collect::<Result<Vec<Rule>>>()?;
     let notifies = rules.iter().any(|rule| rule.action == NOTIFY);
     let listener = listener(profile)?;
@@ -160,101 +137,60 @@ pub fn read<'a>(profile: &'a LinuxSeccomp, native: &'static Abi) -> Result<Polic
 /// ENOSYS, unless the default lets calls pass. To trace is to let pass: a tracer must know new calls by itself. The rule is
 /// that of runc (libcontainer/seccomp/patchbpf).
 fn newer(default: u32) -> Option<u32> {
-    const ENOSYS: u32 = ERRNO | libc::ENOSYS.unsigned_abs();
-    (default < NOTIFY || default >= 0x8000_0000).then_some(ENOSYS)
+    (severity(default) < severity(NOTIFY)).then_some(ERRNO | libc::ENOSYS.unsigned_abs())
 }
 
-fn action(
-    action: LinuxSeccompAction,
-    errno: Option<u32>,
-    place: &str,
-    errno_place: &str,
-) -> Result<u32> {
+/// Ascending from KILL_PROCESS to ALLOW: the order in which the kernel lets one filter's answer win over another's.
+pub fn severity(answer: u32) -> i32 {
+    answer.cast_signed()
+}
+
+fn action(action: LinuxSeccompAction, errno: Option<u32>, place: &str, errno_place: &str) -> Result<u32> {
     let name = action.to_string();
     let Action { value, largest } = find(&ACTIONS, &name).with_context(|| unknown(place, &name))?;
     match (errno, largest) {
         (None, None) => Ok(*value),
         (None, Some(_)) => Ok(value | libc::EPERM.unsigned_abs()),
         (Some(errno), Some(largest)) if errno <= *largest => Ok(value | errno),
-        (Some(errno), Some(largest)) => {
-            bail!("{errno_place}: {errno} is too large for {name}: use 0 to {largest}")
-        }
+        (Some(errno), Some(largest)) => bail!("{errno_place}: {errno} is too large for {name}: use 0 to {largest}"),
         (Some(_), None) => {
-            bail!(
-                "{errno_place}: {name} takes no errno: remove it, or use SCMP_ACT_ERRNO or SCMP_ACT_TRACE"
-            )
+            bail!("{errno_place}: {name} takes no errno: remove it, or use SCMP_ACT_ERRNO or SCMP_ACT_TRACE")
         }
     }
 }
 
 fn rule<'a>(syscall: &'a LinuxSyscall, place: &str) -> Result<Rule<'a>> {
-    let action = action(
-        syscall.action(),
-        syscall.errno_ret(),
-        &format!("{place}.action"),
-        &format!("{place}.errnoRet"),
-    )?;
-    if let Some(i) = syscall
-        .names()
-        .iter()
-        .position(|name| action == NOTIFY && name == "write")
-    {
+    let action =
+        action(syscall.action(), syscall.errno_ret(), &format!("{place}.action"), &format!("{place}.errnoRet"))?;
+    if let Some(i) = syscall.names().iter().position(|name| action == NOTIFY && name == "write") {
         bail!(
             "{place}.names[{i}]: SCMP_ACT_NOTIFY cannot be used for \"write\": the runtime itself still writes after the \
              filter is in place and before the agent has its listener, so that it would wait for ever"
         );
     }
     let args = syscall.args().as_deref().unwrap_or_default();
-    let conditions = args
-        .iter()
-        .enumerate()
-        .map(|(i, arg)| condition(arg, &format!("{place}.args[{i}]")));
+    let conditions = args.iter().enumerate().map(|(i, arg)| condition(arg, &format!("{place}.args[{i}]")));
     let mut conditions = conditions.collect::<Result<Vec<Condition>>>()?;
     conditions.sort_by_key(|condition| condition.argument);
-    let repeats = conditions
-        .windows(2)
-        .any(|pair| pair[0].argument == pair[1].argument);
-    let alternatives = if repeats {
-        conditions.into_iter().map(|c| vec![c]).collect()
-    } else {
-        vec![conditions]
-    };
-    Ok(Rule {
-        names: syscall.names(),
-        action,
-        alternatives,
-    })
+    let repeats = conditions.windows(2).any(|pair| pair[0].argument == pair[1].argument);
+    let alternatives = if repeats { conditions.into_iter().map(|c| vec![c]).collect() } else { vec![conditions] };
+    Ok(Rule { names: syscall.names(), action, alternatives })
 }
 
 fn condition(arg: &LinuxSeccompArg, place: &str) -> Result<Condition> {
     let index = arg.index();
     let argument = u32::try_from(index).ok().filter(|index| *index < 6);
-    let argument = argument
-        .with_context(|| format!("{place}.index: {index}: system calls have arguments 0 to 5"))?;
+    let argument = argument.with_context(|| format!("{place}.index: {index}: system calls have arguments 0 to 5"))?;
     let op = arg.op().to_string();
-    let (compare, holds) =
-        *find(&OPERATORS, &op).with_context(|| unknown(&format!("{place}.op"), &op))?;
-    let (mask, value) = if op == MASKED {
-        (arg.value(), arg.value_two().unwrap_or(0))
-    } else {
-        (u64::MAX, arg.value())
-    };
-    Ok(Condition {
-        argument,
-        compare,
-        holds,
-        mask,
-        value,
-    })
+    let (compare, holds) = *find(&OPERATORS, &op).with_context(|| unknown(&format!("{place}.op"), &op))?;
+    let (mask, value) =
+        if op == MASKED { (arg.value(), arg.value_two().unwrap_or(0)) } else { (u64::MAX, arg.value()) };
+    Ok(Condition { argument, compare, holds, mask, value })
 }
 
 fn listener(profile: &LinuxSeccomp) -> Result<Option<Listener>> {
     let metadata = profile.listener_metadata().clone().unwrap_or_default();
-    match profile
-        .listener_path()
-        .clone()
-        .filter(|path| !path.as_os_str().is_empty())
-    {
+    match profile.listener_path().clone().filter(|path| !path.as_os_str().is_empty()) {
         Some(path) => Ok(Some(Listener { path, metadata })),
         None if metadata.is_empty() => Ok(None),
         None => bail!(
@@ -271,8 +207,7 @@ fn abis(profile: &LinuxSeccomp, native: &'static Abi) -> Result<Vec<&'static Abi
         if name == "SCMP_ARCH_NATIVE" {
             continue;
         }
-        let abi = abi::find(&name)
-            .with_context(|| unknown(&format!("{ROOT}.architectures[{i}]"), &name))?;
+        let abi = abi::find(&name).with_context(|| unknown(&format!("{ROOT}.architectures[{i}]"), &name))?;
         if !abis.iter().any(|known| std::ptr::eq(*known, abi)) {
             abis.push(abi);
         }
@@ -282,9 +217,7 @@ fn abis(profile: &LinuxSeccomp, native: &'static Abi) -> Result<Vec<&'static Abi
 
 /// Without `flags` it is SPEC_ALLOW, as in runc and crun: the mitigation that it leaves off costs every system call.
 fn flags(profile: &LinuxSeccomp, notifies: bool) -> Result<u32> {
-    let Some(flags) = profile.flags() else {
-        return Ok(SPEC_ALLOW);
-    };
+    let Some(flags) = profile.flags() else { return Ok(SPEC_ALLOW) };
     let mut bits = 0;
     for (i, flag) in flags.iter().enumerate() {
         let name = flag.to_string();
@@ -300,12 +233,9 @@ fn flags(profile: &LinuxSeccomp, notifies: bool) -> Result<u32> {
 }
 
 fn find<'t, T>(table: &'t [(&str, T)], name: &str) -> Option<&'t T> {
-    table
-        .iter()
-        .find(|(n, _)| *n == name)
-        .map(|(_, value)| value)
+    table.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
 }
 
-fn unknown(place: &str, name: &dyn Display) -> String {
+fn unknown(place: &str, name: &str) -> String {
     format!("{place}: {name} is not known to this version: use a newer one, or remove it")
 }
