@@ -38,14 +38,7 @@ pub fn all(errors: Vec<anyhow::Error>) -> Option<anyhow::Error> {
     let mut errors = errors.into_iter();
     let first = errors.next()?;
     let rest: Vec<String> = errors.map(|e| format!("{e:#}")).collect();
-    if rest.is_empty() {
-        Some(first)
-    } else {
-        Some(anyhow!(
-            "{first:#}; and then: {}",
-            rest.join("; and then: ")
-        ))
-    }
+    if rest.is_empty() { Some(first) } else { Some(anyhow!("{first:#}; and then: {}", rest.join("; and then: "))) }
 }
 
 /// The one line that a person sees: the chain, outermost first.

@@ -35,13 +35,7 @@ impl Root {
 
     /// An O_PATH descriptor of what is there, links followed inside the root. ENOENT when nothing is.
     pub fn open(&self, path: &Path) -> sys::Result<OwnedFd> {
-        file::open_in(
-            self.0.as_fd(),
-            inside(path),
-            libc::O_PATH,
-            0,
-            Resolve::InRoot,
-        )
+        file::open_in(self.0.as_fd(), inside(path), libc::O_PATH, 0, Resolve::InRoot)
     }
 
     /// As `open`, for reading; never waits for a FIFO.
@@ -57,43 +51,22 @@ impl Root {
 
     /// The directory at `path`, made with mode 0755 (and its parents) where it is missing.
     pub fn make_dir(&self, path: &Path) -> Result<Target> {
-        match file::open_in(
-            self.0.as_fd(),
-            inside(path),
-            libc::O_PATH | libc::O_DIRECTORY,
-            0,
-            Resolve::InRoot,
-        ) {
+        match file::open_in(self.0.as_fd(), inside(path), libc::O_PATH | libc::O_DIRECTORY, 0, Resolve::InRoot) {
             Ok(file) => {
-                return Ok(Target {
-                    file,
-                    made: Made::Before,
-                });
+                return Ok(Target { file, made: Made::Before });
             }
             Err(sys::Error(Errno::ENOENT)) => {}
             Err(error) => return Err(error.into()),
         }
-        Ok(Target {
-            file: self.walk(&self.would_be(path)?)?,
-            made: Made::Now,
-        })
+        Ok(Target { file: self.walk(&self.would_be(path)?)?, made: Made::Now })
     }
 
     /// As `make_dir`, but a symbolic link anywhere in the path is refused (CVE-2019-19921: /proc and /sys).
     pub fn make_dir_without_links(&self, path: &Path) -> Result<Target> {
         let flags = libc::O_PATH | libc::O_DIRECTORY;
-        match file::open_in(
-            self.0.as_fd(),
-            inside(path),
-            flags,
-            0,
-            Resolve::InRootNoLinks,
-        ) {
+        match file::open_in(self.0.as_fd(), inside(path), flags, 0, Resolve::InRootNoLinks) {
             Ok(file) => {
-                return Ok(Target {
-                    file,
-                    made: Made::Before,
-                });
+                return Ok(Target { file, made: Made::Before });
             }
             Err(sys::Error(Errno::ENOENT)) => {}
             Err(sys::Error(Errno::ELOOP | Errno::ENOTDIR)) => {
@@ -102,34 +75,22 @@ impl Root {
             Err(error) => return Err(error.into()),
         }
         let names = self.would_be(path)?;
-        let straight = path
-            .components()
-            .skip(1)
-            .map(Component::as_os_str)
-            .eq(names.iter().map(OsString::as_os_str));
+        let straight = path.components().skip(1).map(Component::as_os_str).eq(names.iter().map(OsString::as_os_str));
         ensure!(straight, "must be mounted on an ordinary directory");
-        Ok(Target {
-            file: self.walk(&names)?,
-            made: Made::Now,
-        })
+        Ok(Target { file: self.walk(&names)?, made: Made::Now })
     }
 
     /// What is at `path`, whatever it is; an empty file, with its parents, where nothing is. Nothing is opened for I/O.
     pub fn make_file(&self, path: &Path) -> Result<Target> {
         match self.open(path) {
             Ok(file) => {
-                return Ok(Target {
-                    file,
-                    made: Made::Before,
-                });
+                return Ok(Target { file, made: Made::Before });
             }
             Err(sys::Error(Errno::ENOENT)) => {}
             Err(error) => return Err(error.into()),
         }
         let mut names = self.would_be(path)?;
-        let Some(name) = names.pop() else {
-            bail!("the root itself cannot be a file")
-        };
+        let Some(name) = names.pop() else { bail!("the root itself cannot be a file") };
         let parent = self.walk(&names)?;
         match file::mknod(parent.as_fd(), &name, libc::S_IFREG, 0o644, 0) {
             Ok(()) | Err(sys::Error(Errno::EEXIST)) => {} // another runtime on the same tree was faster
@@ -137,14 +98,8 @@ impl Root {
         }
         let file = file::open(parent.as_fd(), &name, libc::O_PATH | libc::O_NOFOLLOW, 0)?;
         let kind = file::stat(&file)?.st_mode & libc::S_IFMT;
-        ensure!(
-            kind != libc::S_IFLNK,
-            "became a symbolic link while it was being made"
-        );
-        Ok(Target {
-            file,
-            made: Made::Now,
-        })
+        ensure!(kind != libc::S_IFLNK, "became a symbolic link while it was being made");
+        Ok(Target { file, made: Made::Now })
     }
 
     /// Where a path would lead if everything missing in it were made: the names from the root, no link and no `..` among
@@ -179,11 +134,7 @@ impl Root {
 
     /// A directory reached by plain names only; `None` when there is none.
     fn dir_at(&self, names: &[OsString]) -> Option<OwnedFd> {
-        let path: PathBuf = if names.is_empty() {
-            ".".into()
-        } else {
-            names.iter().collect()
-        };
+        let path: PathBuf = if names.is_empty() { ".".into() } else { names.iter().collect() };
         let flags = libc::O_PATH | libc::O_DIRECTORY;
         file::open_in(self.0.as_fd(), path, flags, 0, Resolve::InRootNoLinks).ok() // absence is the answer
     }
@@ -199,8 +150,7 @@ impl Root {
                 }
             }
             let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
-            dir = file::open(dir.as_fd(), name, flags, 0)
-                .with_context(|| format!("open {}", name.display()))?;
+            dir = file::open(dir.as_fd(), name, flags, 0).with_context(|| format!("open {}", name.display()))?;
         }
         Ok(dir)
     }
@@ -215,11 +165,7 @@ impl AsFd for Root {
 /// openat2 takes the root itself as ".".
 fn inside(path: &Path) -> &Path {
     let path = path.strip_prefix("/").unwrap_or(path);
-    if path.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        path
-    }
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
 fn names_of(path: &Path) -> Vec<OsString> {
@@ -249,9 +195,7 @@ pub fn replace(dir: BorrowedFd, name: &str, bytes: &[u8], mode: u32) -> Result<(
         file::write_all(file, bytes)?;
         file::rename(dir, &temporary, dir, name)
     };
-    write()
-        .inspect_err(|_| drop(file::unlink(dir, &temporary)))
-        .with_context(|| format!("write {name}"))
+    write().inspect_err(|_| drop(file::unlink(dir, &temporary))).with_context(|| format!("write {name}"))
 }
 
 /// Removes a directory's whole content and then itself, by descriptors and without following links. What is gone already
@@ -263,9 +207,7 @@ pub fn remove_tree(parent: BorrowedFd, name: &OsStr) -> sys::Result<()> {
             for entry in file::list(dir.as_fd())? {
                 match file::unlink(dir.as_fd(), &entry) {
                     Ok(()) | Err(sys::Error(Errno::ENOENT)) => {}
-                    Err(sys::Error(Errno::EISDIR | Errno::EPERM)) => {
-                        remove_tree(dir.as_fd(), &entry)?
-                    }
+                    Err(sys::Error(Errno::EISDIR | Errno::EPERM)) => remove_tree(dir.as_fd(), &entry)?,
                     Err(error) => return Err(error),
                 }
             }
@@ -306,12 +248,7 @@ mod tests {
         root.make_file(Path::new("/relative/made")).unwrap();
         assert!(!dir.path().join("made").exists());
         assert!(inner.join("made").is_file());
-        assert!(
-            inner
-                .join(dir.path().strip_prefix("/").unwrap())
-                .join("made")
-                .is_dir()
-        );
+        assert!(inner.join(dir.path().strip_prefix("/").unwrap()).join("made").is_dir());
     }
 
     #[test]
@@ -320,10 +257,7 @@ mod tests {
         symlink("/not/yet", dir.path().join("root/link")).unwrap();
         assert_eq!(root.make_dir(Path::new("/link")).unwrap().made, Made::Now);
         assert!(dir.path().join("root/not/yet").is_dir());
-        assert_eq!(
-            root.make_dir(Path::new("/link")).unwrap().made,
-            Made::Before
-        );
+        assert_eq!(root.make_dir(Path::new("/link")).unwrap().made, Made::Before);
     }
 
     #[test]
@@ -338,10 +272,7 @@ mod tests {
     fn proc_must_be_a_directory() {
         let (dir, root) = tree();
         symlink("/elsewhere", dir.path().join("root/proc")).unwrap();
-        let error = root
-            .make_dir_without_links(Path::new("/proc"))
-            .err()
-            .unwrap();
+        let error = root.make_dir_without_links(Path::new("/proc")).err().unwrap();
         assert!(format!("{error:#}").contains("ordinary directory"));
         assert!(root.make_dir_without_links(Path::new("/sys")).is_ok());
     }
@@ -349,8 +280,7 @@ mod tests {
     #[test]
     fn replace_is_whole_and_remove_tree_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let open =
-            file::open(file::CWD, dir.path(), libc::O_RDONLY | libc::O_DIRECTORY, 0).unwrap();
+        let open = file::open(file::CWD, dir.path(), libc::O_RDONLY | libc::O_DIRECTORY, 0).unwrap();
         replace(open.as_fd(), "state", b"one", 0o600).unwrap();
         replace(open.as_fd(), "state", b"two", 0o600).unwrap();
         assert_eq!(std::fs::read(dir.path().join("state")).unwrap(), b"two");

@@ -55,58 +55,34 @@ pub enum Surroundings<'a> {
 }
 
 /// Runs the hooks one after another; the first failure ends it.
-pub fn run(
-    kind: &str,
-    hooks: &[Hook],
-    state: &State,
-    env: &Surroundings,
-    cwd: &Path,
-) -> Result<()> {
+pub fn run(kind: &str, hooks: &[Hook], state: &State, env: &Surroundings, cwd: &Path) -> Result<()> {
     if hooks.is_empty() {
         return Ok(());
     }
     let state = state.to_json();
     for (index, hook) in hooks.iter().enumerate() {
-        let name = || {
-            format!(
-                "error running {kind} hook #{index}: {}",
-                hook.path.display()
-            )
-        };
+        let name = || format!("error running {kind} hook #{index}: {}", hook.path.display());
         run_one(hook, &state, env, cwd).with_context(name)?;
     }
     Ok(())
 }
 
 fn run_one(hook: &Hook, state: &str, env: &Surroundings, cwd: &Path) -> Result<()> {
-    let deadline = hook
-        .timeout
-        .map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let deadline = hook.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let (output, sink) = std::io::pipe().context("make a pipe for its output")?;
     let mut command = Command::new(&hook.path);
-    let (first, rest) = hook
-        .args
-        .split_first()
-        .map_or((None, &[][..]), |(first, rest)| (Some(first), rest));
+    let (first, rest) = hook.args.split_first().map_or((None, &[][..]), |(first, rest)| (Some(first), rest));
     if let Some(name) = first {
         command.arg0(name);
     }
-    command
-        .args(rest)
-        .current_dir(cwd)
-        .process_group(0)
-        .stdin(Stdio::piped());
-    command
-        .stdout(sink.try_clone().context("share the pipe")?)
-        .stderr(sink);
+    command.args(rest).current_dir(cwd).process_group(0).stdin(Stdio::piped());
+    command.stdout(sink.try_clone().context("share the pipe")?).stderr(sink);
     match (&hook.env, env) {
         (Some(own), _) => set_env(&mut command, own),
         (None, Surroundings::Exactly(pairs)) => set_env(&mut command, pairs),
         (None, Surroundings::Inherit) => {}
     }
-    let child = command
-        .spawn()
-        .map_err(|e| anyhow!(crate::sys::Error::from(e)))?;
+    let child = command.spawn().map_err(|e| anyhow!(crate::sys::Error::from(e)))?;
     drop(command); // our copies of the pipe's writing end
     let result = attend(child, state, output.into(), deadline);
     result.with_context(|| match hook.timeout {
@@ -116,9 +92,7 @@ fn run_one(hook: &Hook, state: &str, env: &Surroundings, cwd: &Path) -> Result<(
 }
 
 fn set_env(command: &mut Command, pairs: &[String]) {
-    command
-        .env_clear()
-        .envs(pairs.iter().filter_map(|pair| pair.split_once('=')));
+    command.env_clear().envs(pairs.iter().filter_map(|pair| pair.split_once('=')));
 }
 
 /// Feeds the state, collects output, waits. Nothing here can wait longer than the deadline.
@@ -128,11 +102,8 @@ fn attend(mut child: Child, state: &str, output: OwnedFd, deadline: Option<Insta
     let mut unsent = state.as_bytes();
     let mut said = Vec::new();
     if let Some(stdin) = &stdin {
-        nix::fcntl::fcntl(
-            stdin,
-            nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK),
-        )
-        .context("prepare stdin")?;
+        nix::fcntl::fcntl(stdin, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))
+            .context("prepare stdin")?;
     }
     let mut reader = std::fs::File::from(output);
     loop {
@@ -152,15 +123,10 @@ fn attend(mut child: Child, state: &str, output: OwnedFd, deadline: Option<Insta
             kill_group(&mut child);
             bail!("did not end in time and was killed{}", quote(&said));
         }
-        let slice = if stdin.is_some() {
-            Duration::from_millis(20)
-        } else {
-            Duration::from_secs(3600)
-        };
+        let slice = if stdin.is_some() { Duration::from_millis(20) } else { Duration::from_secs(3600) };
         let wait = left.unwrap_or(slice).min(slice);
         let wait = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX).max(1);
-        let ready = crate::sys::retry(|| process::poll(&[pidfd.as_fd(), reader.as_fd()], wait))
-            .context("watch it")?;
+        let ready = crate::sys::retry(|| process::poll(&[pidfd.as_fd(), reader.as_fd()], wait)).context("watch it")?;
         if ready[1] && !collect(&mut reader, &mut said) && !ready[0] {
             // The output is closed: only its end is awaited now.
             crate::sys::retry(|| process::poll(&[pidfd.as_fd()], wait)).context("watch it")?;
@@ -203,11 +169,7 @@ fn kill_group(child: &mut Child) {
 fn quote(said: &[u8]) -> String {
     let text = String::from_utf8_lossy(said);
     let text = text.trim();
-    if text.is_empty() {
-        String::new()
-    } else {
-        format!(", output: {text:?}")
-    }
+    if text.is_empty() { String::new() } else { format!(", output: {text:?}") }
 }
 
 #[cfg(test)]
@@ -216,27 +178,10 @@ mod tests {
 
     fn shell(script: &str, timeout: Option<u64>) -> Result<()> {
         let args = vec!["sh".into(), "-c".into(), script.into()];
-        let hook = Hook {
-            path: "/bin/sh".into(),
-            args,
-            env: None,
-            timeout,
-        };
+        let hook = Hook { path: "/bin/sh".into(), args, env: None, timeout };
         let annotations = BTreeMap::new();
-        let state = State {
-            id: "x",
-            status: "creating",
-            pid: 7,
-            bundle: Path::new("/b"),
-            annotations: &annotations,
-        };
-        run(
-            "createRuntime",
-            &[hook],
-            &state,
-            &Surroundings::Inherit,
-            Path::new("/"),
-        )
+        let state = State { id: "x", status: "creating", pid: 7, bundle: Path::new("/b"), annotations: &annotations };
+        run("createRuntime", &[hook], &state, &Surroundings::Inherit, Path::new("/"))
     }
 
     #[test]
@@ -247,10 +192,7 @@ mod tests {
     #[test]
     fn a_failing_hook_is_quoted() {
         let error = format!("{:#}", shell("echo no luck >&2; exit 3", None).unwrap_err());
-        assert!(
-            error.contains("createRuntime hook #0: /bin/sh") && error.contains("exit status 3"),
-            "{error}"
-        );
+        assert!(error.contains("createRuntime hook #0: /bin/sh") && error.contains("exit status 3"), "{error}");
         assert!(error.contains("no luck"), "{error}");
     }
 
@@ -258,10 +200,7 @@ mod tests {
     fn a_hanging_hook_is_killed_with_its_children() {
         let start = Instant::now();
         let error = format!("{:#}", shell("sleep 100 & sleep 100", Some(1)).unwrap_err());
-        assert!(
-            error.contains("did not end in time") && start.elapsed() < Duration::from_secs(20),
-            "{error}"
-        );
+        assert!(error.contains("did not end in time") && start.elapsed() < Duration::from_secs(20), "{error}");
     }
 
     #[test]

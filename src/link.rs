@@ -76,8 +76,7 @@ impl Parent {
     /// A failure of the child is an error here, with the kind it had there.
     pub fn next(&self) -> Result<Option<Request>> {
         let mut buffer = [0u8; LIMIT];
-        let (length, file) =
-            socket::receive(&self.0, &mut buffer).context("hear from the child")?;
+        let (length, file) = socket::receive(&self.0, &mut buffer).context("hear from the child")?;
         let Some((tag, rest)) = buffer[..length].split_first() else {
             return Ok(None);
         };
@@ -123,12 +122,9 @@ impl Child {
         };
         socket::send(&self.0, &bytes, file).context("ask the parent")?;
         let mut buffer = [0u8; 8];
-        let (length, file) =
-            socket::receive(&self.0, &mut buffer).context("hear from the parent")?;
+        let (length, file) = socket::receive(&self.0, &mut buffer).context("hear from the parent")?;
         match (&buffer[..length], file) {
-            ([b'G', a, b, c, d], None) => Ok(Reply::Go {
-                pid: i32::from_le_bytes([*a, *b, *c, *d]),
-            }),
+            ([b'G', a, b, c, d], None) => Ok(Reply::Go { pid: i32::from_le_bytes([*a, *b, *c, *d]) }),
             (b"M", Some(file)) => Ok(Reply::Mount(file)),
             ([], _) => bail!("the parent is gone"),
             _ => bail!("the parent sent an answer that is none"),
@@ -223,8 +219,7 @@ pub mod gate {
         let connection = socket::connect_packet_in(state, NAME).context("connect to the gate")?;
         socket::send(&connection, WORD, None).context("open the gate")?;
         let mut buffer = [0u8; super::LIMIT];
-        let (length, _) =
-            socket::receive(&connection, &mut buffer).context("wait for the program to start")?;
+        let (length, _) = socket::receive(&connection, &mut buffer).context("wait for the program to start")?;
         match &buffer[..length] {
             [] => Ok(()),
             [super::FAILED, kind, text @ ..] => Err(decode_error(*kind, text)),

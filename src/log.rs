@@ -41,16 +41,9 @@ static LEFT: AtomicBool = AtomicBool::new(false);
 pub fn open(path: Option<&Path>, format: Format, level: Level) -> Result<()> {
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_NONBLOCK;
     let file = path
-        .map(|path| {
-            file::open(CWD, path, flags, 0o644)
-                .with_context(|| format!("open log file {}", path.display()))
-        })
+        .map(|path| file::open(CWD, path, flags, 0o644).with_context(|| format!("open log file {}", path.display())))
         .transpose()?;
-    let _ = LOG.set(Log {
-        file,
-        format,
-        level,
-    }); // a second call keeps the first log
+    let _ = LOG.set(Log { file, format, level }); // a second call keeps the first log
     Ok(())
 }
 
@@ -107,9 +100,7 @@ pub fn leave() {
 
 /// Now, as RFC 3339 in UTC with seconds.
 pub fn timestamp() -> String {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     rfc3339(now.as_secs(), None)
 }
 
@@ -123,11 +114,7 @@ pub fn rfc3339(seconds: u64, nanoseconds: Option<u32>) -> String {
     let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_index = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 {
-        month_index + 3
-    } else {
-        month_index - 9
-    };
+    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
     let fraction = nanoseconds.map(|n| format!(".{n:09}")).unwrap_or_default();
@@ -142,10 +129,7 @@ mod tests {
     fn dates_are_right_around_leap_days() {
         assert_eq!(rfc3339(0, None), "1970-01-01T00:00:00Z");
         assert_eq!(rfc3339(951_782_400, None), "2000-02-29T00:00:00Z");
-        assert_eq!(
-            rfc3339(1_709_251_199, Some(5)),
-            "2024-02-29T23:59:59.000000005Z"
-        );
+        assert_eq!(rfc3339(1_709_251_199, Some(5)), "2024-02-29T23:59:59.000000005Z");
         assert_eq!(rfc3339(4_107_542_400, None), "2100-03-01T00:00:00Z");
     }
 }

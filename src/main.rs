@@ -41,11 +41,9 @@ fn main() -> ExitCode {
 fn prepare(argv: &[OsString]) -> Result<(), cli::Failure> {
     let ready = || -> error::Result<()> {
         sys::process::fill_standard_streams().context("open the standard streams")?;
-        if argv
-            .iter()
-            .any(|word| ENTERING.iter().any(|verb| word == verb))
-        {
-            sys::exe::seal().context("make a sealed copy of this executable, which a container could otherwise overwrite")?;
+        if argv.iter().any(|word| ENTERING.iter().any(|verb| word == verb)) {
+            sys::exe::seal()
+                .context("make a sealed copy of this executable, which a container could otherwise overwrite")?;
         }
         Ok(())
     };

@@ -21,18 +21,14 @@ struct Stat {
 /// The identity of a living process. Fails when there is none of that number.
 pub fn identify(pid: i32) -> Result<ProcessId> {
     match stat(pid)? {
-        Some(stat) => Ok(ProcessId {
-            pid,
-            start: stat.start,
-        }),
+        Some(stat) => Ok(ProcessId { pid, start: stat.start }),
         None => bail!("process {pid} is gone"),
     }
 }
 
 /// Is it this very process, and does it live? A zombie does not.
 pub fn is_alive(id: ProcessId) -> Result<bool> {
-    Ok(stat(id.pid)?
-        .is_some_and(|stat| stat.start == id.start && !matches!(stat.state, b'Z' | b'X' | b'x')))
+    Ok(stat(id.pid)?.is_some_and(|stat| stat.start == id.start && !matches!(stat.state, b'Z' | b'X' | b'x')))
 }
 
 fn stat(pid: i32) -> Result<Option<Stat>> {
@@ -43,10 +39,7 @@ fn stat(pid: i32) -> Result<Option<Stat>> {
         other => other.with_context(|| format!("read {path}"))?,
     };
     // The second field is the command's name in parentheses, and may itself hold any character: parse after the last one.
-    let rest = text
-        .iter()
-        .rposition(|byte| *byte == b')')
-        .map_or(&[][..], |at| &text[at + 1..]);
+    let rest = text.iter().rposition(|byte| *byte == b')').map_or(&[][..], |at| &text[at + 1..]);
     let rest = String::from_utf8_lossy(rest);
     let mut fields = rest.split_ascii_whitespace();
     let state = fields.next().and_then(|field| field.bytes().next());
@@ -61,11 +54,7 @@ fn stat(pid: i32) -> Result<Option<Stat>> {
 pub fn boot_id() -> Result<String> {
     let path = "/proc/sys/kernel/random/boot_id";
     let read = || file::read_all(file::open(CWD, path, libc::O_RDONLY, 0)?, 128);
-    Ok(
-        String::from_utf8_lossy(&read().with_context(|| format!("read {path}"))?)
-            .trim()
-            .to_string(),
-    )
+    Ok(String::from_utf8_lossy(&read().with_context(|| format!("read {path}"))?).trim().to_string())
 }
 
 /// The pid, in our pid namespace, of what a pidfd names.
@@ -73,11 +62,8 @@ pub fn pid_of(pidfd: impl std::os::fd::AsFd) -> Result<i32> {
     let path = format!("/proc/self/fdinfo/{}", sys::process::number(pidfd));
     let text = file::read_all(file::open(CWD, &path, libc::O_RDONLY, 0)?, 4096)?;
     let text = String::from_utf8_lossy(&text);
-    let pid = text
-        .lines()
-        .find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
-    pid.filter(|pid| *pid > 0)
-        .with_context(|| format!("{path} names no living process"))
+    let pid = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+    pid.filter(|pid| *pid > 0).with_context(|| format!("{path} names no living process"))
 }
 
 #[cfg(test)]
@@ -88,12 +74,6 @@ mod tests {
     fn we_are_alive_and_no_other_start_time_is_ours() {
         let own = identify(sys::process::pid()).unwrap();
         assert!(is_alive(own).unwrap());
-        assert!(
-            !is_alive(ProcessId {
-                start: own.start + 1,
-                ..own
-            })
-            .unwrap()
-        );
+        assert!(!is_alive(ProcessId { start: own.start + 1, ..own }).unwrap());
     }
 }

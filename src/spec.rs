@@ -46,10 +46,7 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>> {
 /// Parses a whole configuration.
 pub fn parse(text: &[u8]) -> Result<Read> {
     if let Ok(spec) = serde_json::from_slice(text) {
-        return Ok(Read {
-            spec,
-            warnings: Vec::new(),
-        });
+        return Ok(Read { spec, warnings: Vec::new() });
     }
     let (spec, warnings) = parse_with_care(text, "")?;
     Ok(Read { spec, warnings })
@@ -64,17 +61,10 @@ pub fn parse_process(text: &[u8]) -> Result<(oci_spec::runtime::Process, Vec<Str
 }
 
 /// `at` is where the text's top would stand in a config.json.
-fn parse_with_care<T: serde::de::DeserializeOwned>(
-    text: &[u8],
-    at: &str,
-) -> Result<(T, Vec<String>)> {
+fn parse_with_care<T: serde::de::DeserializeOwned>(text: &[u8], at: &str) -> Result<(T, Vec<String>)> {
     let mut value: Value = serde_json::from_slice(text).map_err(|e| anyhow!("not JSON: {e}"))?;
     let mut warnings = Vec::new();
-    let process = if at.is_empty() {
-        value.pointer_mut("/process")
-    } else {
-        Some(&mut value)
-    };
+    let process = if at.is_empty() { value.pointer_mut("/process") } else { Some(&mut value) };
     if let Some(process) = process {
         leave_out_unknown_capabilities(process, &mut warnings);
     }
@@ -92,12 +82,9 @@ fn leave_out_unknown_capabilities(process: &mut Value, warnings: &mut Vec<String
     for (set, names) in sets {
         let Value::Array(names) = names else { continue };
         names.retain(|name| {
-            let known =
-                serde_json::from_value::<oci_spec::runtime::Capability>(name.clone()).is_ok();
+            let known = serde_json::from_value::<oci_spec::runtime::Capability>(name.clone()).is_ok();
             if !known {
-                warnings.push(format!(
-                    "process.capabilities.{set}: ignoring unknown capability {name}"
-                ));
+                warnings.push(format!("process.capabilities.{set}: ignoring unknown capability {name}"));
             }
             known
         });
@@ -106,10 +93,7 @@ fn leave_out_unknown_capabilities(process: &mut Value, warnings: &mut Vec<String
 
 /// Finds the innermost place that makes the configuration unreadable: a value is guilty when the whole would be read
 /// (or would fail elsewhere) without it.
-fn locate<T: serde::de::DeserializeOwned>(
-    value: &Value,
-    error: &serde_json::Error,
-) -> anyhow::Error {
+fn locate<T: serde::de::DeserializeOwned>(value: &Value, error: &serde_json::Error) -> anyhow::Error {
     let complaint = error.to_string();
     let mut path = String::new();
     let mut trial = value.clone();
@@ -117,26 +101,15 @@ fn locate<T: serde::de::DeserializeOwned>(
         path.push('/');
         path.push_str(&step);
     }
-    let name =
-        path.split('/')
-            .skip(1)
-            .fold(String::new(), |name, step| match step.parse::<usize>() {
-                Ok(index) => format!("{name}[{index}]"),
-                Err(_) if name.is_empty() => step.to_string(),
-                Err(_) => format!("{name}.{step}"),
-            });
-    if name.is_empty() {
-        anyhow!("{complaint}")
-    } else {
-        anyhow!("{name}: {complaint}")
-    }
+    let name = path.split('/').skip(1).fold(String::new(), |name, step| match step.parse::<usize>() {
+        Ok(index) => format!("{name}[{index}]"),
+        Err(_) if name.is_empty() => step.to_string(),
+        Err(_) => format!("{name}.{step}"),
+    });
+    if name.is_empty() { anyhow!("{complaint}") } else { anyhow!("{name}: {complaint}") }
 }
 
-fn guilty_child<T: serde::de::DeserializeOwned>(
-    whole: &mut Value,
-    path: &str,
-    complaint: &str,
-) -> Option<String> {
+fn guilty_child<T: serde::de::DeserializeOwned>(whole: &mut Value, path: &str, complaint: &str) -> Option<String> {
     let keys: Vec<String> = match whole.pointer(path)? {
         Value::Object(map) => map.keys().cloned().collect(),
         Value::Array(list) => (0..list.len().min(256)).map(|i| i.to_string()).collect(),
@@ -167,18 +140,9 @@ mod tests {
     fn errors_name_their_place() {
         let text = r#"{"ociVersion":"1.0.2","process":{"cwd":"/","user":{"uid":0,"gid":0},
             "rlimits":[{"type":"RLIMIT_NOFILE","hard":1,"soft":1},{"type":"RLIMIT_NONE","hard":1,"soft":1}]}}"#;
-        assert!(
-            message(text).starts_with("process.rlimits[1].type: unknown variant"),
-            "{}",
-            message(text)
-        );
-        let text =
-            r#"{"ociVersion":"1.0.2","linux":{"namespaces":[{"type":"pid"},{"type":"nett"}]}}"#;
-        assert!(
-            message(text).starts_with("linux.namespaces[1].type: unknown variant"),
-            "{}",
-            message(text)
-        );
+        assert!(message(text).starts_with("process.rlimits[1].type: unknown variant"), "{}", message(text));
+        let text = r#"{"ociVersion":"1.0.2","linux":{"namespaces":[{"type":"pid"},{"type":"nett"}]}}"#;
+        assert!(message(text).starts_with("linux.namespaces[1].type: unknown variant"), "{}", message(text));
         assert!(message("{").starts_with("not JSON"));
     }
 
@@ -187,9 +151,6 @@ mod tests {
         let text = r#"{"ociVersion":"1.0.2","process":{"cwd":"/","user":{"uid":0,"gid":0},
             "capabilities":{"bounding":["CAP_KILL","CAP_TELEPORT"]}}}"#;
         let read = parse(text.as_bytes()).unwrap();
-        assert_eq!(
-            read.warnings,
-            ["process.capabilities.bounding: ignoring unknown capability \"CAP_TELEPORT\""]
-        );
+        assert_eq!(read.warnings, ["process.capabilities.bounding: ignoring unknown capability \"CAP_TELEPORT\""]);
     }
 }

@@ -13,17 +13,12 @@ pub struct Draft<T> {
 
 impl<T> Draft<T> {
     pub fn new(thing: T, undo: fn(T)) -> Draft<T> {
-        Draft {
-            thing: Some(thing),
-            undo,
-        }
+        Draft { thing: Some(thing), undo }
     }
 
     /// It stays.
     pub fn keep(mut self) -> T {
-        self.thing
-            .take()
-            .expect("a draft holds its thing until it is kept or dropped")
+        self.thing.take().expect("a draft holds its thing until it is kept or dropped")
     }
 }
 
@@ -38,16 +33,12 @@ impl<T> Drop for Draft<T> {
 impl<T> Deref for Draft<T> {
     type Target = T;
     fn deref(&self) -> &T {
-        self.thing
-            .as_ref()
-            .expect("a draft holds its thing until it is kept or dropped")
+        self.thing.as_ref().expect("a draft holds its thing until it is kept or dropped")
     }
 }
 
 impl<T> DerefMut for Draft<T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.thing
-            .as_mut()
-            .expect("a draft holds its thing until it is kept or dropped")
+        self.thing.as_mut().expect("a draft holds its thing until it is kept or dropped")
     }
 }

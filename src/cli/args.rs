@@ -25,117 +25,37 @@ pub struct OptionRow {
 }
 
 const fn row(long: &'static str, short: Option<char>, kind: Kind, help: &'static str) -> OptionRow {
-    OptionRow {
-        long,
-        short,
-        kind,
-        help,
-    }
+    OptionRow { long, short, kind, help }
 }
 
 use Kind::{Many, Switch, Value};
 
 pub const GLOBAL: &[OptionRow] = &[
-    row(
-        "root",
-        None,
-        Value,
-        "Directory of the state of containers [/run/rruntime, or $XDG_RUNTIME_DIR/rruntime]",
-    ),
-    row(
-        "log",
-        None,
-        Value,
-        "File to write records to, in place of stderr",
-    ),
-    row(
-        "log-format",
-        None,
-        Value,
-        "Format of the records: text or json",
-    ),
-    row(
-        "log-level",
-        None,
-        Value,
-        "Least level of the records: debug, warning or error",
-    ),
+    row("root", None, Value, "Directory of the state of containers [/run/rruntime, or $XDG_RUNTIME_DIR/rruntime]"),
+    row("log", None, Value, "File to write records to, in place of stderr"),
+    row("log-format", None, Value, "Format of the records: text or json"),
+    row("log-level", None, Value, "Least level of the records: debug, warning or error"),
     row("debug", None, Switch, "Write debug records too"),
-    row(
-        "rootless",
-        None,
-        Value,
-        "Accepted for runc's callers; found out by itself",
-    ),
-    row(
-        "criu",
-        None,
-        Value,
-        "Accepted for runc's callers; has no effect",
-    ),
+    row("rootless", None, Value, "Accepted for runc's callers; found out by itself"),
+    row("criu", None, Value, "Accepted for runc's callers; has no effect"),
 ];
 
-const BUNDLE: OptionRow = row(
-    "bundle",
-    Some('b'),
-    Value,
-    "Directory of the bundle [the current directory]",
-);
-const CONSOLE: OptionRow = row(
-    "console-socket",
-    None,
-    Value,
-    "Unix socket that receives the terminal's master",
-);
-const PID_FILE: OptionRow = row(
-    "pid-file",
-    None,
-    Value,
-    "File to write the process's pid to",
-);
-const PIDFD: OptionRow = row(
-    "pidfd-socket",
-    None,
-    Value,
-    "Unix socket that receives a pidfd of the process",
-);
-const PRESERVE: OptionRow = row(
-    "preserve-fds",
-    None,
-    Value,
-    "Number of descriptors, from 3 on, that the process keeps",
-);
-const NO_PIVOT: OptionRow = row(
-    "no-pivot",
-    None,
-    Switch,
-    "Move and chroot in place of pivot_root, for hosts on a ramfs",
-);
-const NO_KEYRING: OptionRow = row(
-    "no-new-keyring",
-    None,
-    Switch,
-    "Keep the caller's session keyring",
-);
-const DETACH: OptionRow = row(
-    "detach",
-    Some('d'),
-    Switch,
-    "Return as soon as the process runs",
-);
+const BUNDLE: OptionRow = row("bundle", Some('b'), Value, "Directory of the bundle [the current directory]");
+const CONSOLE: OptionRow = row("console-socket", None, Value, "Unix socket that receives the terminal's master");
+const PID_FILE: OptionRow = row("pid-file", None, Value, "File to write the process's pid to");
+const PIDFD: OptionRow = row("pidfd-socket", None, Value, "Unix socket that receives a pidfd of the process");
+const PRESERVE: OptionRow =
+    row("preserve-fds", None, Value, "Number of descriptors, from 3 on, that the process keeps");
+const NO_PIVOT: OptionRow =
+    row("no-pivot", None, Switch, "Move and chroot in place of pivot_root, for hosts on a ramfs");
+const NO_KEYRING: OptionRow = row("no-new-keyring", None, Switch, "Keep the caller's session keyring");
+const DETACH: OptionRow = row("detach", Some('d'), Switch, "Return as soon as the process runs");
 const FORMAT: OptionRow = row("format", Some('f'), Value, "table or json");
 
-const CREATE: &[OptionRow] = &[
-    BUNDLE, CONSOLE, PIDFD, PID_FILE, NO_PIVOT, NO_KEYRING, PRESERVE,
-];
+const CREATE: &[OptionRow] = &[BUNDLE, CONSOLE, PIDFD, PID_FILE, NO_PIVOT, NO_KEYRING, PRESERVE];
 const RUN: &[OptionRow] = &[
     BUNDLE,
-    row(
-        "id",
-        None,
-        Value,
-        "Id of the container, when the argument is its bundle",
-    ),
+    row("id", None, Value, "Id of the container, when the argument is its bundle"),
     CONSOLE,
     PIDFD,
     PID_FILE,
@@ -143,55 +63,25 @@ const RUN: &[OptionRow] = &[
     NO_KEYRING,
     PRESERVE,
     DETACH,
-    row(
-        "keep",
-        None,
-        Switch,
-        "Do not delete the container when it has ended",
-    ),
-    row(
-        "no-subreaper",
-        None,
-        Switch,
-        "Do not adopt the container's orphans",
-    ),
+    row("keep", None, Switch, "Do not delete the container when it has ended"),
+    row("no-subreaper", None, Switch, "Do not adopt the container's orphans"),
 ];
 const EXEC: &[OptionRow] = &[
-    row(
-        "process",
-        Some('p'),
-        Value,
-        "File with the process object to run",
-    ),
+    row("process", Some('p'), Value, "File with the process object to run"),
     DETACH,
     row("tty", Some('t'), Switch, "Allocate a terminal"),
     row("cwd", None, Value, "Working directory in the container"),
     row("env", Some('e'), Many, "NAME=value for the environment"),
     row("user", Some('u'), Value, "UID[:GID]"),
-    row(
-        "additional-gids",
-        Some('g'),
-        Many,
-        "A supplementary group id",
-    ),
+    row("additional-gids", Some('g'), Many, "A supplementary group id"),
     row("cap", Some('c'), Many, "A capability to add"),
     row("no-new-privs", None, Switch, "Set no_new_privs"),
     CONSOLE,
     PIDFD,
     PID_FILE,
     PRESERVE,
-    row(
-        "cgroup",
-        None,
-        Many,
-        "Cgroup below the container's: PATH, or CONTROLLER[,CONTROLLER]:PATH",
-    ),
-    row(
-        "ignore-paused",
-        None,
-        Switch,
-        "Wait with the container when it is paused, in place of refusing",
-    ),
+    row("cgroup", None, Many, "Cgroup below the container's: PATH, or CONTROLLER[,CONTROLLER]:PATH"),
+    row("ignore-paused", None, Switch, "Wait with the container when it is paused, in place of refusing"),
 ];
 
 /// A verb: its options, its positional arguments (as clap's usage shows them), what it does.
@@ -223,24 +113,9 @@ const VERBS: &[Verb] = &[
                 bundle, and its base name the id: one with a \"/\" in it always, a bare one when the current directory has \
                 no config.json itself.",
     },
-    Verb {
-        name: "create",
-        options: CREATE,
-        positional: &[ID],
-        about: "Create a container; `start` runs its program",
-    },
-    Verb {
-        name: "start",
-        options: &[],
-        positional: &[ID],
-        about: "Run the program of a created container",
-    },
-    Verb {
-        name: "state",
-        options: &[],
-        positional: &[ID],
-        about: "Print the state of a container as JSON",
-    },
+    Verb { name: "create", options: CREATE, positional: &[ID], about: "Create a container; `start` runs its program" },
+    Verb { name: "start", options: &[], positional: &[ID], about: "Run the program of a created container" },
+    Verb { name: "state", options: &[], positional: &[ID], about: "Print the state of a container as JSON" },
     Verb {
         name: "exec",
         options: EXEC,
@@ -249,38 +124,18 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "kill",
-        options: &[row(
-            "all",
-            Some('a'),
-            Switch,
-            "Signal every process of the container",
-        )],
+        options: &[row("all", Some('a'), Switch, "Signal every process of the container")],
         positional: &[ID, ("signal", Maybe)],
         about: "Send a signal (TERM, unless another is named) to a container's init",
     },
     Verb {
         name: "delete",
-        options: &[row(
-            "force",
-            Some('f'),
-            Switch,
-            "Kill it first if it runs; no error if there is none",
-        )],
+        options: &[row("force", Some('f'), Switch, "Kill it first if it runs; no error if there is none")],
         positional: &[ID],
         about: "Remove what is left of a container",
     },
-    Verb {
-        name: "pause",
-        options: &[],
-        positional: &[ID],
-        about: "Make all processes of a container stand still",
-    },
-    Verb {
-        name: "resume",
-        options: &[],
-        positional: &[ID],
-        about: "Let a paused container go on",
-    },
+    Verb { name: "pause", options: &[], positional: &[ID], about: "Make all processes of a container stand still" },
+    Verb { name: "resume", options: &[], positional: &[ID], about: "Let a paused container go on" },
     Verb {
         name: "ps",
         options: &[FORMAT],
@@ -295,28 +150,15 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "spec",
-        options: &[row(
-            "bundle",
-            Some('b'),
-            Value,
-            "Directory to write config.json to [the current directory]",
-        )],
+        options: &[row("bundle", Some('b'), Value, "Directory to write config.json to [the current directory]")],
         positional: &[],
         about: "Write a config.json to start from",
     },
-    Verb {
-        name: "features",
-        options: &[],
-        positional: &[],
-        about: "Print what this runtime can do, as JSON",
-    },
+    Verb { name: "features", options: &[], positional: &[], about: "Print what this runtime can do, as JSON" },
 ];
 
 pub fn options_of(verb: &str) -> Option<&'static [OptionRow]> {
-    VERBS
-        .iter()
-        .find(|known| known.name == verb)
-        .map(|known| known.options)
+    VERBS.iter().find(|known| known.name == verb).map(|known| known.options)
 }
 
 /// What the command line said.
@@ -334,19 +176,11 @@ pub struct Asked {
 
 pub fn parse(argv: Vec<OsString>) -> Result<Said> {
     let (globals, name, rest) = normal::split(argv);
-    if globals
-        .iter()
-        .any(|word| word == "--version" || word == "-v")
-    {
+    if globals.iter().any(|word| word == "--version" || word == "-v") {
         super::print(&version())?;
         return Ok(Said::Done);
     }
-    let top = || {
-        with_options(
-            Command::new("rruntime").about(ABOUT).no_binary_name(true),
-            GLOBAL,
-        )
-    };
+    let top = || with_options(Command::new("rruntime").about(ABOUT).no_binary_name(true), GLOBAL);
     let verb = match name.as_deref() {
         Some("help") | None => return help(top(), &globals),
         Some(name) => VERBS.iter().find(|verb| verb.name == name),
@@ -354,9 +188,7 @@ pub fn parse(argv: Vec<OsString>) -> Result<Said> {
     let Some(verb) = verb else {
         let name = name.unwrap_or_default();
         let hint = crate::plan::options::did_you_mean(&name, VERBS.iter().map(|verb| verb.name));
-        let hint = hint
-            .map(|name| format!(" (did you mean {name:?}?)"))
-            .unwrap_or_default();
+        let hint = hint.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
         bail!("unknown command {name:?}{hint}; see rruntime --help");
     };
     if globals.iter().any(|word| word == "--help" || word == "-h") {
@@ -368,34 +200,23 @@ pub fn parse(argv: Vec<OsString>) -> Result<Said> {
     let Some(args) = matches(verb.command(), rest)? else {
         return Ok(Said::Done);
     };
-    Ok(Said::Verb(Box::new(Asked {
-        verb: verb.name,
-        globals,
-        args,
-    })))
+    Ok(Said::Verb(Box::new(Asked { verb: verb.name, globals, args })))
 }
 
-const ABOUT: &str = "An OCI low-level container runtime: turns a bundle (config.json and a root filesystem) into a container";
+const ABOUT: &str =
+    "An OCI low-level container runtime: turns a bundle (config.json and a root filesystem) into a container";
 
 /// The top: every verb with its line.
 fn help(mut top: Command, words: &[OsString]) -> Result<Said> {
     let known = |word: &OsString| word == "--help" || word == "-h";
-    let unknown = words
-        .iter()
-        .find(|word| !known(word) && !GLOBAL.iter().any(|row| starts(word, row.long)));
+    let unknown = words.iter().find(|word| !known(word) && !GLOBAL.iter().any(|row| starts(word, row.long)));
     if let Some(word) = unknown {
         bail!("unknown option {word:?}; see rruntime --help");
     }
     for verb in VERBS {
-        top = top.subcommand(
-            Command::new(verb.name).about(verb.about.lines().next().unwrap_or_default()),
-        );
+        top = top.subcommand(Command::new(verb.name).about(verb.about.lines().next().unwrap_or_default()));
     }
-    let text = top
-        .disable_help_subcommand(true)
-        .override_usage(USAGE)
-        .render_help()
-        .to_string();
+    let text = top.disable_help_subcommand(true).override_usage(USAGE).render_help().to_string();
     super::print(&text)?;
     Ok(Said::Done)
 }
@@ -403,9 +224,7 @@ fn help(mut top: Command, words: &[OsString]) -> Result<Said> {
 const USAGE: &str = "rruntime [OPTIONS] COMMAND [ARGUMENTS]\n       rruntime COMMAND --help";
 
 fn starts(word: &OsString, long: &str) -> bool {
-    word.to_string_lossy()
-        .strip_prefix("--")
-        .is_some_and(|rest| rest.split('=').next() == Some(long))
+    word.to_string_lossy().strip_prefix("--").is_some_and(|rest| rest.split('=').next() == Some(long))
 }
 
 /// Parses; prints help when it was asked for, and then returns `None`.
@@ -427,38 +246,21 @@ fn explain(error: &clap::Error) -> String {
     let context = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
     match error.kind() {
         ErrorKind::InvalidValue | ErrorKind::NoEquals | ErrorKind::TooFewValues => {
-            format!(
-                "flag needs an argument: {}",
-                context(ContextKind::InvalidArg)
-            )
+            format!("flag needs an argument: {}", context(ContextKind::InvalidArg))
         }
-        ErrorKind::UnknownArgument => format!(
-            "unknown option or argument {:?}",
-            context(ContextKind::InvalidArg)
-        ),
+        ErrorKind::UnknownArgument => format!("unknown option or argument {:?}", context(ContextKind::InvalidArg)),
         ErrorKind::MissingRequiredArgument => "the container id is missing".to_string(),
-        _ => error
-            .render()
-            .to_string()
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .trim_start_matches("error: ")
-            .to_string(),
+        _ => error.render().to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_string(),
     }
 }
 
 impl Verb {
     fn command(&self) -> Command {
-        let command = Command::new(self.name)
-            .about(self.about)
-            .no_binary_name(true)
-            .bin_name(format!("rruntime {}", self.name));
+        let command =
+            Command::new(self.name).about(self.about).no_binary_name(true).bin_name(format!("rruntime {}", self.name));
         let mut command = with_options(command, self.options);
         for (name, times) in self.positional {
-            let arg = Arg::new(*name)
-                .value_parser(clap::value_parser!(OsString))
-                .allow_hyphen_values(true);
+            let arg = Arg::new(*name).value_parser(clap::value_parser!(OsString)).allow_hyphen_values(true);
             command = command.arg(match times {
                 Once => arg.required(true),
                 Maybe => arg,
@@ -478,14 +280,8 @@ fn with_options(mut command: Command, rows: &[OptionRow]) -> Command {
         };
         command = command.arg(match row.kind {
             Switch => arg.action(ArgAction::SetTrue).overrides_with(row.long),
-            Value => arg
-                .value_name("VALUE")
-                .value_parser(clap::value_parser!(OsString))
-                .overrides_with(row.long),
-            Many => arg
-                .value_name("VALUE")
-                .value_parser(clap::value_parser!(OsString))
-                .action(ArgAction::Append),
+            Value => arg.value_name("VALUE").value_parser(clap::value_parser!(OsString)).overrides_with(row.long),
+            Many => arg.value_name("VALUE").value_parser(clap::value_parser!(OsString)).action(ArgAction::Append),
         });
     }
     command
@@ -515,19 +311,12 @@ impl Asked {
     }
 
     pub fn texts(&self, name: &str) -> Result<Vec<String>> {
-        self.args
-            .get_many::<OsString>(name)
-            .into_iter()
-            .flatten()
-            .map(|value| utf8(name, value))
-            .collect()
+        self.args.get_many::<OsString>(name).into_iter().flatten().map(|value| utf8(name, value)).collect()
     }
 
     /// A path, absolute from here on: the working directory may change.
     pub fn path(&self, name: &str) -> Result<Option<PathBuf>> {
-        let absolute = |value: &OsString| {
-            std::path::absolute(value).with_context(|| format!("--{name} {value:?}"))
-        };
+        let absolute = |value: &OsString| std::path::absolute(value).with_context(|| format!("--{name} {value:?}"));
         self.value(name).map(absolute).transpose()
     }
 
@@ -536,10 +325,7 @@ impl Asked {
     }
 
     fn global(&self, name: &str) -> Result<Option<String>> {
-        self.globals
-            .get_one::<OsString>(name)
-            .map(|value| utf8(name, value))
-            .transpose()
+        self.globals.get_one::<OsString>(name).map(|value| utf8(name, value)).transpose()
     }
 
     pub fn open_log(&self) -> Result<()> {
@@ -565,15 +351,9 @@ impl Asked {
     /// The state directory and whether it was named.
     pub fn root(&self) -> Result<(PathBuf, RootGiven)> {
         if let Some(root) = self.globals.get_one::<OsString>("root") {
-            ensure!(
-                !root.is_empty(),
-                "Option --root argument should not be empty"
-            );
+            ensure!(!root.is_empty(), "Option --root argument should not be empty");
             let root = std::path::absolute(root).with_context(|| format!("--root {root:?}"))?;
-            ensure!(
-                root.components().count() > 1,
-                "Option --root argument should not be set to /"
-            );
+            ensure!(root.components().count() > 1, "Option --root argument should not be set to /");
             return Ok((root, RootGiven::Yes));
         }
         let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
@@ -586,8 +366,5 @@ impl Asked {
 }
 
 fn utf8(name: &str, value: &OsString) -> Result<String> {
-    value
-        .to_str()
-        .map(str::to_string)
-        .ok_or_else(|| anyhow!("{name}: {value:?} is not UTF-8"))
+    value.to_str().map(str::to_string).ok_or_else(|| anyhow!("{name}: {value:?} is not UTF-8"))
 }

@@ -27,16 +27,10 @@ pub fn run(argv: Vec<OsString>) -> std::result::Result<ExitCode, Failure> {
     };
     said.open_log().map_err(usual)?;
     let code = if said.verb == "exec" { 255 } else { 1 };
-    verbs::run(&said)
-        .map(ExitCode::from)
-        .map_err(|error| Failure {
-            error: error.context(format!(
-                "{}{} failed",
-                if said.verb == "exec" { "" } else { "rruntime " },
-                said.verb
-            )),
-            code,
-        })
+    verbs::run(&said).map(ExitCode::from).map_err(|error| Failure {
+        error: error.context(format!("{}{} failed", if said.verb == "exec" { "" } else { "rruntime " }, said.verb)),
+        code,
+    })
 }
 
 /// The one place where an error becomes visible: to the log for engines, and as plain text on stderr for people and conmon.
@@ -55,6 +49,5 @@ pub fn report(failure: &Failure) -> ExitCode {
 /// Prints a verb's answer.
 fn print(text: &str) -> Result<()> {
     use crate::error::Context;
-    crate::sys::file::write_all(crate::sys::process::STREAMS[1], text.as_bytes())
-        .context("write to stdout")
+    crate::sys::file::write_all(crate::sys::process::STREAMS[1], text.as_bytes()).context("write to stdout")
 }

@@ -46,25 +46,15 @@ pub fn split(argv: Vec<OsString>) -> (Vec<OsString>, Option<String>, Vec<OsStrin
 }
 
 /// One option, with its value if it has one in a word of its own.
-fn take(
-    word: OsString,
-    table: &[OptionRow],
-    words: &mut impl Iterator<Item = OsString>,
-    out: &mut Vec<OsString>,
-) {
+fn take(word: OsString, table: &[OptionRow], words: &mut impl Iterator<Item = OsString>, out: &mut Vec<OsString>) {
     let bytes = word.as_bytes();
     let (name, value) = match bytes.iter().position(|b| *b == b'=') {
         Some(at) => (&bytes[..at], Some(&bytes[at + 1..])),
         None => (bytes, None),
     };
-    let bare = name
-        .strip_prefix(b"--")
-        .or_else(|| name.strip_prefix(b"-"))
-        .unwrap_or(name);
+    let bare = name.strip_prefix(b"--").or_else(|| name.strip_prefix(b"-")).unwrap_or(name);
     let row = table.iter().find(|row| {
-        let short = row
-            .short
-            .is_some_and(|c| bare == c.to_string().as_bytes() && !name.starts_with(b"--"));
+        let short = row.short.is_some_and(|c| bare == c.to_string().as_bytes() && !name.starts_with(b"--"));
         row.long.as_bytes() == bare || short
     });
     let Some(row) = row else {
@@ -83,9 +73,7 @@ fn take(
         }
         (Kind::Value | Kind::Many, None) => match words.next() {
             // As one word, so that a value may begin with a dash.
-            Some(value) => out.push(OsString::from_vec(
-                [long.as_bytes(), b"=", value.as_bytes()].concat(),
-            )),
+            Some(value) => out.push(OsString::from_vec([long.as_bytes(), b"=", value.as_bytes()].concat())),
             None => out.push(long.into()),
         },
     }
@@ -97,47 +85,23 @@ mod tests {
     use std::ffi::OsString;
 
     fn normal(line: &str) -> String {
-        let argv = std::iter::once("rruntime")
-            .chain(line.split(' '))
-            .map(OsString::from)
-            .collect();
+        let argv = std::iter::once("rruntime").chain(line.split(' ')).map(OsString::from).collect();
         let (globals, verb, rest) = split(argv);
-        let text = |list: &[OsString]| {
-            list.iter()
-                .map(|w| w.to_string_lossy().into_owned())
-                .collect::<Vec<_>>()
-                .join(" ")
-        };
-        format!(
-            "{}|{}|{}",
-            text(&globals),
-            verb.unwrap_or_default(),
-            text(&rest)
-        )
+        let text =
+            |list: &[OsString]| list.iter().map(|w| w.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
+        format!("{}|{}|{}", text(&globals), verb.unwrap_or_default(), text(&rest))
     }
 
     #[test]
     fn options_in_every_spelling() {
-        assert_eq!(
-            normal("-root /r -log=x --debug=false create -b /b id"),
-            "--root=/r --log=x|create|--bundle=/b id"
-        );
-        assert_eq!(
-            normal("run -no-subreaper --detach=true id"),
-            "|run|--no-subreaper --detach id"
-        );
+        assert_eq!(normal("-root /r -log=x --debug=false create -b /b id"), "--root=/r --log=x|create|--bundle=/b id");
+        assert_eq!(normal("run -no-subreaper --detach=true id"), "|run|--no-subreaper --detach id");
     }
 
     #[test]
     fn the_tail_belongs_to_the_command() {
-        assert_eq!(
-            normal("exec -t id ls -l --env x"),
-            "|exec|--tty -- id ls -l --env x"
-        );
-        assert_eq!(
-            normal("exec --cwd -x id -- ls"),
-            "|exec|--cwd=-x -- id -- ls"
-        );
+        assert_eq!(normal("exec -t id ls -l --env x"), "|exec|--tty -- id ls -l --env x");
+        assert_eq!(normal("exec --cwd -x id -- ls"), "|exec|--cwd=-x -- id -- ls");
         assert_eq!(normal("kill -a id -9"), "|kill|--all -- id -9");
     }
 }

@@ -20,20 +20,13 @@ pub fn run(said: &Asked) -> Result<u8> {
     let done = |result: Result<()>| result.map(|()| 0);
     match said.verb {
         "run" => run_verb(said, &global),
-        "create" => done(
-            create_request(said, said.id()?, bundle(said)?)
-                .and_then(|r| ops::create::create(&global, r)),
-        ),
+        "create" => done(create_request(said, said.id()?, bundle(said)?).and_then(|r| ops::create::create(&global, r))),
         "start" => done(ops::start::start(&global, &said.id()?)),
         "state" => done(ops::state::state(&global, &said.id()?).and_then(|text| print(&text))),
         "exec" => exec_verb(said, &global),
         "kill" => done(kill_verb(said, &global)),
         "delete" => {
-            let force = if said.switch("force") {
-                delete::Force::Yes
-            } else {
-                delete::Force::No
-            };
+            let force = if said.switch("force") { delete::Force::Yes } else { delete::Force::No };
             done(delete::delete(&global, &said.id()?, force))
         }
         "pause" => done(ops::pause::pause(&global, &said.id()?)),
@@ -58,16 +51,8 @@ fn create_request(said: &Asked, id: String, bundle: PathBuf) -> Result<Create> {
         id,
         bundle,
         announce: announce(said)?,
-        change: if said.switch("no-pivot") {
-            RootChange::MoveAndChroot
-        } else {
-            RootChange::Pivot
-        },
-        keyring: if said.switch("no-new-keyring") {
-            NewKeyring::No
-        } else {
-            NewKeyring::Yes
-        },
+        change: if said.switch("no-pivot") { RootChange::MoveAndChroot } else { RootChange::Pivot },
+        keyring: if said.switch("no-new-keyring") { NewKeyring::No } else { NewKeyring::Yes },
         preserve_fds: number(said, "preserve-fds")?.unwrap_or(0),
     })
 }
@@ -84,17 +69,11 @@ fn number(said: &Asked, name: &str) -> Result<Option<u32>> {
     let Some(text) = said.text(name)? else {
         return Ok(None);
     };
-    Ok(Some(text.parse().with_context(|| {
-        format!("--{name} {text:?} is not a number")
-    })?))
+    Ok(Some(text.parse().with_context(|| format!("--{name} {text:?} is not a number"))?))
 }
 
 fn stay(said: &Asked) -> Stay {
-    if said.switch("detach") {
-        Stay::Leave
-    } else {
-        Stay::Foreground
-    }
+    if said.switch("detach") { Stay::Leave } else { Stay::Foreground }
 }
 
 fn run_verb(said: &Asked, global: &Global) -> Result<u8> {
@@ -103,16 +82,8 @@ fn run_verb(said: &Asked, global: &Global) -> Result<u8> {
     let request = Run {
         create: create_request(said, id, bundle)?,
         stay: stay(said),
-        after: if said.switch("keep") {
-            After::Keep
-        } else {
-            After::Delete
-        },
-        orphans: if said.switch("no-subreaper") {
-            Orphans::Leave
-        } else {
-            Orphans::Adopt
-        },
+        after: if said.switch("keep") { After::Keep } else { After::Delete },
+        orphans: if said.switch("no-subreaper") { Orphans::Leave } else { Orphans::Adopt },
     };
     ops::run::run(global, request)
 }
@@ -135,12 +106,8 @@ fn which(said: &Asked, argument: &str) -> Result<(String, PathBuf)> {
         );
         return Ok((argument.to_string(), bundle(said)?));
     }
-    let path =
-        std::fs::canonicalize(argument).with_context(|| format!("open bundle {argument}"))?;
-    let base = path
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let path = std::fs::canonicalize(argument).with_context(|| format!("open bundle {argument}"))?;
+    let base = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     Ok((named.unwrap_or(base), path))
 }
 
@@ -148,8 +115,7 @@ fn exec_verb(said: &Asked, global: &Global) -> Result<u8> {
     let process = match said.path("process")? {
         Some(path) => {
             let read = || spec::parse_process(&spec::read_file(&path)?);
-            let (process, warnings) =
-                read().with_context(|| format!("--process {}", path.display()))?;
+            let (process, warnings) = read().with_context(|| format!("--process {}", path.display()))?;
             warnings.iter().for_each(log::warning);
             ExecProcess::Whole(Box::new(process))
         }
@@ -162,28 +128,19 @@ fn exec_verb(said: &Asked, global: &Global) -> Result<u8> {
         stay: stay(said),
         preserve_fds: number(said, "preserve-fds")?.unwrap_or(0),
         cgroups: cgroup::sub_cgroups(&said.texts("cgroup")?)?,
-        paused: if said.switch("ignore-paused") {
-            IfPaused::Wait
-        } else {
-            IfPaused::Refuse
-        },
+        paused: if said.switch("ignore-paused") { IfPaused::Wait } else { IfPaused::Refuse },
     };
     ops::exec::exec(global, request)
 }
 
 fn words(said: &Asked) -> Result<Words> {
-    let group =
-        |text: String| id_number(&text).with_context(|| format!("--additional-gids {text:?}"));
+    let group = |text: String| id_number(&text).with_context(|| format!("--additional-gids {text:?}"));
     Ok(Words {
         args: said.texts("command")?,
         env: said.texts("env")?,
         cwd: said.text("cwd")?.map(PathBuf::from),
         user: said.text("user")?.map(|text| user(&text)).transpose()?,
-        groups: said
-            .texts("additional-gids")?
-            .into_iter()
-            .map(group)
-            .collect::<Result<_>>()?,
+        groups: said.texts("additional-gids")?.into_iter().map(group).collect::<Result<_>>()?,
         capabilities: said.texts("cap")?,
         terminal: said.switch("tty").then_some(Terminal { size: None }),
         no_new_privileges: said.switch("no-new-privs").then_some(NoNewPrivileges::Set),
@@ -203,26 +160,15 @@ fn user(text: &str) -> Result<(u32, Option<u32>)> {
 
 /// Digits only; the highest number means "leave it" to the kernel and is no id.
 fn id_number(text: &str) -> Result<u32> {
-    ensure!(
-        !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()),
-        "{text:?} is not a number"
-    );
-    let id: u32 = text
-        .parse()
-        .with_context(|| format!("{text} is too high for an id"))?;
+    ensure!(!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()), "{text:?} is not a number");
+    let id: u32 = text.parse().with_context(|| format!("{text} is too high for an id"))?;
     ensure!(id != u32::MAX, "{text} is too high for an id");
     Ok(id)
 }
 
 fn kill_verb(said: &Asked, global: &Global) -> Result<()> {
-    let signal = said
-        .text("signal")?
-        .unwrap_or_else(|| "SIGTERM".to_string());
-    let whom = if said.switch("all") {
-        Whom::Everybody
-    } else {
-        Whom::Init
-    };
+    let signal = said.text("signal")?.unwrap_or_else(|| "SIGTERM".to_string());
+    let whom = if said.switch("all") { Whom::Everybody } else { Whom::Init };
     ops::kill::kill(global, &said.id()?, &signal, whom)
 }
 
@@ -232,12 +178,7 @@ fn ps_verb(said: &Asked, global: &Global) -> Result<()> {
         Some("json") => ps::View::Json,
         Some(other) => bail!("invalid format option {other:?}: it is table or json"),
     };
-    print(&ops::ps::ps(
-        global,
-        &said.id()?,
-        view,
-        &said.texts("ps-options")?,
-    )?)
+    print(&ops::ps::ps(global, &said.id()?, view, &said.texts("ps-options")?)?)
 }
 
 fn list_verb(said: &Asked, global: &Global, given: list::RootGiven) -> Result<()> {
@@ -261,20 +202,7 @@ mod tests {
         assert_eq!(user("1:2").unwrap(), (1, Some(2)));
         assert_eq!(user("0:5").unwrap(), (0, Some(5)));
         assert_eq!(user("01").unwrap(), (1, None));
-        for text in [
-            "",
-            ":5",
-            "5:",
-            "5:x",
-            "x",
-            "-1",
-            "+1",
-            " 1",
-            "0x1",
-            "4294967295",
-            "4294967296",
-            "1:2:3",
-        ] {
+        for text in ["", ":5", "5:", "5:x", "x", "-1", "+1", " 1", "0x1", "4294967295", "4294967296", "1:2:3"] {
             assert!(user(text).is_err(), "{text:?}");
         }
         assert!(user(&"9".repeat(30)).is_err());

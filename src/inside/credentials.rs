@@ -21,9 +21,7 @@ pub fn prepare(plan: &Process) -> Result<()> {
         if plan.capabilities.bounding >> capability & 1 == 0 {
             match credentials::drop_from_bounding(capability) {
                 Err(sys::Error(Errno::EINVAL)) => break, // beyond the last one that this kernel knows
-                other => other.with_context(|| {
-                    format!("drop capability {capability} from the bounding set")
-                })?,
+                other => other.with_context(|| format!("drop capability {capability} from the bounding set"))?,
             }
         }
     }
@@ -76,17 +74,13 @@ pub fn become_user(plan: &Process) -> Result<()> {
     let user = &plan.user;
     let early = process::chdir(&plan.cwd); // as root: the user may not be allowed to walk there
     set_groups(plan)?;
-    let hint =
-        |what: &str, id: u32| format!("become {what} {id}: is it mapped in the user namespace?");
+    let hint = |what: &str, id: u32| format!("become {what} {id}: is it mapped in the user namespace?");
     credentials::set_gid(user.gid).with_context(|| hint("group", user.gid))?;
     credentials::set_uid(user.uid).with_context(|| hint("user", user.uid))?;
     if early.is_err() {
         // On a file system where root is nobody (NFS, FUSE) only the user may walk there.
         process::chdir(&plan.cwd).with_context(|| {
-            format!(
-                "chdir to cwd ({:?}) set in config.json failed",
-                plan.cwd.display().to_string()
-            )
+            format!("chdir to cwd ({:?}) set in config.json failed", plan.cwd.display().to_string())
         })?;
     }
     check_cwd(&plan.cwd)?;
@@ -108,19 +102,13 @@ fn set_groups(plan: &Process) -> Result<()> {
 }
 
 fn setgroups_is_denied() -> bool {
-    let read = || {
-        file::read_all(
-            file::open(CWD, "/proc/self/setgroups", libc::O_RDONLY, 0)?,
-            16,
-        )
-    };
+    let read = || file::read_all(file::open(CWD, "/proc/self/setgroups", libc::O_RDONLY, 0)?, 16);
     read().is_ok_and(|text| text.starts_with(b"deny"))
 }
 
 /// The directory must be inside the root: what getcwd(2) cannot reach from it is the host (CVE-2024-21626).
 fn check_cwd(asked: &Path) -> Result<()> {
-    let cwd = process::cwd()
-        .with_context(|| format!("process.cwd: {} does not exist any more", asked.display()))?;
+    let cwd = process::cwd().with_context(|| format!("process.cwd: {} does not exist any more", asked.display()))?;
     ensure!(
         cwd.is_absolute(),
         "process.cwd: {} leads out of the container's root; current working directory is outside of container mount \
@@ -142,9 +130,7 @@ fn set_capabilities(plan: &Process) -> Result<()> {
     for capability in (0..64).filter(|bit| sets.ambient >> bit & 1 == 1) {
         if let Err(error) = credentials::raise_ambient(capability) {
             // It must be permitted and inheritable; a set that cannot be had in full is a warning (config.md).
-            log::warning(format!(
-                "process.capabilities.ambient: capability {capability} could not be raised: {error}"
-            ));
+            log::warning(format!("process.capabilities.ambient: capability {capability} could not be raised: {error}"));
         }
     }
     Ok(())

@@ -41,9 +41,7 @@ pub fn enter(plan: &Plan, ends: Ends) -> ! {
 
 fn live(plan: &Plan, entry: Entry, gate: Option<OwnedFd>, ear: &mut Ear) -> Result<Infallible> {
     let umask = process::begin()?; // non-dumpable before any namespace of the container is entered (CVE-2016-9962)
-    let Ear::Parent(link) = &*ear else {
-        unreachable!("only the gate changes who hears")
-    };
+    let Ear::Parent(link) = &*ear else { unreachable!("only the gate changes who hears") };
     match &plan.world {
         World::New(sandbox) => {
             world::settle(sandbox, link, entry)?;

@@ -31,33 +31,20 @@ pub fn find(plan: &Process, home: Option<String>) -> Result<Program> {
     } else {
         search(name, &env)?
     };
-    let strings = |list: &[String]| {
-        list.iter()
-            .map(|s| CString::new(s.as_str()))
-            .collect::<Result<Vec<_>, _>>()
-    };
-    Ok(Program {
-        path: CString::new(path)?,
-        args: strings(&plan.args)?,
-        env: strings(&env)?,
-    })
+    let strings = |list: &[String]| list.iter().map(|s| CString::new(s.as_str())).collect::<Result<Vec<_>, _>>();
+    Ok(Program { path: CString::new(path)?, args: strings(&plan.args)?, env: strings(&env)? })
 }
 
 /// The wording is the one by which engines tell a missing program (127) from one that cannot be run (126).
 fn complain(name: &str, error: sys::Error) -> anyhow::Error {
     match error.0 {
-        Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => {
-            anyhow!(error).context(format!("exec: {name:?}: stat {name}"))
-        }
+        Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => anyhow!(error).context(format!("exec: {name:?}: stat {name}")),
         _ => anyhow!(error).context(format!("exec: {name:?}")),
     }
 }
 
 fn search(name: &str, env: &[String]) -> Result<String> {
-    let path = env
-        .iter()
-        .find_map(|pair| pair.strip_prefix("PATH="))
-        .unwrap_or(DEFAULT_PATH);
+    let path = env.iter().find_map(|pair| pair.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
     let mut refused = None;
     for dir in path.split(':') {
         let dir = if dir.is_empty() { "." } else { dir };
@@ -70,9 +57,7 @@ fn search(name: &str, env: &[String]) -> Result<String> {
     }
     match refused {
         Some(error) => Err(complain(name, error)),
-        None => Err(anyhow!(
-            "exec: {name:?}: executable file not found in $PATH"
-        )),
+        None => Err(anyhow!("exec: {name:?}: executable file not found in $PATH")),
     }
 }
 
@@ -91,19 +76,9 @@ pub fn install_filter(plan: &Process) -> Result<()> {
     let Some(program) = &plan.seccomp else {
         return Ok(());
     };
-    let filter: Vec<libc::sock_filter> = program
-        .instructions
-        .iter()
-        .map(|i| libc::sock_filter {
-            code: i.code,
-            jt: i.jt,
-            jf: i.jf,
-            k: i.k,
-        })
-        .collect();
-    seccomp::install(&filter, program.flags, Notify::No)
-        .map(drop)
-        .context("install the seccomp filter")
+    let filter: Vec<libc::sock_filter> =
+        program.instructions.iter().map(|i| libc::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k }).collect();
+    seccomp::install(&filter, program.flags, Notify::No).map(drop).context("install the seccomp filter")
 }
 
 /// In the container, before the program; exec has none.
@@ -112,21 +87,9 @@ pub fn start_container_hooks(plan: &Plan, pid: i32) -> Result<()> {
         return Ok(());
     };
     let (bundle, annotations) = (&sandbox.bundle, &sandbox.annotations);
-    let state = hooks::State {
-        id: &plan.id,
-        status: "created",
-        pid,
-        bundle,
-        annotations,
-    };
+    let state = hooks::State { id: &plan.id, status: "created", pid, bundle, annotations };
     let env = Surroundings::Exactly(&plan.process.env);
-    hooks::run(
-        "startContainer",
-        &plan.hooks.start_container,
-        &state,
-        &env,
-        &plan.process.cwd,
-    )
+    hooks::run("startContainer", &plan.hooks.start_container, &state, &env, &plan.process.cwd)
 }
 
 /// Becomes the program. Returns only with why not.
@@ -134,9 +97,7 @@ pub fn run(program: &Program) -> anyhow::Error {
     let error = process::exec(&program.path, &program.args, &program.env);
     let name = program.path.to_string_lossy();
     let hint = match error.0 {
-        Errno::ENOENT => {
-            ": is the interpreter that it names (after #!, or its loader) in the image?"
-        }
+        Errno::ENOENT => ": is the interpreter that it names (after #!, or its loader) in the image?",
         Errno::ENOEXEC => ": is it for another architecture, or a script without #! line?",
         Errno::E2BIG => ": args and env together are too long for the stack limit",
         _ => "",

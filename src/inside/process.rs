@@ -37,7 +37,9 @@ pub fn limits(plan: &Process, link: &link::Child) -> Result<()> {
         match process::set_rlimit_of(0, limit.resource, limit.soft, limit.hard) {
             Ok(()) => {}
             Err(sys::Error(Errno::EPERM)) => return link.ask_go(&Request::Limits).map(drop),
-            Err(error) => return Err(error).with_context(|| format!("config.json: process.rlimits: set {}", limit.name)),
+            Err(error) => {
+                return Err(error).with_context(|| format!("config.json: process.rlimits: set {}", limit.name));
+            }
         }
     }
     Ok(())
@@ -47,15 +49,11 @@ pub fn limits(plan: &Process, link: &link::Child) -> Result<()> {
 fn join_keyring(name: &str) -> Result<()> {
     match process::join_session_keyring(name, KeyringSearch::User) {
         Err(sys::Error(Errno::ENOSYS | Errno::EPERM)) => {
-            log::debug(
-                "no session keyring: this kernel, or a filter on us, does not provide keyctl",
-            );
+            log::debug("no session keyring: this kernel, or a filter on us, does not provide keyctl");
             Ok(())
         }
         Err(error @ sys::Error(Errno::EDQUOT)) => Err(error).with_context(|| {
-            format!(
-                "join session keyring {name}: raise kernel.keys.maxkeys, or use --no-new-keyring"
-            )
+            format!("join session keyring {name}: raise kernel.keys.maxkeys, or use --no-new-keyring")
         }),
         other => other.with_context(|| format!("join session keyring {name}")),
     }

@@ -20,8 +20,7 @@ pub fn open(plan: &Plan, root: &Root, link: &link::Child) -> Result<()> {
         tty::set_size(&master, size).context("set the terminal's size")?;
     }
     let uid = plan.process.user.uid;
-    file::chown(&slave, Some(uid), None)
-        .with_context(|| format!("give the terminal to user {uid}"))?;
+    file::chown(&slave, Some(uid), None).with_context(|| format!("give the terminal to user {uid}"))?;
     if matches!(plan.world, World::New(_)) {
         bind_console(root, &slave).context("mount the terminal on /dev/console")?;
     }
@@ -37,9 +36,7 @@ pub fn open(plan: &Plan, root: &Root, link: &link::Child) -> Result<()> {
 /// reached without a link and without a mount on top (CVE-2025-52565).
 fn open_master(root: &Root) -> Result<OwnedFd> {
     const DEVPTS: i64 = 0x1cd1;
-    let pts = root
-        .open(Path::new("/dev/pts"))
-        .context("a terminal needs a devpts mount on /dev/pts")?;
+    let pts = root.open(Path::new("/dev/pts")).context("a terminal needs a devpts mount on /dev/pts")?;
     ensure!(
         file::filesystem(&pts)? == DEVPTS,
         "/dev/pts is no devpts; mount one there (type \"devpts\", option \"newinstance\")"
@@ -47,8 +44,7 @@ fn open_master(root: &Root) -> Result<OwnedFd> {
     let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_NOFOLLOW;
     let master = file::open_in(pts.as_fd(), "ptmx", flags, 0, Resolve::Strict)?;
     let stat = file::stat(&master)?;
-    let is_multiplexer =
-        stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == file::device(5, 2);
+    let is_multiplexer = stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == file::device(5, 2);
     if !is_multiplexer {
         bail!("is not the terminal multiplexer (char 5:2)");
     }

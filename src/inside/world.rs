@@ -38,11 +38,7 @@ pub fn settle(sandbox: &Sandbox, link: &link::Child, entry: Entry) -> Result<()>
     if let Some(name) = sandbox.hostname.as_deref().filter(|name| !name.is_empty()) {
         namespace::set_hostname(name).with_context(|| format!("set hostname {name:?}"))?;
     }
-    if let Some(name) = sandbox
-        .domainname
-        .as_deref()
-        .filter(|name| !name.is_empty())
-    {
+    if let Some(name) = sandbox.domainname.as_deref().filter(|name| !name.is_empty()) {
         namespace::set_domainname(name).with_context(|| format!("set domainname {name:?}"))?;
     }
     set_kernel_parameters(sandbox)
@@ -70,8 +66,7 @@ pub fn enter(kind: i32, file: &OwnedFd) -> Result<()> {
     if kind == libc::CLONE_NEWPID {
         return Ok(());
     }
-    namespace::enter(file, kind)
-        .with_context(|| format!("enter the {} namespace", namespaces::name(kind)))
+    namespace::enter(file, kind).with_context(|| format!("enter the {} namespace", namespaces::name(kind)))
 }
 
 /// Root of the user namespace, as far as it maps one; otherwise we go on as who we are.
@@ -89,17 +84,14 @@ fn become_root() -> Result<()> {
 /// A time namespace is set before anybody lives in it: make it for children, write, enter. time_namespaces(7).
 fn set_clocks(offsets: &[TimeOffset]) -> Result<()> {
     namespace::unshare(libc::CLONE_NEWTIME).context("make the time namespace")?;
-    let text: String = offsets
-        .iter()
-        .map(|o| format!("{} {} {}\n", o.clock, o.seconds, o.nanoseconds))
-        .collect();
+    let text: String = offsets.iter().map(|o| format!("{} {} {}\n", o.clock, o.seconds, o.nanoseconds)).collect();
     let write = || {
         let file = file::open(CWD, "/proc/self/timens_offsets", libc::O_WRONLY, 0)?;
         file::write_once(file, text.as_bytes())
     };
     write().with_context(|| format!("set the clocks of the time namespace to {text:?}"))?;
-    let own = file::open(CWD, "/proc/self/ns/time_for_children", libc::O_RDONLY, 0)
-        .context("open the time namespace")?;
+    let own =
+        file::open(CWD, "/proc/self/ns/time_for_children", libc::O_RDONLY, 0).context("open the time namespace")?;
     namespace::enter(own, libc::CLONE_NEWTIME).context("enter the time namespace")
 }
 
@@ -110,26 +102,15 @@ fn set_kernel_parameters(sandbox: &Sandbox) -> Result<()> {
     }
     let procfs = mount::begin("proc").context("open a private procfs")?;
     let attributes = mount::ATTR_NOSUID | mount::ATTR_NODEV | mount::ATTR_NOEXEC;
-    let procfs = procfs
-        .mount(attributes)
-        .map_err(|(error, _)| error)
-        .context("mount a private procfs")?;
-    ensure!(
-        file::filesystem(&procfs)? == libc::PROC_SUPER_MAGIC,
-        "the private procfs is none"
-    );
+    let procfs = procfs.mount(attributes).map_err(|(error, _)| error).context("mount a private procfs")?;
+    ensure!(file::filesystem(&procfs)? == libc::PROC_SUPER_MAGIC, "the private procfs is none");
     for (path, value) in &sandbox.sysctl {
         let path = std::path::Path::new("sys").join(path);
         let write = || {
             let file = file::open_in(procfs.as_fd(), &path, libc::O_WRONLY, 0, Resolve::Strict)?;
             file::write_once(file, value.as_bytes())
         };
-        write().with_context(|| {
-            format!(
-                "config.json: linux.sysctl: write {value:?} to /proc/{}",
-                path.display()
-            )
-        })?;
+        write().with_context(|| format!("config.json: linux.sysctl: write {value:?} to /proc/{}", path.display()))?;
     }
     Ok(())
 }
@@ -137,13 +118,9 @@ fn set_kernel_parameters(sandbox: &Sandbox) -> Result<()> {
 /// An intermediate process enters what is to be joined, so that the real child is born there. The user namespace's owner
 /// may have no right over the others, and the others' none over it: what is refused at first is tried again from inside.
 pub fn stage(joined: &[(i32, OwnedFd)]) -> Result<()> {
-    crate::sys::process::set_dumpable(crate::sys::process::Dumpable::No)
-        .context("hide from /proc")?;
+    crate::sys::process::set_dumpable(crate::sys::process::Dumpable::No).context("hide from /proc")?;
     let mut later = Vec::new();
-    for (kind, file) in joined
-        .iter()
-        .filter(|(kind, _)| *kind != libc::CLONE_NEWUSER)
-    {
+    for (kind, file) in joined.iter().filter(|(kind, _)| *kind != libc::CLONE_NEWUSER) {
         if namespace::enter(file, *kind).is_err() {
             later.push((*kind, file));
         }
@@ -152,8 +129,7 @@ pub fn stage(joined: &[(i32, OwnedFd)]) -> Result<()> {
         namespace::enter(file, *kind).context("enter the user namespace")?;
     }
     for (kind, file) in later {
-        namespace::enter(file, kind)
-            .with_context(|| format!("enter the {} namespace", namespaces::name(kind)))?;
+        namespace::enter(file, kind).with_context(|| format!("enter the {} namespace", namespaces::name(kind)))?;
     }
     Ok(())
 }

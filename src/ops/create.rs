@@ -9,9 +9,7 @@ use crate::outside::console::Console;
 use crate::outside::launch::{Failed, HooksRun, Ready};
 use crate::outside::record::{self, Held, Record, StateDir};
 use crate::outside::{Launch, launch, namespaces};
-use crate::plan::{
-    self, CreateRequest, Hooks, NewKeyring, Plan, RootChange, Sandbox, TerminalUse, World, host,
-};
+use crate::plan::{self, CreateRequest, Hooks, NewKeyring, Plan, RootChange, Sandbox, TerminalUse, World, host};
 use crate::sys::{process, socket};
 use crate::undo::Draft;
 use crate::{log, proc, spec};
@@ -53,13 +51,7 @@ pub struct Made {
 }
 
 pub fn create(global: &Global, request: Create) -> Result<()> {
-    let Made {
-        ready,
-        cgroup,
-        state,
-        held,
-        ..
-    } = make(global, request, Stay::Leave, Stop::AtGate)?;
+    let Made { ready, cgroup, state, held, .. } = make(global, request, Stay::Leave, Stop::AtGate)?;
     ready.go_to_gate()?;
     cgroup.keep();
     state.keep();
@@ -95,9 +87,7 @@ pub fn make(global: &Global, request: Create, stay: Stay, stop: Stop) -> Result<
 }
 
 fn build(global: &Global, plan: Plan, announce: &Announce, stop: Stop) -> Result<Made> {
-    let World::New(sandbox) = &plan.world else {
-        unreachable!("create plans a new world")
-    };
+    let World::New(sandbox) = &plan.world else { unreachable!("create plans a new world") };
     let joined = namespaces::open(&sandbox.namespaces)?;
     let console = match (&plan.process.terminal, &announce.console_socket) {
         (None, _) => Console::None,
@@ -109,46 +99,24 @@ fn build(global: &Global, plan: Plan, announce: &Announce, stop: Stop) -> Result
     state.save_intent(&record)?; // before anything else is made: whatever happens to us, this names what to clean up
     let cgroup = cgroup::create(&sandbox.cgroup)?;
     let gate = match stop {
-        Stop::AtGate => {
-            Some(socket::listen_in(state.dir.as_fd(), gate::NAME).context("make the gate")?)
-        }
+        Stop::AtGate => Some(socket::listen_in(state.dir.as_fd(), gate::NAME).context("make the gate")?),
         Stop::Nowhere => None,
     };
-    let launched = launch(Launch {
-        plan: &plan,
-        cgroup: &cgroup,
-        gate,
-        target: None,
-        joined,
-        console,
-        inside: inside(),
-    });
+    let launched =
+        launch(Launch { plan: &plan, cgroup: &cgroup, gate, target: None, joined, console, inside: inside() });
     let ready = launched.map_err(|failed| explain(failed, &plan, sandbox))?;
     record.init = Some(proc::identify(ready.pid())?);
-    let template = plan
-        .template()
-        .ok_or_else(|| anyhow!("create makes a template"))?;
+    let template = plan.template().ok_or_else(|| anyhow!("create makes a template"))?;
     state.save_template(&template)?;
     state.save(&record)?;
     announce.send_pidfd(ready.pidfd(), "standard")?;
     announce.write_pid(ready.pid())?;
-    Ok(Made {
-        record,
-        ready,
-        cgroup,
-        state,
-        held,
-    })
+    Ok(Made { record, ready, cgroup, state, held })
 }
 
 fn intent(plan: &Plan, sandbox: &Sandbox) -> Result<Record> {
     let creator = proc::identify(process::pid())?;
-    let record = Record::new(
-        &plan.id,
-        creator,
-        sandbox.cgroup.place.clone(),
-        sandbox.namespaces.own(),
-    )?;
+    let record = Record::new(&plan.id, creator, sandbox.cgroup.place.clone(), sandbox.namespaces.own())?;
     Ok(Record {
         bundle: sandbox.bundle.clone(),
         rootfs: sandbox.rootfs.path.clone(),
@@ -166,20 +134,8 @@ fn intent(plan: &Plan, sandbox: &Sandbox) -> Result<Record> {
 fn explain(failed: Failed, plan: &Plan, sandbox: &Sandbox) -> anyhow::Error {
     if failed.hooks == HooksRun::Yes {
         let (bundle, annotations) = (&sandbox.bundle, &sandbox.annotations);
-        let state = hooks::State {
-            id: &plan.id,
-            status: "stopped",
-            pid: 0,
-            bundle,
-            annotations,
-        };
-        if let Err(error) = hooks::run(
-            "poststop",
-            &plan.hooks.poststop,
-            &state,
-            &Surroundings::Inherit,
-            bundle,
-        ) {
+        let state = hooks::State { id: &plan.id, status: "stopped", pid: 0, bundle, annotations };
+        if let Err(error) = hooks::run("poststop", &plan.hooks.poststop, &state, &Surroundings::Inherit, bundle) {
             log::warning(format!("{error:#}"));
         }
     }

@@ -43,10 +43,7 @@ fn delete_known(global: &Global, id: &str, force: Force) -> Result<()> {
     };
     let status = state.status(&record)?;
     if force == Force::No && !matches!(status, Status::Created | Status::Stopped) {
-        bail!(
-            "cannot delete container {id} that is not stopped: {}",
-            status.name()
-        );
+        bail!("cannot delete container {id} that is not stopped: {}", status.name());
     }
     let cgroup = state.cgroup(&record)?;
     clean_up(&state, &record, &cgroup)
@@ -61,12 +58,8 @@ fn delete_remnant(state: &StateDir, force: Force, error: anyhow::Error) -> Resul
     if force == Force::No {
         return Err(error);
     }
-    log::warning(format!(
-        "{error:#}; going by what was written before it was made"
-    ));
-    let intent = state
-        .read_intent()
-        .context("neither record can be read: kill its processes by hand")?;
+    log::warning(format!("{error:#}; going by what was written before it was made"));
+    let intent = state.read_intent().context("neither record can be read: kill its processes by hand")?;
     let cgroup = state.cgroup(&intent)?;
     clean_up(state, &intent, &cgroup)
 }
@@ -114,9 +107,7 @@ fn kill_in(record: &Record, cgroup: &Cgroup) -> Result<()> {
     // With a pid namespace of its own everybody dies with init, unless frozen, or put into the cgroup by others.
     let alone = record.has_pid_namespace() && !cgroup.is_frozen().unwrap_or(true);
     if !alone || init.is_none() {
-        cgroup
-            .kill(libc::SIGKILL)
-            .context("kill what is left in the cgroup")?;
+        cgroup.kill(libc::SIGKILL).context("kill what is left in the cgroup")?;
     }
     match (&init, record.init) {
         (Some(pidfd), Some(init)) => wait_for_end(pidfd, init.pid),
@@ -131,9 +122,7 @@ fn wait_for_end(pidfd: &impl AsFd, pid: i32) -> Result<()> {
         let left = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
         match process::poll(&[pidfd.as_fd()], left) {
             Ok(ready) if ready[0] => return Ok(()),
-            Ok(_) => bail!(
-                "container init still running: process {pid} does not die (is it waiting for a device?)"
-            ),
+            Ok(_) => bail!("container init still running: process {pid} does not die (is it waiting for a device?)"),
             Err(sys::Error(Errno::EINTR)) => {}
             Err(error) => return Err(anyhow!(error).context("wait for the end of init")),
         }
@@ -149,24 +138,8 @@ fn gone_is_fine(result: sys::Result<()>) -> sys::Result<()> {
 
 fn poststop(record: &Record) -> Result<()> {
     let (bundle, annotations) = (&record.bundle, &record.annotations);
-    let state = hooks::State {
-        id: &record.id,
-        status: "stopped",
-        pid: 0,
-        bundle,
-        annotations,
-    };
+    let state = hooks::State { id: &record.id, status: "stopped", pid: 0, bundle, annotations };
     // The bundle may be gone by now; then the hooks run in "/".
-    let cwd = if bundle.is_dir() {
-        bundle.as_path()
-    } else {
-        std::path::Path::new("/")
-    };
-    hooks::run(
-        "poststop",
-        &record.hooks.poststop,
-        &state,
-        &Surroundings::Inherit,
-        cwd,
-    )
+    let cwd = if bundle.is_dir() { bundle.as_path() } else { std::path::Path::new("/") };
+    hooks::run("poststop", &record.hooks.poststop, &state, &Surroundings::Inherit, cwd)
 }

@@ -85,11 +85,7 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
 }
 
 /// A pidfd of init, if there is a container to enter.
-fn running_init(
-    state: &StateDir,
-    record: &Record,
-    paused: IfPaused,
-) -> Result<Option<std::os::fd::OwnedFd>> {
+fn running_init(state: &StateDir, record: &Record, paused: IfPaused) -> Result<Option<std::os::fd::OwnedFd>> {
     let Some(init) = record.init_pidfd()? else {
         return Ok(None);
     };

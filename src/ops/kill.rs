@@ -18,8 +18,7 @@ pub fn kill(global: &Global, id: &str, signal: &str, whom: Whom) -> Result<()> {
     let (state, record) = record::load(&global.root, id)?;
     let cgroup = state.cgroup(&record)?;
     // Without a pid namespace of its own, the end of init ends nobody else.
-    let everybody =
-        whom == Whom::Everybody || (signal == libc::SIGKILL && !record.has_pid_namespace());
+    let everybody = whom == Whom::Everybody || (signal == libc::SIGKILL && !record.has_pid_namespace());
     let Some(init) = record.init_pidfd()? else {
         if everybody {
             cgroup.kill(signal)?;
@@ -45,34 +44,21 @@ pub fn kill(global: &Global, id: &str, signal: &str, whom: Whom) -> Result<()> {
 
 /// A number, or a name in any case with or without `SIG`, real-time ones as `RTMIN+n` and `RTMAX-n`.
 pub fn parse_signal(text: &str) -> Result<i32> {
-    let unknown =
-        || anyhow!("unknown signal {text:?}: use a number from 1 to 64, or a name such as TERM");
+    let unknown = || anyhow!("unknown signal {text:?}: use a number from 1 to 64, or a name such as TERM");
     if let Ok(number) = text.parse::<i32>() {
-        return if (1..=64).contains(&number) {
-            Ok(number)
-        } else {
-            Err(unknown())
-        };
+        return if (1..=64).contains(&number) { Ok(number) } else { Err(unknown()) };
     }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     let offset = |rest: &str, sign: char| match rest {
         "" => Some(0),
-        rest => rest
-            .strip_prefix(sign)?
-            .parse::<i32>()
-            .ok()
-            .filter(|n| (0..=30).contains(n)),
+        rest => rest.strip_prefix(sign)?.parse::<i32>().ok().filter(|n| (0..=30).contains(n)),
     };
     if let Some(rest) = name.strip_prefix("RTMIN") {
-        return offset(rest, '+')
-            .map(|n| libc::SIGRTMIN() + n)
-            .ok_or_else(unknown);
+        return offset(rest, '+').map(|n| libc::SIGRTMIN() + n).ok_or_else(unknown);
     }
     if let Some(rest) = name.strip_prefix("RTMAX") {
-        return offset(rest, '-')
-            .map(|n| libc::SIGRTMAX() - n)
-            .ok_or_else(unknown);
+        return offset(rest, '-').map(|n| libc::SIGRTMAX() - n).ok_or_else(unknown);
     }
     let synonym = match name {
         "CLD" => "CHLD",
@@ -105,9 +91,7 @@ mod tests {
         ] {
             assert_eq!(parse_signal(text).unwrap(), number, "{text}");
         }
-        for text in [
-            "", "0", "65", "-1", "SIG", "NOSUCH", "RTMIN-1", "RTMIN+99", "9x",
-        ] {
+        for text in ["", "0", "65", "-1", "SIG", "NOSUCH", "RTMIN-1", "RTMIN+99", "9x"] {
             assert!(parse_signal(text).is_err(), "{text}");
         }
     }

@@ -36,8 +36,7 @@ pub fn list(global: &Global, given: RootGiven, view: View) -> Result<String> {
     };
     let mut ids: Vec<String> = Vec::new();
     if let Some(root) = &root {
-        let names =
-            file::list(root.as_fd()).with_context(|| format!("read {}", global.root.display()))?;
+        let names = file::list(root.as_fd()).with_context(|| format!("read {}", global.root.display()))?;
         ids.extend(names.into_iter().filter_map(|name| name.into_string().ok()));
     }
     ids.retain(|id| !id.starts_with('.') && check::container_id(id).is_ok()); // ours, and not being deleted
@@ -46,10 +45,7 @@ pub fn list(global: &Global, given: RootGiven, view: View) -> Result<String> {
         return Ok(ids.iter().map(|id| format!("{id}\n")).collect());
     }
     let mut owners = Owners::default();
-    let shown: Vec<Shown> = ids
-        .iter()
-        .filter_map(|id| one(global, id, &mut owners))
-        .collect();
+    let shown: Vec<Shown> = ids.iter().filter_map(|id| one(global, id, &mut owners)).collect();
     match view {
         View::Json if shown.is_empty() => Ok("null".to_string()),
         View::Json => serde_json::to_string(&shown).context("write the list"),
@@ -80,15 +76,10 @@ impl Owners {
     fn name(&mut self, uid: u32) -> String {
         let find = || {
             let text = std::fs::read_to_string("/etc/passwd").unwrap_or_default(); // without it there are only numbers
-            let line = text
-                .lines()
-                .find(|line| line.split(':').nth(2).and_then(|n| n.parse().ok()) == Some(uid))?;
+            let line = text.lines().find(|line| line.split(':').nth(2).and_then(|n| n.parse().ok()) == Some(uid))?;
             line.split(':').next().map(str::to_string)
         };
-        self.0
-            .entry(uid)
-            .or_insert_with(|| find().unwrap_or_else(|| format!("#{uid}")))
-            .clone()
+        self.0.entry(uid).or_insert_with(|| find().unwrap_or_else(|| format!("#{uid}"))).clone()
     }
 }
 
@@ -97,29 +88,12 @@ fn table(shown: &[Shown]) -> String {
     let mut rows = vec![["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_string)];
     rows.extend(shown.iter().map(|c| {
         let bundle = c.bundle.display().to_string().escape_debug().to_string(); // not checked as an id is
-        [
-            c.id.clone(),
-            c.pid.to_string(),
-            c.status.to_string(),
-            bundle,
-            c.created.clone(),
-            c.owner.clone(),
-        ]
+        [c.id.clone(), c.pid.to_string(), c.status.to_string(), bundle, c.created.clone(), c.owner.clone()]
     }));
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count() + 3)
-            .max()
-            .unwrap_or(0)
-            .max(12)
-    };
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count() + 3).max().unwrap_or(0).max(12);
     let widths: Vec<usize> = (0..5).map(width).collect();
     let line = |row: &[String; 6]| {
-        let cells: String = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
+        let cells: String = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         format!("{cells}{}\n", row[5])
     };
     rows.iter().map(line).collect()

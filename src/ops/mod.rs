@@ -29,10 +29,7 @@ pub struct Global {
 
 /// The child's side, for `launch`.
 fn inside() -> Inside {
-    Inside {
-        enter: crate::inside::enter,
-        stage: crate::inside::stage,
-    }
+    Inside { enter: crate::inside::enter, stage: crate::inside::stage }
 }
 
 /// Where the pid, a pidfd and the terminal of a new process are announced.
@@ -53,18 +50,9 @@ impl Announce {
         let (Some(name), parent) = (path.file_name(), path.parent()) else {
             bail!("pid file {} has no name", path.display())
         };
-        let parent = parent
-            .filter(|p| !p.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        let dir =
-            file::open(CWD, parent, libc::O_RDONLY | libc::O_DIRECTORY, 0).with_context(named)?;
-        crate::fs::replace(
-            dir.as_fd(),
-            &name.to_string_lossy(),
-            pid.to_string().as_bytes(),
-            0o644,
-        )
-        .with_context(named)
+        let parent = parent.filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let dir = file::open(CWD, parent, libc::O_RDONLY | libc::O_DIRECTORY, 0).with_context(named)?;
+        crate::fs::replace(dir.as_fd(), &name.to_string_lossy(), pid.to_string().as_bytes(), 0o644).with_context(named)
     }
 
     /// A pid file that promises a process which does not run is worse than none.
@@ -79,31 +67,16 @@ impl Announce {
         let Some(path) = &self.pidfd_socket else {
             return Ok(());
         };
-        let send = || {
-            socket::send(
-                socket::connect_to(path)?,
-                what.as_bytes(),
-                Some(pidfd.as_fd()),
-            )
-        };
-        send().with_context(|| {
-            format!(
-                "send the pidfd to {}: somebody must be listening there",
-                path.display()
-            )
-        })
+        let send = || socket::send(socket::connect_to(path)?, what.as_bytes(), Some(pidfd.as_fd()));
+        send().with_context(|| format!("send the pidfd to {}: somebody must be listening there", path.display()))
     }
 }
 
 /// The descriptors that the payload is to keep must be there before we open anything of ours; all others of our caller's
 /// stay outside (CVE-2024-21626).
 fn keep_only(preserve_fds: u32, listen_fds: u32) -> Result<()> {
-    let kept = preserve_fds
-        .checked_add(listen_fds)
-        .filter(|n| *n < 1 << 20);
-    let Some(kept) = kept else {
-        bail!("--preserve-fds {preserve_fds}: is more than a process can have")
-    };
+    let kept = preserve_fds.checked_add(listen_fds).filter(|n| *n < 1 << 20);
+    let Some(kept) = kept else { bail!("--preserve-fds {preserve_fds}: is more than a process can have") };
     for number in 3..3 + kept {
         ensure!(
             process::fd_is_open(number.cast_signed()),
@@ -111,17 +84,12 @@ fn keep_only(preserve_fds: u32, listen_fds: u32) -> Result<()> {
             number - 3
         );
     }
-    process::close_range(3 + kept, u32::MAX, process::Range::CloseOnExec)
-        .context("mark inherited descriptors")
+    process::close_range(3 + kept, u32::MAX, process::Range::CloseOnExec).context("mark inherited descriptors")
 }
 
 /// How many descriptors systemd hands to this very process. sd_listen_fds(3).
 fn listen_fds() -> u32 {
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .and_then(|value| value.parse::<u32>().ok())
-    };
+    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u32>().ok());
     match (number("LISTEN_PID"), number("LISTEN_FDS")) {
         (Some(pid), Some(count)) if pid == std::process::id() => count,
         _ => 0,

@@ -13,10 +13,7 @@ pub enum View {
 
 pub fn ps(global: &Global, id: &str, view: View, options: &[String]) -> Result<String> {
     let (state, record) = record::load(&global.root, id)?;
-    let pids = state
-        .cgroup(&record)?
-        .processes()
-        .context("list the processes of the container")?;
+    let pids = state.cgroup(&record)?.processes().context("list the processes of the container")?;
     match view {
         View::Json if pids.is_empty() => Ok("null\n".to_string()),
         View::Json => Ok(serde_json::to_string(&pids)? + "\n"),
@@ -27,26 +24,15 @@ pub fn ps(global: &Global, id: &str, view: View, options: &[String]) -> Result<S
 /// ps(1) knows how to show processes; of what it shows, the container's lines.
 fn table(pids: &[i32], options: &[String]) -> Result<String> {
     // containerd hands all options over as one argument.
-    let mut words: Vec<&str> = options
-        .iter()
-        .flat_map(|option| option.split_whitespace())
-        .collect();
+    let mut words: Vec<&str> = options.iter().flat_map(|option| option.split_whitespace()).collect();
     if words.is_empty() {
         words.push("-ef");
     }
     // Callers may run us without PATH.
     let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_string());
-    let shown = Command::new("ps")
-        .args(&words)
-        .env("PATH", path)
-        .output()
-        .context("run ps: is procps installed?")?;
+    let shown = Command::new("ps").args(&words).env("PATH", path).output().context("run ps: is procps installed?")?;
     if !shown.status.success() {
-        bail!(
-            "ps {}: {}",
-            words.join(" "),
-            String::from_utf8_lossy(&shown.stderr).trim()
-        );
+        bail!("ps {}: {}", words.join(" "), String::from_utf8_lossy(&shown.stderr).trim());
     }
     let text = String::from_utf8_lossy(&shown.stdout);
     let mut lines = text.lines();
@@ -54,13 +40,8 @@ fn table(pids: &[i32], options: &[String]) -> Result<String> {
     let column = header.split_whitespace().position(|name| name == "PID");
     ensure!(column.is_some(), "couldn't find PID field in ps output");
     let ours = |line: &&str| {
-        let pid = column
-            .and_then(|column| line.split_whitespace().nth(column))
-            .and_then(|pid| pid.parse().ok());
+        let pid = column.and_then(|column| line.split_whitespace().nth(column)).and_then(|pid| pid.parse().ok());
         pid.is_some_and(|pid: i32| pids.contains(&pid))
     };
-    Ok(std::iter::once(header)
-        .chain(lines.filter(ours))
-        .map(|line| format!("{line}\n"))
-        .collect())
+    Ok(std::iter::once(header).chain(lines.filter(ours)).map(|line| format!("{line}\n")).collect())
 }

@@ -29,12 +29,7 @@ pub enum Orphans {
 
 /// Returns the exit status for our own process.
 pub fn run(global: &Global, request: Run) -> Result<u8> {
-    let Run {
-        create,
-        stay,
-        after,
-        orphans,
-    } = request;
+    let Run { create, stay, after, orphans } = request;
     let signals = match stay {
         Stay::Foreground => {
             if orphans == Orphans::Adopt {
@@ -44,14 +39,7 @@ pub fn run(global: &Global, request: Run) -> Result<u8> {
         }
         Stay::Leave => None,
     };
-    let Made {
-        record,
-        ready,
-        cgroup,
-        state,
-        held,
-        ..
-    } = create::make(global, create, stay, Stop::Nowhere)?;
+    let Made { record, ready, cgroup, state, held, .. } = create::make(global, create, stay, Stop::Nowhere)?;
     let (child, master) = ready.go().context("unable to start container process")?;
     let (cgroup, state) = (cgroup.keep(), state.keep());
     drop(held);

@@ -44,21 +44,8 @@ mod tests {
         let read = crate::spec::parse(super::DEFAULT.as_bytes()).unwrap();
         assert!(read.warnings.is_empty());
         assert_eq!(read.spec.process().as_ref().unwrap().terminal(), Some(true));
-        let v2 = Cgroups::V2 {
-            mount: "/".into(),
-            own: "/".into(),
-        };
+        let v2 = Cgroups::V2 { mount: "/".into(), own: "/".into() };
         let read = crate::spec::parse(super::text(&v2).as_bytes()).unwrap();
-        assert_eq!(
-            read.spec
-                .linux()
-                .as_ref()
-                .unwrap()
-                .namespaces()
-                .as_ref()
-                .unwrap()
-                .len(),
-            6
-        );
+        assert_eq!(read.spec.linux().as_ref().unwrap().namespaces().as_ref().unwrap().len(), 6);
     }
 }

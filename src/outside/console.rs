@@ -19,15 +19,8 @@ pub enum Console {
 impl Console {
     /// Connects before anything is made, so that a bad path costs nothing.
     pub fn connect(path: &Path) -> Result<Console> {
-        let named = || {
-            format!(
-                "console socket {}: somebody must be listening there",
-                path.display()
-            )
-        };
-        Ok(Console::Socket(
-            socket::connect_to(path).with_context(named)?,
-        ))
+        let named = || format!("console socket {}: somebody must be listening there", path.display());
+        Ok(Console::Socket(socket::connect_to(path).with_context(named)?))
     }
 
     /// Takes the master over; returns it when it is ours to carry.
@@ -55,10 +48,7 @@ impl Console {
 /// The terminal of whoever called us, if there is one: on a standard stream, else the controlling one.
 pub fn own_terminal() -> Option<OwnedFd> {
     use crate::sys::process::STREAMS;
-    let on_stream = [2, 1, 0]
-        .into_iter()
-        .map(|i| STREAMS[i])
-        .find(|stream| tty::is_terminal(stream));
+    let on_stream = [2, 1, 0].into_iter().map(|i| STREAMS[i]).find(|stream| tty::is_terminal(stream));
     match on_stream {
         Some(stream) => file::duplicate(stream).ok(),
         None => file::open(CWD, "/dev/tty", libc::O_RDWR | libc::O_NOCTTY, 0).ok(), // none is an answer too

@@ -10,10 +10,8 @@ pub fn write(maps: &IdMaps, pid: i32) -> Result<()> {
     for (name, map) in [("uid_map", &maps.uids), ("gid_map", &maps.gids)] {
         let path = format!("/proc/{pid}/{name}");
         let text = map_text(map);
-        let write =
-            || file::write_once(file::open(CWD, &path, libc::O_WRONLY, 0)?, text.as_bytes());
-        write()
-            .with_context(|| format!("write {name} of the user namespace: {:?}", text.trim()))?;
+        let write = || file::write_once(file::open(CWD, &path, libc::O_WRONLY, 0)?, text.as_bytes());
+        write().with_context(|| format!("write {name} of the user namespace: {:?}", text.trim()))?;
     }
     Ok(())
 }

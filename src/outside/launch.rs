@@ -50,33 +50,12 @@ pub enum HooksRun {
 }
 
 pub fn launch(launch: Launch) -> std::result::Result<Ready, Failed> {
-    let Launch {
-        plan,
-        cgroup,
-        gate,
-        target,
-        joined,
-        console,
-        inside,
-    } = launch;
+    let Launch { plan, cgroup, gate, target, joined, console, inside } = launch;
     let mut hooks = HooksRun::No;
-    let spawned = spawn::spawn(
-        plan,
-        cgroup,
-        Birth {
-            gate,
-            target,
-            joined,
-        },
-        &inside,
-    );
+    let spawned = spawn::spawn(plan, cgroup, Birth { gate, target, joined }, &inside);
     let result = spawned.and_then(|(child, link)| {
         let master = serve::until_ready(plan, cgroup, &child, &link, console, &mut hooks)?;
-        Ok(Ready {
-            child,
-            link,
-            master,
-        })
+        Ok(Ready { child, link, master })
     });
     result.map_err(|error| Failed { error, hooks })
 }
@@ -92,23 +71,17 @@ impl Ready {
 
     /// Lets the child go on to its gate, and lets go of it: whoever reaps orphans above us reaps it.
     pub fn go_to_gate(self) -> Result<Child> {
-        self.link.reply(&Reply::Go {
-            pid: self.child.pid,
-        })?;
+        self.link.reply(&Reply::Go { pid: self.child.pid })?;
         Ok(self.child.keep())
     }
 
     /// Lets the child become the program; returns when it has, or with why it has not.
     pub fn go(self) -> Result<(Child, Option<OwnedFd>)> {
-        self.link.reply(&Reply::Go {
-            pid: self.child.pid,
-        })?;
+        self.link.reply(&Reply::Go { pid: self.child.pid })?;
         match self.link.next()? {
             // Closed by execve, or by a death in between: then its status tells, as that of any program.
             None => Ok((self.child.keep(), self.master)),
-            Some(_) => Err(crate::error::anyhow!(
-                "the child asked for something after it was ready"
-            )),
+            Some(_) => Err(crate::error::anyhow!("the child asked for something after it was ready")),
         }
     }
 }

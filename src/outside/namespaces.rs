@@ -12,14 +12,12 @@ pub fn open(plan: &Namespaces) -> Result<Vec<(i32, OwnedFd)>> {
     let one = |join: &crate::plan::Join| -> Result<(i32, OwnedFd)> {
         let (path, wanted) = (join.path.display(), name(join.kind));
         let named = || format!("config.json: linux.namespaces: {wanted}: {path}");
-        let file = file::open(CWD, &join.path, libc::O_RDONLY | libc::O_NONBLOCK, 0)
-            .with_context(named)?;
+        let file = file::open(CWD, &join.path, libc::O_RDONLY | libc::O_NONBLOCK, 0).with_context(named)?;
         match namespace::kind(&file) {
             Ok(kind) if kind == join.kind => Ok((join.kind, file)),
-            Ok(kind) => bail!(
-                "config.json: linux.namespaces: {path} is a {} namespace, not a {wanted} one",
-                name(kind)
-            ),
+            Ok(kind) => {
+                bail!("config.json: linux.namespaces: {path} is a {} namespace, not a {wanted} one", name(kind))
+            }
             Err(_) => bail!(
                 "config.json: linux.namespaces: {path} is no namespace: give a path like /proc/PID/ns/{}",
                 proc_name(join.kind)

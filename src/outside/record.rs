@@ -108,12 +108,7 @@ pub fn make_root(root: &Path) -> Result<OwnedFd> {
     if let Ok(open) = open_root(root) {
         return Ok(open);
     }
-    let named = || {
-        format!(
-            "make state directory {} (choose another with --root)",
-            root.display()
-        )
-    };
+    let named = || format!("make state directory {} (choose another with --root)", root.display());
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -131,31 +126,17 @@ pub fn claim(root: &Path, id: &str) -> Result<(Draft<StateDir>, Held)> {
         Err(sys::Error(Errno::EEXIST)) => bail!("container with given ID already exists: {id}"),
         other => other.with_context(|| format!("claim container id {id}"))?,
     }
-    let state = Draft::new(
-        StateDir {
-            dir: open_dir(root.as_fd(), id)?,
-            root,
-            id: id.to_string(),
-        },
-        |state| {
-            if let Err(error) = state.remove() {
-                log::warning(format!(
-                    "removing the state of a container that failed: {error:#}"
-                ));
-            }
-        },
-    );
+    let state = Draft::new(StateDir { dir: open_dir(root.as_fd(), id)?, root, id: id.to_string() }, |state| {
+        if let Err(error) = state.remove() {
+            log::warning(format!("removing the state of a container that failed: {error:#}"));
+        }
+    });
     let held = state.lock(Lock::Exclusive)?;
     Ok((state, held))
 }
 
 fn open_dir(root: BorrowedFd, id: &str) -> sys::Result<OwnedFd> {
-    file::open(
-        root,
-        id,
-        libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW,
-        0,
-    )
+    file::open(root, id, libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0)
 }
 
 /// Opens the state of a container. `Kind::NotExist` when there is none.
@@ -167,11 +148,7 @@ pub fn open(root: &Path, id: &str) -> Result<StateDir> {
     };
     let root = open_root(root).map_err(missing)?;
     let dir = open_dir(root.as_fd(), id).map_err(missing)?;
-    Ok(StateDir {
-        root,
-        dir,
-        id: id.to_string(),
-    })
+    Ok(StateDir { root, dir, id: id.to_string() })
 }
 
 /// Opens the state and reads the record.
@@ -202,29 +179,17 @@ impl StateDir {
             }
             other => other.with_context(|| format!("read {}/{name}", self.id))?,
         };
-        let broken = || {
-            format!(
-                "{}/{name} is damaged: remove the container with `rruntime delete --force {0}`",
-                self.id
-            )
-        };
-        let record: Record = serde_json::from_slice(&text)
-            .map_err(|e| anyhow!("{e}"))
-            .with_context(broken)?;
+        let broken =
+            || format!("{}/{name} is damaged: remove the container with `rruntime delete --force {0}`", self.id);
+        let record: Record = serde_json::from_slice(&text).map_err(|e| anyhow!("{e}")).with_context(broken)?;
         if record.format > FORMAT {
-            bail!(
-                "{}/{name} was written by a newer rruntime (format {}): use that one",
-                self.id,
-                record.format
-            );
+            bail!("{}/{name} was written by a newer rruntime (format {}): use that one", self.id, record.format);
         }
         Ok(record)
     }
 
     pub fn template(&self) -> Result<Template> {
-        let text = self
-            .read_file(TEMPLATE)
-            .with_context(|| format!("read {}/{TEMPLATE}", self.id))?;
+        let text = self.read_file(TEMPLATE).with_context(|| format!("read {}/{TEMPLATE}", self.id))?;
         serde_json::from_slice(&text)
             .map_err(|e| anyhow!("{e}"))
             .with_context(|| format!("read {}/{TEMPLATE}", self.id))
@@ -258,11 +223,7 @@ impl StateDir {
     /// Waits for other commands on this container, up to half a minute. flock(2) knows no timeout, and two commands on one
     /// container are rare: so this asks again, ever more slowly.
     pub fn lock(&self, lock: Lock) -> Result<Held> {
-        let operation = if lock == Lock::Shared {
-            libc::LOCK_SH
-        } else {
-            libc::LOCK_EX
-        };
+        let operation = if lock == Lock::Shared { libc::LOCK_SH } else { libc::LOCK_EX };
         let own = open_dir(self.root.as_fd(), &self.id).map_err(|error| match error {
             sys::Error(Errno::ENOENT) => anyhow!(Kind::NotExist).context(format!("{:?}", self.id)),
             error => anyhow!(error).context(format!("open the state of {:?}", self.id)),
@@ -276,11 +237,7 @@ impl StateDir {
                     pause = (pause * 2).min(Duration::from_millis(20));
                 }
                 Err(sys::Error(Errno::EAGAIN)) => {
-                    bail!(
-                        "another command has been working on container {:?} for {} s",
-                        self.id,
-                        PATIENCE.as_secs()
-                    )
+                    bail!("another command has been working on container {:?} for {} s", self.id, PATIENCE.as_secs())
                 }
                 Err(error) => {
                     return Err(error).with_context(|| format!("lock container {:?}", self.id));
@@ -288,10 +245,7 @@ impl StateDir {
             }
         }
         // Whoever had the lock may have deleted the container, and somebody made another one of that name.
-        let (mine, now) = (
-            file::stat(&own)?,
-            open_dir(self.root.as_fd(), &self.id).and_then(file::stat),
-        );
+        let (mine, now) = (file::stat(&own)?, open_dir(self.root.as_fd(), &self.id).and_then(file::stat));
         match now {
             Ok(now) if now.st_ino == mine.st_ino && now.st_dev == mine.st_dev => Ok(Held(own)),
             _ => bail!(anyhow!(Kind::NotExist).context(format!("{:?}", self.id))),
@@ -305,8 +259,7 @@ impl StateDir {
             Err(sys::Error(Errno::ENOENT)) => return Ok(()), // somebody else removed it
             other => other.with_context(|| format!("remove the state of {:?}", self.id))?,
         }
-        fs::remove_tree(self.root.as_fd(), OsStr::new(&hidden))
-            .with_context(|| format!("remove {hidden}"))
+        fs::remove_tree(self.root.as_fd(), OsStr::new(&hidden)).with_context(|| format!("remove {hidden}"))
     }
 
     /// What the container is doing now.
@@ -314,11 +267,7 @@ impl StateDir {
         let same_boot = || -> Result<bool> { Ok(record.boot_id == proc::boot_id()?) };
         let Some(init) = record.init else {
             let at_work = proc::is_alive(record.creator)? && same_boot()?;
-            return Ok(if at_work {
-                Status::Creating
-            } else {
-                Status::Stopped
-            });
+            return Ok(if at_work { Status::Creating } else { Status::Stopped });
         };
         if !proc::is_alive(init)? || !same_boot()? {
             return Ok(Status::Stopped);
@@ -326,11 +275,7 @@ impl StateDir {
         if self.cgroup(record)?.is_frozen().unwrap_or(false) {
             return Ok(Status::Paused); // a cgroup that is gone or unreadable is not frozen
         }
-        Ok(if gate::is_closed(self.dir.as_fd())? {
-            Status::Created
-        } else {
-            Status::Running
-        })
+        Ok(if gate::is_closed(self.dir.as_fd())? { Status::Created } else { Status::Running })
     }
 
     pub fn cgroup(&self, record: &Record) -> Result<Cgroup> {
@@ -340,9 +285,7 @@ impl StateDir {
 
 impl Record {
     pub fn new(id: &str, creator: ProcessId, cgroup: Place, namespaces: i32) -> Result<Record> {
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Ok(Record {
             format: FORMAT,
             id: id.to_string(),

@@ -76,12 +76,7 @@ fn map_ids(sandbox: &Sandbox, pid: i32) -> Result<()> {
 
 fn mount_source(sandbox: &Sandbox, index: u16) -> Result<OwnedFd> {
     let named = || format!("config.json: mounts[{index}]");
-    match sandbox
-        .mounts
-        .iter()
-        .find(|op| op.index == index)
-        .map(|op| &op.what)
-    {
+    match sandbox.mounts.iter().find(|op| op.index == index).map(|op| &op.what) {
         Some(MountWhat::Bind { source, depth, .. }) => mount::clone_tree(CWD, source, *depth)
             .with_context(|| format!("bind mount source {}", source.display()))
             .with_context(named),
@@ -92,27 +87,9 @@ fn mount_source(sandbox: &Sandbox, index: u16) -> Result<OwnedFd> {
 /// prestart and createRuntime, in the runtime's namespaces. runtime.md, "Lifecycle", steps 5 and 6.
 fn run_hooks(plan: &Plan, sandbox: &Sandbox, pid: i32) -> Result<()> {
     let (bundle, annotations) = (&sandbox.bundle, &sandbox.annotations);
-    let state = hooks::State {
-        id: &plan.id,
-        status: "creating",
-        pid,
-        bundle,
-        annotations,
-    };
-    hooks::run(
-        "prestart",
-        &plan.hooks.prestart,
-        &state,
-        &Surroundings::Inherit,
-        bundle,
-    )?;
-    hooks::run(
-        "createRuntime",
-        &plan.hooks.create_runtime,
-        &state,
-        &Surroundings::Inherit,
-        bundle,
-    )
+    let state = hooks::State { id: &plan.id, status: "creating", pid, bundle, annotations };
+    hooks::run("prestart", &plan.hooks.prestart, &state, &Surroundings::Inherit, bundle)?;
+    hooks::run("createRuntime", &plan.hooks.create_runtime, &state, &Surroundings::Inherit, bundle)
 }
 
 /// Raising a hard limit takes a capability of the initial user namespace, which the child may not have any more.

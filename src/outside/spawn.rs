@@ -32,12 +32,7 @@ pub struct Birth {
 }
 
 /// Makes the child, which runs `inside.enter` and never returns here. Dropped without `keep`, it is killed and reaped.
-pub fn spawn(
-    plan: &Plan,
-    cgroup: &Cgroup,
-    birth: Birth,
-    inside: &Inside,
-) -> Result<(Draft<Child>, link::Parent)> {
+pub fn spawn(plan: &Plan, cgroup: &Cgroup, birth: Birth, inside: &Inside) -> Result<(Draft<Child>, link::Parent)> {
     let (ours, theirs) = link::pair()?;
     let (new, staged) = match &plan.world {
         World::Join(_) => (0, false),
@@ -62,20 +57,9 @@ fn kill(child: Child) {
     let _ = process::wait(child.pid); // and be reaped
 }
 
-fn directly(
-    plan: &Plan,
-    cgroup: &Cgroup,
-    birth: Birth,
-    inside: &Inside,
-    new: u64,
-    link: link::Child,
-) -> Result<Child> {
+fn directly(plan: &Plan, cgroup: &Cgroup, birth: Birth, inside: &Inside, new: u64, link: link::Child) -> Result<Child> {
     let visit = visit_pid_namespace(plan, &birth)?;
-    let ask = Clone {
-        namespaces: new,
-        cgroup: cgroup.birth_fd(),
-        sibling: Sibling::No,
-    };
+    let ask = Clone { namespaces: new, cgroup: cgroup.birth_fd(), sibling: Sibling::No };
     let side = process::clone(&ask).map_err(|error| explain(error, new));
     if !matches!(side, Ok(Side::Child)) {
         drop(visit);
@@ -85,18 +69,9 @@ fn directly(
         Side::Child => {
             let entry = match birth.target {
                 Some(init) => Entry::Target(init),
-                None => Entry::Direct {
-                    joined: birth.joined,
-                },
+                None => Entry::Direct { joined: birth.joined },
             };
-            (inside.enter)(
-                plan,
-                Ends {
-                    link,
-                    gate: birth.gate,
-                    entry,
-                },
-            )
+            (inside.enter)(plan, Ends { link, gate: birth.gate, entry })
         }
     }
 }
@@ -115,17 +90,12 @@ impl Drop for Visit {
 fn visit_pid_namespace(plan: &Plan, birth: &Birth) -> Result<Option<Visit>> {
     let goal = match (&plan.world, &birth.target) {
         (World::Join(target), Some(init)) if target.namespaces & libc::CLONE_NEWPID != 0 => init,
-        _ => match birth
-            .joined
-            .iter()
-            .find(|(kind, _)| *kind == libc::CLONE_NEWPID)
-        {
+        _ => match birth.joined.iter().find(|(kind, _)| *kind == libc::CLONE_NEWPID) {
             Some((_, file)) => file,
             None => return Ok(None),
         },
     };
-    let home = file::open(CWD, "/proc/self/ns/pid", libc::O_RDONLY, 0)
-        .context("open our own pid namespace")?;
+    let home = file::open(CWD, "/proc/self/ns/pid", libc::O_RDONLY, 0).context("open our own pid namespace")?;
     namespace::enter(goal, libc::CLONE_NEWPID).context("enter the pid namespace")?;
     Ok(Some(Visit { home }))
 }
@@ -140,30 +110,14 @@ fn in_stages(
     link: link::Child,
 ) -> Result<Child> {
     let (hear, tell) = socket::pair().context("make a socket to the intermediate process")?;
-    let ask = Clone {
-        namespaces: 0,
-        cgroup: cgroup.birth_fd(),
-        sibling: Sibling::No,
-    };
+    let ask = Clone { namespaces: 0, cgroup: cgroup.birth_fd(), sibling: Sibling::No };
     match process::clone(&ask).map_err(|error| explain(error, 0))? {
         Side::Child => {
             drop(hear);
-            let ask = Clone {
-                namespaces: new,
-                cgroup: None,
-                sibling: Sibling::Yes,
-            };
-            let side = (inside.stage)(&birth.joined)
-                .and_then(|()| process::clone(&ask).map_err(|e| explain(e, new)));
+            let ask = Clone { namespaces: new, cgroup: None, sibling: Sibling::Yes };
+            let side = (inside.stage)(&birth.joined).and_then(|()| process::clone(&ask).map_err(|e| explain(e, new)));
             match side {
-                Ok(Side::Child) => (inside.enter)(
-                    plan,
-                    Ends {
-                        link,
-                        gate: birth.gate,
-                        entry: Entry::Staged,
-                    },
-                ),
+                Ok(Side::Child) => (inside.enter)(plan, Ends { link, gate: birth.gate, entry: Entry::Staged }),
                 Ok(Side::Parent { pidfd, .. }) => {
                     let _ = socket::send(tell, b"p", Some(pidfd.as_fd())); // a parent that is gone needs no answer
                     process::exit_now(0)
@@ -180,13 +134,8 @@ fn in_stages(
             let told = socket::receive(&hear, &mut buffer);
             process::wait(pid).context("reap the intermediate process")?;
             match told.context("hear from the intermediate process")? {
-                (1, Some(pidfd)) => Ok(Child {
-                    pid: proc::pid_of(&pidfd)?,
-                    pidfd,
-                }),
-                _ => ours
-                    .next()
-                    .and_then(|_| Err(anyhow!("the intermediate process died"))),
+                (1, Some(pidfd)) => Ok(Child { pid: proc::pid_of(&pidfd)?, pidfd }),
+                _ => ours.next().and_then(|_| Err(anyhow!("the intermediate process died"))),
             }
         }
     }
@@ -194,18 +143,12 @@ fn in_stages(
 
 fn explain(error: sys::Error, new: u64) -> anyhow::Error {
     let hint = match error.0 {
-        Errno::EPERM if new & libc::CLONE_NEWUSER as u64 == 0 => {
-            ": new namespaces need CAP_SYS_ADMIN; run as root"
-        }
+        Errno::EPERM if new & libc::CLONE_NEWUSER as u64 == 0 => ": new namespaces need CAP_SYS_ADMIN; run as root",
         Errno::EPERM => ": this kernel or a filter does not let us make a user namespace",
-        Errno::ENOSPC => {
-            ": too many namespaces, or nested too deeply (/proc/sys/user/max_*_namespaces)"
-        }
+        Errno::ENOSPC => ": too many namespaces, or nested too deeply (/proc/sys/user/max_*_namespaces)",
         Errno::EAGAIN => ": too many processes (RLIMIT_NPROC, or pids.max of a cgroup)",
         Errno::ENOSYS => ": clone3 needs Linux 5.10, and no filter that hides it",
-        Errno::EBUSY | Errno::EOPNOTSUPP => {
-            ": the cgroup does not take processes (its type, or enabled controllers)"
-        }
+        Errno::EBUSY | Errno::EOPNOTSUPP => ": the cgroup does not take processes (its type, or enabled controllers)",
         Errno::EINVAL => ": this kernel lacks one of the namespaces",
         _ => "",
     };

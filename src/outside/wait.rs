@@ -14,18 +14,12 @@ use std::os::fd::{AsFd, OwnedFd};
 pub fn attend(child: &Child, signals: &Signals, master: Option<OwnedFd>) -> Result<Exit> {
     let mut relay = master.map(Relay::new).transpose()?;
     loop {
-        let mut watches = vec![Watch {
-            file: signals.as_fd(),
-            events: Events::READ,
-        }];
+        let mut watches = vec![Watch { file: signals.as_fd(), events: Events::READ }];
         if let Some(relay) = &relay {
             watches.extend(relay.watches());
         }
         sys::retry(|| process::watch(&mut watches)).context("wait for the container")?;
-        let ready: Vec<bool> = watches
-            .iter()
-            .map(|watch| watch.events != Events::NONE)
-            .collect();
+        let ready: Vec<bool> = watches.iter().map(|watch| watch.events != Events::NONE).collect();
         drop(watches);
         if let Some(relay) = &mut relay
             && ready[1..].contains(&true)
@@ -92,22 +86,12 @@ impl Relay {
     fn new(master: OwnedFd) -> Result<Relay> {
         file::set_nonblocking(&master).context("prepare the terminal")?;
         let raw = if tty::is_terminal(STREAMS[0]) {
-            own_terminal()
-                .map(tty::make_raw)
-                .transpose()
-                .context("put the caller's terminal into raw mode")?
+            own_terminal().map(tty::make_raw).transpose().context("put the caller's terminal into raw mode")?
         } else {
             None
         };
         let (stdin, output) = (Stream::Open, Stream::Open);
-        Ok(Relay {
-            master,
-            _raw: raw,
-            to_container: Vec::new(),
-            to_caller: Vec::new(),
-            stdin,
-            output,
-        })
+        Ok(Relay { master, _raw: raw, to_container: Vec::new(), to_caller: Vec::new(), stdin, output })
     }
 
     /// What there is to wait for: each direction waits either for bytes or for room, so nothing spins.
@@ -121,32 +105,20 @@ impl Relay {
             master = master | Events::WRITE;
         }
         if master != Events::NONE {
-            watches.push(Watch {
-                file: self.master.as_fd(),
-                events: master,
-            });
+            watches.push(Watch { file: self.master.as_fd(), events: master });
         }
         if self.stdin == Stream::Open && self.to_container.is_empty() {
-            watches.push(Watch {
-                file: STREAMS[0],
-                events: Events::READ,
-            });
+            watches.push(Watch { file: STREAMS[0], events: Events::READ });
         }
         if !self.to_caller.is_empty() {
-            watches.push(Watch {
-                file: STREAMS[1],
-                events: Events::WRITE,
-            });
+            watches.push(Watch { file: STREAMS[1], events: Events::WRITE });
         }
         watches
     }
 
     /// Carries what can be carried without waiting.
     fn carry(&mut self) -> Result<()> {
-        if self.stdin == Stream::Open
-            && self.to_container.is_empty()
-            && process::is_ready(STREAMS[0], Events::READ)
-        {
+        if self.stdin == Stream::Open && self.to_container.is_empty() && process::is_ready(STREAMS[0], Events::READ) {
             let mut buffer = [0u8; CHUNK];
             match file::read(STREAMS[0], &mut buffer) {
                 Ok(0) | Err(Error(Errno::EIO)) => self.stdin = Stream::Ended,

@@ -115,46 +115,28 @@ impl Layout {
     fn has(&self, controller: &str) -> bool {
         match self {
             Layout::V2(_) => true, // whether it is enabled, or can be, only the kernel knows
-            Layout::V1 { hierarchies, .. } => hierarchies
-                .iter()
-                .any(|spot| spot.controllers.iter().any(|c| c == controller)),
+            Layout::V1 { hierarchies, .. } => {
+                hierarchies.iter().any(|spot| spot.controllers.iter().any(|c| c == controller))
+            }
             Layout::Missing => false,
         }
     }
 }
 
 /// The cgroup of a new container.
-pub fn lower(
-    linux: &Linux,
-    id: &str,
-    host: &Cgroups,
-    warnings: &mut Vec<String>,
-) -> Result<Cgroup> {
-    let layout = place::layout(linux.cgroups_path().as_deref(), id, host, warnings)
-        .context("linux.cgroupsPath")?;
+pub fn lower(linux: &Linux, id: &str, host: &Cgroups, warnings: &mut Vec<String>) -> Result<Cgroup> {
+    let layout = place::layout(linux.cgroups_path().as_deref(), id, host, warnings).context("linux.cgroupsPath")?;
     let empty = LinuxResources::default();
     let resources = linux.resources().as_ref().unwrap_or(&empty);
     let settings = settings(resources, &layout, warnings)?;
     let devices = devices(resources, &layout, warnings)?;
-    let owner = if layout == Layout::Missing {
-        Owner::Nobody
-    } else {
-        Owner::Us
-    };
-    Ok(Cgroup {
-        place: Place { owner, layout },
-        settings,
-        devices,
-    })
+    let owner = if layout == Layout::Missing { Owner::Nobody } else { Owner::Us };
+    Ok(Cgroup { place: Place { owner, layout }, settings, devices })
 }
 
 /// What `linux.resources` asks for, without the device rules. Refuses what this layout cannot do; an update lowers its
 /// merged resources here again.
-pub fn settings(
-    resources: &LinuxResources,
-    layout: &Layout,
-    warnings: &mut Vec<String>,
-) -> Result<Vec<Setting>> {
+pub fn settings(resources: &LinuxResources, layout: &Layout, warnings: &mut Vec<String>) -> Result<Vec<Setting>> {
     let rows = match layout {
         Layout::V2(_) => v2::TABLE,
         Layout::V1 { .. } | Layout::Missing => v1::TABLE,
@@ -162,11 +144,7 @@ pub fn settings(
     table::lower(rows, resources, layout, warnings)
 }
 
-fn devices(
-    resources: &LinuxResources,
-    layout: &Layout,
-    warnings: &mut Vec<String>,
-) -> Result<Option<DeviceRules>> {
+fn devices(resources: &LinuxResources, layout: &Layout, warnings: &mut Vec<String>) -> Result<Option<DeviceRules>> {
     let said = resources.devices().as_deref().unwrap_or_default();
     let rules = device_rules::lower(said).context("linux.resources.devices")?;
     if layout.has("devices") {
@@ -175,11 +153,7 @@ fn devices(
         }
         return Ok(Some(rules));
     }
-    ensure!(
-        said.is_empty(),
-        "linux.resources.devices: {}",
-        table::no_controller("devices")
-    );
+    ensure!(said.is_empty(), "linux.resources.devices: {}", table::no_controller("devices"));
     warnings.push(
         "linux.resources.devices: no devices controller is mounted on this machine: the container may open every \
          device that it can make a node for"
@@ -202,10 +176,7 @@ pub fn sub_cgroups(said: &[impl AsRef<str>]) -> Result<Vec<SubCgroup>> {
     let mut parsed: Vec<SubCgroup> = Vec::new();
     for text in said.iter().map(AsRef::as_ref) {
         let sub = sub_cgroup(text).with_context(|| format!("--cgroup {text:?}"))?;
-        let repeated = sub
-            .controllers
-            .iter()
-            .find(|c| parsed.iter().any(|other| other.controllers.contains(*c)));
+        let repeated = sub.controllers.iter().find(|c| parsed.iter().any(|other| other.controllers.contains(*c)));
         if let Some(controller) = repeated {
             bail!("--cgroup {text:?}: controller {controller} is named twice; give it one path");
         }
@@ -223,22 +194,11 @@ fn sub_cgroup(text: &str) -> Result<SubCgroup> {
         None => (Vec::new(), text),
         Some((names, path)) => (names.split(',').map(str::to_owned).collect(), path),
     };
-    ensure!(
-        controllers.iter().all(|c| !c.is_empty()),
-        "a controller before the colon is empty; write CONTROLLER:PATH"
-    );
+    ensure!(controllers.iter().all(|c| !c.is_empty()), "a controller before the colon is empty; write CONTROLLER:PATH");
     // Compared component by component: a string prefix let `../ctr10` pass for a child of `ctr1` elsewhere.
-    let up = Path::new(path)
-        .components()
-        .any(|c| c == std::path::Component::ParentDir);
-    ensure!(
-        !up,
-        "bad sub cgroup path: {path}: it must lie below the container's cgroup; write it without \"..\""
-    );
-    Ok(SubCgroup {
-        controllers,
-        path: place::clean(path)?,
-    })
+    let up = Path::new(path).components().any(|c| c == std::path::Component::ParentDir);
+    ensure!(!up, "bad sub cgroup path: {path}: it must lie below the container's cgroup; write it without \"..\"");
+    Ok(SubCgroup { controllers, path: place::clean(path)? })
 }
 
 #[cfg(test)]
@@ -250,23 +210,12 @@ mod tests {
 
     #[test]
     fn a_place_survives_the_trip_through_json() {
-        let spot = |mount: &str| Spot {
-            mount: mount.into(),
-            path: "a/b".into(),
-        };
-        let hierarchies = vec![HierarchySpot {
-            controllers: vec!["cpu".into(), "cpuacct".into()],
-            spot: spot("/c/cpu"),
-        }];
-        let layout = Layout::V1 {
-            hierarchies,
-            unified: Some(spot("/c/unified")),
-        };
+        let spot = |mount: &str| Spot { mount: mount.into(), path: "a/b".into() };
+        let hierarchies =
+            vec![HierarchySpot { controllers: vec!["cpu".into(), "cpuacct".into()], spot: spot("/c/cpu") }];
+        let layout = Layout::V1 { hierarchies, unified: Some(spot("/c/unified")) };
         for layout in [layout, Layout::V2(spot("/c")), Layout::Missing] {
-            let place = Place {
-                owner: Owner::Us,
-                layout,
-            };
+            let place = Place { owner: Owner::Us, layout };
             let text = serde_json::to_string(&place).unwrap();
             assert_eq!(serde_json::from_str::<Place>(&text).unwrap(), place);
         }
@@ -275,36 +224,15 @@ mod tests {
     #[test]
     fn sub_cgroups_are_parsed_per_controller() {
         let parsed = sub_cgroups(&["memory:sub", "cpu,cpuacct:/a//./b"]).unwrap();
-        assert_eq!(
-            parsed[0],
-            SubCgroup {
-                controllers: vec!["memory".into()],
-                path: "sub".into()
-            }
-        );
-        assert_eq!(
-            parsed[1],
-            SubCgroup {
-                controllers: vec!["cpu".into(), "cpuacct".into()],
-                path: "a/b".into()
-            }
-        );
+        assert_eq!(parsed[0], SubCgroup { controllers: vec!["memory".into()], path: "sub".into() });
+        assert_eq!(parsed[1], SubCgroup { controllers: vec!["cpu".into(), "cpuacct".into()], path: "a/b".into() });
         assert_eq!(sub_cgroups(&["/"]).unwrap()[0].path, Path::new(""));
         assert_eq!(sub_cgroups(&[""; 0]).unwrap(), []);
     }
 
     #[test]
     fn sub_cgroups_stay_below_the_container() {
-        for bad in [
-            "..",
-            "../ctr10",
-            "/../ctr10",
-            "a/../../ctr10",
-            "cpu:a/..",
-            ":x",
-            "cpu,:x",
-            "a\nb",
-        ] {
+        for bad in ["..", "../ctr10", "/../ctr10", "a/../../ctr10", "cpu:a/..", ":x", "cpu,:x", "a\nb"] {
             assert!(sub_cgroups(&[bad]).is_err(), "{bad}");
         }
         assert!(sub_cgroups(&["cpu:a", "cpu:b"]).is_err());

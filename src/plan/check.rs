@@ -31,9 +31,7 @@ pub(super) fn whole(spec: &Spec, warnings: &mut Vec<String>) -> Result<()> {
         ("zos", spec.zos().is_some()),
     ] {
         if present {
-            warnings.push(format!(
-                "config.json: {name}: is for another platform and has no effect here"
-            ));
+            warnings.push(format!("config.json: {name}: is for another platform and has no effect here"));
         }
     }
     unsupported(spec)
@@ -42,14 +40,8 @@ pub(super) fn whole(spec: &Spec, warnings: &mut Vec<String>) -> Result<()> {
 /// The configuration must be of the 1.x series, which all releases of 1.x can read.
 fn oci_version(version: &str) -> Result<()> {
     let first = version.split(['.', '-', '+']).next().unwrap_or_default();
-    ensure!(
-        !version.is_empty(),
-        "ociVersion: is empty; write the version of the runtime-spec, as \"1.0.2\""
-    );
-    ensure!(
-        first == "1",
-        "ociVersion: {version:?} is not supported; this runtime reads 1.x"
-    );
+    ensure!(!version.is_empty(), "ociVersion: is empty; write the version of the runtime-spec, as \"1.0.2\"");
+    ensure!(first == "1", "ociVersion: {version:?} is not supported; this runtime reads 1.x");
     Ok(())
 }
 
@@ -59,23 +51,11 @@ fn unsupported(spec: &Spec) -> Result<()> {
         return Ok(());
     };
     let table = [
-        (
-            "linux.netDevices",
-            linux
-                .net_devices()
-                .as_ref()
-                .is_some_and(|map| !map.is_empty()),
-        ),
+        ("linux.netDevices", linux.net_devices().as_ref().is_some_and(|map| !map.is_empty())),
         ("linux.intelRdt", linux.intel_rdt().is_some()),
         ("linux.memoryPolicy", linux.memory_policy().is_some()),
         ("linux.personality", linux.personality().is_some()),
-        (
-            "linux.mountLabel",
-            linux
-                .mount_label()
-                .as_ref()
-                .is_some_and(|label| !label.is_empty()),
-        ),
+        ("linux.mountLabel", linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
     ];
     match table.iter().find(|(_, present)| *present) {
         Some((field, _)) => bail!("{field}: is not supported by this version; remove it"),
@@ -84,40 +64,21 @@ fn unsupported(spec: &Spec) -> Result<()> {
 }
 
 /// What needs a namespace of its own must have it: otherwise it would change the host.
-pub(super) fn namespace_use(
-    spec: &Spec,
-    linux: &Linux,
-    namespaces: &Namespaces,
-    change: RootChange,
-) -> Result<()> {
+pub(super) fn namespace_use(spec: &Spec, linux: &Linux, namespaces: &Namespaces, change: RootChange) -> Result<()> {
     let own_uts = namespaces.has(libc::CLONE_NEWUTS);
     let need = |field: &str, kind: i32| -> Result<()> {
         let word = namespaces::name(kind);
-        bail!(
-            "{field}: needs a {word} namespace of its own; add {{\"type\": \"{word}\"}} to linux.namespaces"
-        )
+        bail!("{field}: needs a {word} namespace of its own; add {{\"type\": \"{word}\"}} to linux.namespaces")
     };
-    if spec
-        .hostname()
-        .as_ref()
-        .is_some_and(|name| !name.is_empty())
-        && !own_uts
-    {
+    if spec.hostname().as_ref().is_some_and(|name| !name.is_empty()) && !own_uts {
         return need("hostname", libc::CLONE_NEWUTS);
     }
-    if spec
-        .domainname()
-        .as_ref()
-        .is_some_and(|name| !name.is_empty())
-        && !own_uts
-    {
+    if spec.domainname().as_ref().is_some_and(|name| !name.is_empty()) && !own_uts {
         return need("domainname", libc::CLONE_NEWUTS);
     }
     if namespaces.has(libc::CLONE_NEWNS) {
-        let private = linux
-            .rootfs_propagation()
-            .as_deref()
-            .is_some_and(|word| word.trim_start_matches('r') == "private");
+        let private =
+            linux.rootfs_propagation().as_deref().is_some_and(|word| word.trim_start_matches('r') == "private");
         ensure!(
             !(change == RootChange::MoveAndChroot && private),
             "linux.rootfsPropagation: private does not go together with --no-pivot; leave one of them out"
@@ -146,10 +107,7 @@ pub(super) fn terminal(wanted: bool, held_by: TerminalUse) -> Result<()> {
 /// Sending the listener's descriptor to an agent comes with a later version.
 pub(super) fn seccomp(program: Option<&super::seccomp::Program>) -> Result<()> {
     let listens = program.is_some_and(|program| program.listener.is_some());
-    ensure!(
-        !listens,
-        "linux.seccomp.listenerPath: is not supported by this version; remove it, and SCMP_ACT_NOTIFY"
-    );
+    ensure!(!listens, "linux.seccomp.listenerPath: is not supported by this version; remove it, and SCMP_ACT_NOTIFY");
     Ok(())
 }
 
@@ -158,13 +116,8 @@ pub(super) fn paths(field: &str, list: Option<&Vec<String>>) -> Result<Vec<PathB
     let mut clean: Vec<PathBuf> = Vec::new();
     for (index, text) in list.into_iter().flatten().enumerate() {
         let path = Path::new(text);
-        let fits = path
-            .components()
-            .all(|c| matches!(c, Component::RootDir | Component::Normal(_)));
-        ensure!(
-            path.is_absolute() && fits,
-            "{field}[{index}]: {text:?} is not an absolute path without \"..\""
-        );
+        let fits = path.components().all(|c| matches!(c, Component::RootDir | Component::Normal(_)));
+        ensure!(path.is_absolute() && fits, "{field}[{index}]: {text:?} is not an absolute path without \"..\"");
         let path: PathBuf = path.components().collect();
         if !clean.contains(&path) {
             clean.push(path);
@@ -174,29 +127,15 @@ pub(super) fn paths(field: &str, list: Option<&Vec<String>>) -> Result<Vec<PathB
 }
 
 /// Kernel parameters that the IPC namespace keeps apart. sysctl/kernel.rst, ipc_namespaces(7).
-const IPC_SYSCTLS: [&str; 8] = [
-    "auto_msgmni",
-    "msgmax",
-    "msgmnb",
-    "msgmni",
-    "sem",
-    "shmall",
-    "shmmax",
-    "shmmni",
-];
+const IPC_SYSCTLS: [&str; 8] = ["auto_msgmni", "msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni"];
 
 /// Only parameters that a namespace of the container's own keeps apart from the host's. Both notations, `.` and `/`.
 pub(super) fn sysctl(linux: &Linux, namespaces: &Namespaces) -> Result<Vec<(PathBuf, String)>> {
     let mut list = Vec::new();
     for (key, value) in linux.sysctl().iter().flatten() {
         let path = sysctl_path(key);
-        let clean = !path.is_empty()
-            && !path.contains('\0')
-            && path.split('/').all(|p| !matches!(p, "" | "." | ".."));
-        ensure!(
-            clean,
-            "linux.sysctl: {key:?} is no name of a kernel parameter"
-        );
+        let clean = !path.is_empty() && !path.contains('\0') && path.split('/').all(|p| !matches!(p, "" | "." | ".."));
+        ensure!(clean, "linux.sysctl: {key:?} is no name of a kernel parameter");
         let need = |kind: i32| -> Result<()> {
             let word = namespaces::name(kind);
             ensure!(
@@ -216,9 +155,7 @@ pub(super) fn sysctl(linux: &Linux, namespaces: &Namespaces) -> Result<Vec<(Path
                 bail!("linux.sysctl: {key}: use the field hostname of config.json")
             }
             Some(("user", _)) => need(libc::CLONE_NEWUSER)?,
-            _ => bail!(
-                "linux.sysctl: {key} is not kept apart by any namespace; setting it would change the host"
-            ),
+            _ => bail!("linux.sysctl: {key} is not kept apart by any namespace; setting it would change the host"),
         }
         list.push((PathBuf::from(path), value.clone()));
     }
@@ -252,18 +189,7 @@ mod tests {
 
     #[test]
     fn ids_that_are_no_directory_names_are_refused() {
-        for id in [
-            "",
-            ".",
-            "..",
-            "a/b",
-            "../x",
-            "a b",
-            "ä",
-            "x\n",
-            "a\0",
-            &"x".repeat(201),
-        ] {
+        for id in ["", ".", "..", "a/b", "../x", "a b", "ä", "x\n", "a\0", &"x".repeat(201)] {
             assert!(container_id(id).is_err(), "{id:?}");
         }
         for id in ["a", "-rf", "A_1+2.3-4", "...", &"x".repeat(200)] {
@@ -274,30 +200,13 @@ mod tests {
     #[test]
     fn only_namespaced_parameters_are_set() {
         let with = |key: &str| {
-            let linux =
-                format!(r#"{{"namespaces":[{{"type":"network"}}],"sysctl":{{"{key}":"1"}}}}"#);
+            let linux = format!(r#"{{"namespaces":[{{"type":"network"}}],"sysctl":{{"{key}":"1"}}}}"#);
             let linux: Linux = serde_json::from_str(&linux).unwrap();
-            sysctl(
-                &linux,
-                &namespaces::lower(&linux, &Host::for_tests()).unwrap(),
-            )
+            sysctl(&linux, &namespaces::lower(&linux, &Host::for_tests()).unwrap())
         };
-        assert_eq!(
-            with("net.ipv4.conf.eth0/1.mtu").unwrap()[0].0,
-            Path::new("net/ipv4/conf/eth0.1/mtu")
-        );
-        assert_eq!(
-            with("net/ipv4/ip_forward").unwrap()[0].0,
-            Path::new("net/ipv4/ip_forward")
-        );
-        for key in [
-            "kernel.shmmax",
-            "kernel.core_pattern",
-            "net",
-            "net/../kernel/core_pattern",
-            "vm.swappiness",
-            "",
-        ] {
+        assert_eq!(with("net.ipv4.conf.eth0/1.mtu").unwrap()[0].0, Path::new("net/ipv4/conf/eth0.1/mtu"));
+        assert_eq!(with("net/ipv4/ip_forward").unwrap()[0].0, Path::new("net/ipv4/ip_forward"));
+        for key in ["kernel.shmmax", "kernel.core_pattern", "net", "net/../kernel/core_pattern", "vm.swappiness", ""] {
             assert!(with(key).is_err(), "{key}");
         }
     }

@@ -74,11 +74,7 @@ const EVERYBODYS: [Rule; 11] = [
 ];
 
 const fn allow(kind: Kind, major: Option<u32>, minor: Option<u32>, access: Access) -> Rule {
-    Rule {
-        verdict: Verdict::Allow,
-        devices: Devices { kind, major, minor },
-        access,
-    }
+    Rule { verdict: Verdict::Allow, devices: Devices { kind, major, minor }, access }
 }
 
 /// One write to a file of the v1 controller.
@@ -90,15 +86,8 @@ pub struct Write {
 
 /// The user's rules, then everybody's.
 pub fn lower(said: &[LinuxDeviceCgroup]) -> Result<DeviceRules> {
-    ensure!(
-        said.len() <= MOST_RULES,
-        "{} rules are too many; {MOST_RULES} are taken",
-        said.len()
-    );
-    let mut all = DeviceRules {
-        default: Verdict::Deny,
-        rules: Vec::with_capacity(said.len() + EVERYBODYS.len()),
-    };
+    ensure!(said.len() <= MOST_RULES, "{} rules are too many; {MOST_RULES} are taken", said.len());
+    let mut all = DeviceRules { default: Verdict::Deny, rules: Vec::with_capacity(said.len() + EVERYBODYS.len()) };
     for (i, rule) in said.iter().enumerate() {
         all.add(rule).with_context(|| format!("[{i}]"))?;
     }
@@ -121,32 +110,17 @@ impl DeviceRules {
     pub fn writes(&self, current: Option<&str>) -> Result<Vec<Write>> {
         let exceptions = self.exceptions()?;
         let mut before: Vec<&str> = current.unwrap_or("a").lines().map(str::trim).collect();
-        let start_over =
-            before.iter().any(|line| line.starts_with('a')) || self.default == Verdict::Allow;
+        let start_over = before.iter().any(|line| line.starts_with('a')) || self.default == Verdict::Allow;
         let mut writes = Vec::new();
         if start_over {
-            writes.push(Write {
-                file: self.default.file(),
-                value: "a".to_owned(),
-            });
+            writes.push(Write { file: self.default.file(), value: "a".to_owned() });
             before.clear();
         }
         let after: Vec<String> = exceptions.iter().map(Rule::to_string).collect();
-        let gone = before
-            .iter()
-            .filter(|line| !line.is_empty() && !after.iter().any(|other| other == *line));
-        writes.extend(gone.map(|line| Write {
-            file: Verdict::Deny.file(),
-            value: (*line).to_owned(),
-        }));
-        let new = exceptions
-            .iter()
-            .zip(after.iter())
-            .filter(|(_, line)| !before.contains(&line.as_str()));
-        writes.extend(new.map(|(rule, line)| Write {
-            file: rule.verdict.file(),
-            value: line.clone(),
-        }));
+        let gone = before.iter().filter(|line| !line.is_empty() && !after.iter().any(|other| other == *line));
+        writes.extend(gone.map(|line| Write { file: Verdict::Deny.file(), value: (*line).to_owned() }));
+        let new = exceptions.iter().zip(after.iter()).filter(|(_, line)| !before.contains(&line.as_str()));
+        writes.extend(new.map(|(rule, line)| Write { file: rule.verdict.file(), value: line.clone() }));
         Ok(writes)
     }
 
@@ -160,8 +134,7 @@ impl DeviceRules {
                 continue;
             }
             for other in &mut exceptions {
-                if !other.devices.meets(rule.devices) || other.access.and(rule.access) == Access(0)
-                {
+                if !other.devices.meets(rule.devices) || other.access.and(rule.access) == Access(0) {
                     continue;
                 }
                 ensure!(
@@ -182,42 +155,21 @@ impl DeviceRules {
     }
 
     fn add(&mut self, said: &LinuxDeviceCgroup) -> Result<()> {
-        let verdict = if said.allow() {
-            Verdict::Allow
-        } else {
-            Verdict::Deny
-        };
+        let verdict = if said.allow() { Verdict::Allow } else { Verdict::Deny };
         let access = access(said.access().as_deref().unwrap_or_default())?;
-        let (major, minor) = (
-            number(said.major()).context("major")?,
-            number(said.minor()).context("minor")?,
-        );
+        let (major, minor) = (number(said.major()).context("major")?, number(said.minor()).context("minor")?);
         let kinds: &[Kind] = match said.typ().unwrap_or(LinuxDeviceType::A) {
             LinuxDeviceType::A => &[Kind::Block, Kind::Char],
             LinuxDeviceType::B => &[Kind::Block],
             LinuxDeviceType::C => &[Kind::Char],
-            other => bail!(
-                "type: {:?} cannot be in a cgroup's rule; write a, b or c",
-                other.as_str()
-            ),
+            other => bail!("type: {:?} cannot be in a cgroup's rule; write a, b or c", other.as_str()),
         };
         if kinds.len() == 2 && (major, minor, access) == (None, None, ALL) {
-            *self = DeviceRules {
-                default: verdict,
-                rules: std::mem::take(&mut self.rules),
-            };
+            *self = DeviceRules { default: verdict, rules: std::mem::take(&mut self.rules) };
             self.rules.clear();
             return Ok(());
         }
-        let rule = |kind: &Kind| Rule {
-            verdict,
-            devices: Devices {
-                kind: *kind,
-                major,
-                minor,
-            },
-            access,
-        };
+        let rule = |kind: &Kind| Rule { verdict, devices: Devices { kind: *kind, major, minor }, access };
         self.rules.extend(kinds.iter().map(rule));
         Ok(())
     }
@@ -227,18 +179,14 @@ impl DeviceRules {
     fn drop_the_hidden(&mut self) {
         let mut kept: Vec<Rule> = Vec::with_capacity(self.rules.len());
         for rule in self.rules.iter().rev() {
-            let hidden = |later: &Rule| {
-                later.devices.covers(rule.devices) && later.access.and(rule.access) == rule.access
-            };
+            let hidden =
+                |later: &Rule| later.devices.covers(rule.devices) && later.access.and(rule.access) == rule.access;
             if !kept.iter().any(hidden) {
                 kept.push(*rule);
             }
         }
         kept.reverse();
-        let repeats = kept
-            .iter()
-            .take_while(|rule| rule.verdict == self.default)
-            .count();
+        let repeats = kept.iter().take_while(|rule| rule.verdict == self.default).count();
         kept.drain(..repeats);
         self.rules = kept;
     }
@@ -273,10 +221,7 @@ fn access(said: &str) -> Result<Access> {
         };
         bits |= bit;
     }
-    ensure!(
-        bits != 0,
-        "access: is empty; write a composition of r, w and m"
-    );
+    ensure!(bits != 0, "access: is empty; write a composition of r, w and m");
     Ok(Access(bits))
 }
 
@@ -293,16 +238,12 @@ impl Access {
 impl Devices {
     fn covers(self, other: Devices) -> bool {
         let within = |mine: Option<u32>, its: Option<u32>| mine.is_none() || mine == its;
-        self.kind == other.kind
-            && within(self.major, other.major)
-            && within(self.minor, other.minor)
+        self.kind == other.kind && within(self.major, other.major) && within(self.minor, other.minor)
     }
 
     fn meets(self, other: Devices) -> bool {
         let common = |a: Option<u32>, b: Option<u32>| a.is_none() || b.is_none() || a == b;
-        self.kind == other.kind
-            && common(self.major, other.major)
-            && common(self.minor, other.minor)
+        self.kind == other.kind && common(self.major, other.major) && common(self.minor, other.minor)
     }
 }
 
@@ -310,22 +251,9 @@ impl Devices {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = |number: Option<u32>| number.map_or("*".to_owned(), |n| n.to_string());
-        let kind = if self.devices.kind == Kind::Block {
-            'b'
-        } else {
-            'c'
-        };
-        let letters: String = LETTERS
-            .iter()
-            .filter(|(_, bit)| self.access.0 & bit != 0)
-            .map(|(c, _)| *c)
-            .collect();
-        write!(
-            f,
-            "{kind} {}:{} {letters}",
-            number(self.devices.major),
-            number(self.devices.minor)
-        )
+        let kind = if self.devices.kind == Kind::Block { 'b' } else { 'c' };
+        let letters: String = LETTERS.iter().filter(|(_, bit)| self.access.0 & bit != 0).map(|(c, _)| *c).collect();
+        write!(f, "{kind} {}:{} {letters}", number(self.devices.major), number(self.devices.minor))
     }
 }
 
@@ -351,49 +279,29 @@ mod tests {
     #[test]
     fn without_a_word_only_everybodys_devices_are_allowed() {
         let writes = texts(&rules("[]"));
-        assert_eq!(
-            writes[..4],
-            [
-                "deny a",
-                "allow c *:* m",
-                "allow b *:* m",
-                "allow c 1:3 rwm"
-            ]
-        );
-        assert_eq!(
-            (writes.len(), texts(&rules(&format!("[{DENY_ALL}]")))),
-            (12, writes)
-        );
+        assert_eq!(writes[..4], ["deny a", "allow c *:* m", "allow b *:* m", "allow c 1:3 rwm"]);
+        assert_eq!((writes.len(), texts(&rules(&format!("[{DENY_ALL}]")))), (12, writes));
     }
 
     #[test]
     fn a_privileged_container_is_allowed_everything() {
-        let all = rules(
-            r#"[{"allow": false, "access": "rwm"}, {"allow": true, "type": "a", "access": "rwm"}]"#,
-        );
+        let all = rules(r#"[{"allow": false, "access": "rwm"}, {"allow": true, "type": "a", "access": "rwm"}]"#);
         assert!(all.allow_everything());
         assert_eq!(texts(&all), ["allow a"]);
     }
 
     #[test]
     fn a_denied_device_is_an_exception_from_everything() {
-        let all = rules(
-            r#"[{"allow": true, "access": "rwm"}, {"allow": false, "type": "b", "major": 8, "access": "rw"}]"#,
-        );
+        let all =
+            rules(r#"[{"allow": true, "access": "rwm"}, {"allow": false, "type": "b", "major": 8, "access": "rw"}]"#);
         assert_eq!(texts(&all), ["allow a", "deny b 8:* rw"]);
     }
 
     #[test]
     fn a_user_cannot_deny_what_everybody_has() {
         let plain = rules("[]");
-        assert_eq!(
-            rules(r#"[{"allow": false, "type": "c", "major": 1, "minor": 3, "access": "rwm"}]"#),
-            plain
-        );
-        assert_eq!(
-            rules(r#"[{"allow": true, "type": "c", "major": 1, "minor": 3, "access": "r"}]"#),
-            plain
-        );
+        assert_eq!(rules(r#"[{"allow": false, "type": "c", "major": 1, "minor": 3, "access": "rwm"}]"#), plain);
+        assert_eq!(rules(r#"[{"allow": true, "type": "c", "major": 1, "minor": 3, "access": "r"}]"#), plain);
     }
 
     #[test]
@@ -406,25 +314,13 @@ mod tests {
     #[test]
     fn only_the_difference_is_written() {
         let plain = rules("[]");
-        let list: String = texts(&plain)[1..]
-            .iter()
-            .map(|line| line.replacen("allow ", "", 1) + "\n")
-            .collect();
+        let list: String = texts(&plain)[1..].iter().map(|line| line.replacen("allow ", "", 1) + "\n").collect();
         assert_eq!(plain.writes(Some(&list)).unwrap(), []);
         let other = format!("{}c 9:1 rw\n", list.replacen("c 1:3 rwm\n", "", 1));
-        let write = |file, value: &str| Write {
-            file,
-            value: value.to_owned(),
-        };
-        let expected = [
-            write("devices.deny", "c 9:1 rw"),
-            write("devices.allow", "c 1:3 rwm"),
-        ];
+        let write = |file, value: &str| Write { file, value: value.to_owned() };
+        let expected = [write("devices.deny", "c 9:1 rw"), write("devices.allow", "c 1:3 rwm")];
         assert_eq!(plain.writes(Some(&other)).unwrap(), expected);
-        assert_eq!(
-            plain.writes(Some("a *:* rwm\n")).unwrap(),
-            plain.writes(None).unwrap()
-        );
+        assert_eq!(plain.writes(Some("a *:* rwm\n")).unwrap(), plain.writes(None).unwrap());
     }
 
     #[test]
@@ -432,17 +328,12 @@ mod tests {
         let json = r#"[{"allow": true, "type": "c", "major": 9, "access": "rwm"},
                        {"allow": false, "type": "c", "major": 9, "minor": 1, "access": "w"}]"#;
         let error = rules(json).writes(None).unwrap_err().to_string();
-        assert!(
-            error.starts_with("\"c 9:1 w\" after \"c 9:* rwm\": "),
-            "{error}"
-        );
+        assert!(error.starts_with("\"c 9:1 w\" after \"c 9:* rwm\": "), "{error}");
     }
 
     #[test]
     fn a_partial_rule_for_all_kinds_is_two_rules() {
-        let all = rules(
-            r#"[{"allow": true, "access": "rwm"}, {"allow": false, "major": 8, "access": "w"}]"#,
-        );
+        let all = rules(r#"[{"allow": true, "access": "rwm"}, {"allow": false, "major": 8, "access": "w"}]"#);
         assert_eq!(texts(&all), ["allow a", "deny b 8:* w", "deny c 8:* w"]);
     }
 
@@ -450,22 +341,10 @@ mod tests {
     fn what_is_no_rule_is_refused_by_name() {
         for (json, expected) in [
             (r#"{"allow": true}"#, "[0]: access: is empty"),
-            (
-                r#"{"allow": true, "access": "rx"}"#,
-                "[0]: access: \"rx\" has a letter",
-            ),
-            (
-                r#"{"allow": true, "access": "r", "type": "p"}"#,
-                "[0]: type: \"p\" cannot",
-            ),
-            (
-                r#"{"allow": true, "access": "r", "major": -2}"#,
-                "[0]: major: -2 is not",
-            ),
-            (
-                r#"{"allow": true, "access": "r", "minor": 4294967296}"#,
-                "[0]: minor: 4294967296 is not",
-            ),
+            (r#"{"allow": true, "access": "rx"}"#, "[0]: access: \"rx\" has a letter"),
+            (r#"{"allow": true, "access": "r", "type": "p"}"#, "[0]: type: \"p\" cannot"),
+            (r#"{"allow": true, "access": "r", "major": -2}"#, "[0]: major: -2 is not"),
+            (r#"{"allow": true, "access": "r", "minor": 4294967296}"#, "[0]: minor: 4294967296 is not"),
         ] {
             let said: LinuxDeviceCgroup = serde_json::from_str(json).unwrap();
             let error = format!("{:#}", lower(&[said]).unwrap_err());

@@ -79,42 +79,21 @@ pub const LINKS: [(&str, &str); 6] = [
 
 pub(super) fn setup(spec: &Spec) -> DevSetup {
     let bound = spec.mounts().iter().flatten().any(|mount| {
-        let on_dev = mount
-            .destination()
-            .components()
-            .eq(Path::new("/dev").components());
+        let on_dev = mount.destination().components().eq(Path::new("/dev").components());
         let bind = |word: &String| word == "bind" || word == "rbind";
         on_dev && mount.options().iter().flatten().any(bind)
     });
-    if bound {
-        DevSetup::LeaveAlone
-    } else {
-        DevSetup::Furnish
-    }
+    if bound { DevSetup::LeaveAlone } else { DevSetup::Furnish }
 }
 
-pub(super) fn lower(
-    linux: &Linux,
-    namespaces: &Namespaces,
-    setup: DevSetup,
-) -> Result<Vec<Device>> {
+pub(super) fn lower(linux: &Linux, namespaces: &Namespaces, setup: DevSetup) -> Result<Vec<Device>> {
     let in_user_namespace = namespaces.has(libc::CLONE_NEWUSER);
-    let way = if in_user_namespace {
-        Way::BindFromHost
-    } else {
-        Way::Make
-    };
+    let way = if in_user_namespace { Way::BindFromHost } else { Way::Make };
     let mut devices = Vec::new();
     for (index, asked) in linux.devices().iter().flatten().enumerate() {
         let device = one(asked, way).with_context(|| format!("linux.devices[{index}]"))?;
-        if devices
-            .iter()
-            .any(|earlier: &Device| earlier.path == device.path)
-        {
-            bail!(
-                "linux.devices[{index}].path: {} is there already; keep one of them",
-                device.path.display()
-            );
+        if devices.iter().any(|earlier: &Device| earlier.path == device.path) {
+            bail!("linux.devices[{index}].path: {} is there already; keep one of them", device.path.display());
         }
         devices.push(device);
     }
@@ -124,15 +103,7 @@ pub(super) fn lower(
     for (path, major, minor) in DEFAULTS {
         if !devices.iter().any(|device| device.path == Path::new(path)) {
             let (kind, number) = (DeviceKind::Character, device(major, minor));
-            devices.push(Device {
-                path: path.into(),
-                kind,
-                number,
-                mode: 0o666,
-                uid: 0,
-                gid: 0,
-                way,
-            });
+            devices.push(Device { path: path.into(), kind, number, mode: 0o666, uid: 0, gid: 0, way });
         }
     }
     Ok(devices)
@@ -140,9 +111,7 @@ pub(super) fn lower(
 
 fn one(asked: &LinuxDevice, way: Way) -> Result<Device> {
     let path = asked.path();
-    let clean = path
-        .components()
-        .all(|c| matches!(c, Component::RootDir | Component::Normal(_)));
+    let clean = path.components().all(|c| matches!(c, Component::RootDir | Component::Normal(_)));
     ensure!(
         path.is_absolute() && clean && path != Path::new("/"),
         "path: {} is no absolute path of a file",
@@ -157,37 +126,18 @@ fn one(asked: &LinuxDevice, way: Way) -> Result<Device> {
     let mode = asked.file_mode().unwrap_or(0o666);
     // Some engines hand over the whole st_mode: its type must then be the one asked for.
     let typed = mode & libc::S_IFMT;
-    ensure!(
-        typed == 0 || typed == kind.bits(),
-        "fileMode: {mode:#o} says another type than {}",
-        asked.typ().as_str()
-    );
+    ensure!(typed == 0 || typed == kind.bits(), "fileMode: {mode:#o} says another type than {}", asked.typ().as_str());
     let part = |name: &str, value: i64, limit: u32| match u32::try_from(value) {
         Ok(value) if value < limit => Ok(value),
         _ => bail!("{name}: {value} is out of range (0 to {})", limit - 1),
     };
     let number = match kind {
         DeviceKind::Fifo => 0,
-        _ => device(
-            part("major", asked.major(), 1 << 12)?,
-            part("minor", asked.minor(), 1 << 20)?,
-        ),
+        _ => device(part("major", asked.major(), 1 << 12)?, part("minor", asked.minor(), 1 << 20)?),
     };
-    let way = if kind == DeviceKind::Fifo {
-        Way::Make
-    } else {
-        way
-    };
+    let way = if kind == DeviceKind::Fifo { Way::Make } else { way };
     let (uid, gid) = (asked.uid().unwrap_or(0), asked.gid().unwrap_or(0));
-    Ok(Device {
-        path: path.clone(),
-        kind,
-        number,
-        mode: mode & 0o7777,
-        uid,
-        gid,
-        way,
-    })
+    Ok(Device { path: path.clone(), kind, number, mode: mode & 0o7777, uid, gid, way })
 }
 
 /// Is /dev/pts a mount of its own? Without it there is no terminal to be had inside.
@@ -208,14 +158,9 @@ mod tests {
 
     #[test]
     fn a_device_of_the_user_replaces_the_default_of_its_name() {
-        let devices = lowered(
-            r#"{"devices":[{"path":"/dev/null","type":"c","major":1,"minor":3,"fileMode":384}]}"#,
-        )
-        .unwrap();
-        let nulls: Vec<_> = devices
-            .iter()
-            .filter(|d| d.path == Path::new("/dev/null"))
-            .collect();
+        let devices =
+            lowered(r#"{"devices":[{"path":"/dev/null","type":"c","major":1,"minor":3,"fileMode":384}]}"#).unwrap();
+        let nulls: Vec<_> = devices.iter().filter(|d| d.path == Path::new("/dev/null")).collect();
         assert_eq!(nulls.len(), 1);
         assert_eq!(nulls[0].mode, 0o600);
         assert_eq!(devices.len(), 6);
@@ -224,31 +169,13 @@ mod tests {
     #[test]
     fn nonsense_is_refused_with_its_place() {
         for (json, what) in [
-            (
-                r#"{"path":"dev/x","type":"c","major":1,"minor":3}"#,
-                "linux.devices[0]: path",
-            ),
-            (
-                r#"{"path":"/dev/../x","type":"c","major":1,"minor":3}"#,
-                "linux.devices[0]: path",
-            ),
-            (
-                r#"{"path":"/dev/x","type":"c","major":-1,"minor":3}"#,
-                "linux.devices[0]: major",
-            ),
-            (
-                r#"{"path":"/dev/x","type":"b","major":1,"minor":1048576}"#,
-                "linux.devices[0]: minor",
-            ),
-            (
-                r#"{"path":"/dev/x","type":"a","major":1,"minor":3}"#,
-                "linux.devices[0]: type",
-            ),
+            (r#"{"path":"dev/x","type":"c","major":1,"minor":3}"#, "linux.devices[0]: path"),
+            (r#"{"path":"/dev/../x","type":"c","major":1,"minor":3}"#, "linux.devices[0]: path"),
+            (r#"{"path":"/dev/x","type":"c","major":-1,"minor":3}"#, "linux.devices[0]: major"),
+            (r#"{"path":"/dev/x","type":"b","major":1,"minor":1048576}"#, "linux.devices[0]: minor"),
+            (r#"{"path":"/dev/x","type":"a","major":1,"minor":3}"#, "linux.devices[0]: type"),
         ] {
-            let error = format!(
-                "{:#}",
-                lowered(&format!("{{\"devices\":[{json}]}}")).unwrap_err()
-            );
+            let error = format!("{:#}", lowered(&format!("{{\"devices\":[{json}]}}")).unwrap_err());
             assert!(error.starts_with(what), "{error}");
         }
     }

@@ -107,11 +107,7 @@ pub enum Placing {
 
 impl Placing {
     pub fn of(place: &cgroup::Place) -> Placing {
-        if place.needs_placing() {
-            Placing::ByParent
-        } else {
-            Placing::AtBirth
-        }
+        if place.needs_placing() { Placing::ByParent } else { Placing::AtBirth }
     }
 }
 
@@ -190,13 +186,7 @@ pub fn create(spec: &Spec, request: &CreateRequest, host: &Host) -> Result<Plan>
     check::whole(spec, &mut warnings).context("config.json")?;
     let plan = lower(spec, request, host, &mut warnings).context("config.json")?;
     let (sandbox, process, hooks) = plan;
-    Ok(Plan {
-        id: request.id.clone(),
-        world: World::New(Box::new(sandbox)),
-        process,
-        hooks,
-        warnings,
-    })
+    Ok(Plan { id: request.id.clone(), world: World::New(Box::new(sandbox)), process, hooks, warnings })
 }
 
 fn lower(
@@ -206,12 +196,8 @@ fn lower(
     warnings: &mut Vec<String>,
 ) -> Result<(Sandbox, Process, Hooks)> {
     let linux = spec.linux().clone().unwrap_or_default_empty();
-    let Some(oci_process) = spec.process() else {
-        bail!("process: is missing; a container needs a program to run")
-    };
-    let Some(root) = spec.root() else {
-        bail!("root: is missing; name the root filesystem in root.path")
-    };
+    let Some(oci_process) = spec.process() else { bail!("process: is missing; a container needs a program to run") };
+    let Some(root) = spec.root() else { bail!("root: is missing; name the root filesystem in root.path") };
     let namespaces = namespaces::lower(&linux, host).context("linux")?;
     check::namespace_use(spec, &linux, &namespaces, request.change)?;
     let cgroup = cgroup::lower(&linux, &request.id, &host.cgroups, warnings)?;
@@ -223,11 +209,7 @@ fn lower(
     check::terminal(process.terminal.is_some(), request.terminal)?;
     let rootfs = Rootfs {
         path: request.bundle.join(root.path()),
-        access: if root.readonly().unwrap_or(false) {
-            Access::ReadOnly
-        } else {
-            Access::ReadWrite
-        },
+        access: if root.readonly().unwrap_or(false) { Access::ReadOnly } else { Access::ReadWrite },
         propagation: mounts::root_propagation(linux.rootfs_propagation().as_deref())?,
         change: request.change,
     };
@@ -246,12 +228,7 @@ fn lower(
         masked: check::paths("linux.maskedPaths", linux.masked_paths().as_ref())?,
         readonly: check::paths("linux.readonlyPaths", linux.readonly_paths().as_ref())?,
         cgroup,
-        annotations: spec
-            .annotations()
-            .iter()
-            .flatten()
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect(),
+        annotations: spec.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
         namespaces,
     };
     Ok((sandbox, process, hooks(spec)?))
@@ -264,9 +241,7 @@ trait OrEmpty {
 
 impl OrEmpty for Option<oci_spec::runtime::Linux> {
     fn unwrap_or_default_empty(self) -> oci_spec::runtime::Linux {
-        self.unwrap_or_else(|| {
-            serde_json::from_str("{}").expect("every field of linux is optional")
-        })
+        self.unwrap_or_else(|| serde_json::from_str("{}").expect("every field of linux is optional"))
     }
 }
 
@@ -295,17 +270,12 @@ fn hooks(spec: &Spec) -> Result<Hooks> {
 
 fn one_hook(hook: &oci_spec::runtime::Hook) -> Result<Hook> {
     if !hook.path().is_absolute() {
-        bail!(
-            "path: {} is not absolute; write the full path of the program",
-            hook.path().display()
-        );
+        bail!("path: {} is not absolute; write the full path of the program", hook.path().display());
     }
     let timeout = match hook.timeout() {
         None => None,
         Some(seconds) if seconds > 0 => Some(seconds.unsigned_abs()),
-        Some(seconds) => bail!(
-            "timeout: {seconds} is not above zero; give seconds, or leave it out to wait for ever"
-        ),
+        Some(seconds) => bail!("timeout: {seconds} is not above zero; give seconds, or leave it out to wait for ever"),
     };
     Ok(Hook {
         path: hook.path().clone(),
@@ -321,10 +291,7 @@ impl Plan {
         let World::New(sandbox) = &self.world else {
             return None;
         };
-        Some(Template {
-            process: self.process.clone(),
-            namespaces: sandbox.namespaces.own(),
-        })
+        Some(Template { process: self.process.clone(), namespaces: sandbox.namespaces.own() })
     }
 }
 
@@ -343,15 +310,6 @@ pub fn exec(template: &Template, request: ExecRequest, host: &Host) -> Result<Pl
     let mut process = process::stamp(&template.process, request.process, host, &mut warnings)?;
     process.keep_descriptors(request.preserve_fds, 0);
     check::terminal(process.terminal.is_some(), request.terminal)?;
-    let world = World::Join(Target {
-        namespaces: template.namespaces,
-        placing: request.placing,
-    });
-    Ok(Plan {
-        id: request.id,
-        world,
-        process,
-        hooks: Hooks::default(),
-        warnings,
-    })
+    let world = World::Join(Target { namespaces: template.namespaces, placing: request.placing });
+    Ok(Plan { id: request.id, world, process, hooks: Hooks::default(), warnings })
 }

@@ -23,17 +23,9 @@ pub struct MountOp {
 #[derive(Debug)]
 pub enum MountWhat {
     /// A new instance of a file system.
-    New {
-        fs: String,
-        source: Option<String>,
-        options: Vec<(String, Option<String>)>,
-    },
+    New { fs: String, source: Option<String>, options: Vec<(String, Option<String>)> },
     /// Something that exists, seen at another place too.
-    Bind {
-        source: PathBuf,
-        depth: Depth,
-        opener: Opener,
-    },
+    Bind { source: PathBuf, depth: Depth, opener: Opener },
     /// The container's view of its cgroup.
     Cgroup(CgroupView),
     /// Other attributes for what is mounted there already.
@@ -53,10 +45,7 @@ pub enum CgroupView {
     /// One hierarchy. When the kernel refuses a new instance, a bind of `fallback` on the host.
     V2 { fallback: PathBuf },
     /// A tmpfs with a directory a hierarchy, and links for controllers that share one.
-    V1 {
-        parts: Vec<CgroupPart>,
-        links: Vec<(String, String)>,
-    },
+    V1 { parts: Vec<CgroupPart>, links: Vec<(String, String)> },
 }
 
 #[derive(Debug)]
@@ -91,30 +80,14 @@ pub(super) fn root_propagation(word: Option<&str>) -> Result<u64> {
         return Ok(libc::MS_SLAVE | libc::MS_REC);
     };
     match options::find(word) {
-        Some(Effect::Propagation { depth, flag }) => Ok(flag
-            | if depth == Depth::Recursive {
-                libc::MS_REC
-            } else {
-                0
-            }),
+        Some(Effect::Propagation { depth, flag }) => {
+            Ok(flag | if depth == Depth::Recursive { libc::MS_REC } else { 0 })
+        }
         _ => {
-            let names = [
-                "shared",
-                "slave",
-                "private",
-                "unbindable",
-                "rshared",
-                "rslave",
-                "rprivate",
-                "runbindable",
-            ];
+            let names = ["shared", "slave", "private", "unbindable", "rshared", "rslave", "rprivate", "runbindable"];
             let hint = options::did_you_mean(word, names.into_iter());
-            let hint = hint
-                .map(|name| format!(" (did you mean {name:?}?)"))
-                .unwrap_or_default();
-            bail!(
-                "linux.rootfsPropagation: unknown value {word:?}{hint}; it is shared, slave, private or unbindable"
-            )
+            let hint = hint.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
+            bail!("linux.rootfsPropagation: unknown value {word:?}{hint}; it is shared, slave, private or unbindable")
         }
     }
 }
@@ -127,22 +100,9 @@ pub(super) fn lower(
     host: &Host,
 ) -> Result<Vec<MountOp>> {
     let mounts = spec.mounts().as_deref().unwrap_or_default();
-    ensure!(
-        mounts.len() < usize::from(u16::MAX),
-        "mounts: {} are too many; the limit is 65534",
-        mounts.len()
-    );
-    let scene = Scene {
-        bundle,
-        namespaces,
-        place,
-        host,
-    };
-    mounts
-        .iter()
-        .enumerate()
-        .map(|(i, mount)| scene.one(i, mount).with_context(|| format!("mounts[{i}]")))
-        .collect()
+    ensure!(mounts.len() < usize::from(u16::MAX), "mounts: {} are too many; the limit is 65534", mounts.len());
+    let scene = Scene { bundle, namespaces, place, host };
+    mounts.iter().enumerate().map(|(i, mount)| scene.one(i, mount).with_context(|| format!("mounts[{i}]"))).collect()
 }
 
 /// What all mounts are lowered against.
@@ -167,18 +127,11 @@ impl Scene<'_> {
     fn one(&self, index: usize, mount: &oci_spec::runtime::Mount) -> Result<MountOp> {
         let at = destination(mount.destination())?;
         let mapped = mount.uid_mappings().is_some() || mount.gid_mappings().is_some();
-        ensure!(
-            !mapped,
-            "uidMappings: id-mapped mounts are not supported by this version; remove the mappings"
-        );
+        ensure!(!mapped, "uidMappings: id-mapped mounts are not supported by this version; remove the mappings");
         let mut words = sort_words(mount.options().as_deref().unwrap_or_default())?;
         let fs = mount.typ().as_deref().unwrap_or("none");
         if matches!(fs, "bind" | "rbind") && words.bind.is_none() && words.remount.is_none() {
-            words.bind = Some(if fs == "rbind" {
-                Depth::Recursive
-            } else {
-                Depth::One
-            });
+            words.bind = Some(if fs == "rbind" { Depth::Recursive } else { Depth::One });
         }
         let what = if words.remount.is_some() {
             refuse_data(&words, "a remount")?;
@@ -193,50 +146,25 @@ impl Scene<'_> {
         };
         check_below_proc(&at, &what)?;
         let index = u16::try_from(index).unwrap_or(u16::MAX);
-        Ok(MountOp {
-            index,
-            at,
-            what,
-            attributes: words.attributes,
-        })
+        Ok(MountOp { index, at, what, attributes: words.attributes })
     }
 
     fn bind(&self, mount: &oci_spec::runtime::Mount, depth: Depth) -> Result<MountWhat> {
-        let Some(source) = mount.source() else {
-            bail!("source: is missing; a bind mount needs one")
-        };
-        ensure!(
-            !source.as_os_str().is_empty(),
-            "source: is empty; a bind mount needs one"
-        );
+        let Some(source) = mount.source() else { bail!("source: is missing; a bind mount needs one") };
+        ensure!(!source.as_os_str().is_empty(), "source: is empty; a bind mount needs one");
         let inside_userns = self.namespaces.has(libc::CLONE_NEWUSER);
-        let opener = if inside_userns {
-            Opener::Parent
-        } else {
-            Opener::Child
-        };
-        Ok(MountWhat::Bind {
-            source: self.bundle.join(source),
-            depth,
-            opener,
-        })
+        let opener = if inside_userns { Opener::Parent } else { Opener::Child };
+        Ok(MountWhat::Bind { source: self.bundle.join(source), depth, opener })
     }
 
     fn cgroup_view(&self) -> Result<CgroupView> {
-        super::cgroup::view(
-            self.place,
-            &self.host.cgroups,
-            self.namespaces.makes(libc::CLONE_NEWCGROUP),
-        )
+        super::cgroup::view(self.place, &self.host.cgroups, self.namespaces.makes(libc::CLONE_NEWCGROUP))
     }
 }
 
 /// Absolute and lexically clean. Relative destinations are deprecated and taken as from "/".
 fn destination(path: &Path) -> Result<PathBuf> {
-    ensure!(
-        !path.as_os_str().is_empty(),
-        "destination: is empty; name the place inside the container"
-    );
+    ensure!(!path.as_os_str().is_empty(), "destination: is empty; name the place inside the container");
     let mut clean = PathBuf::from("/");
     for component in path.components() {
         match component {
@@ -269,40 +197,17 @@ impl Words {
     fn take(&mut self, index: usize, effect: Effect) {
         let attributes = &mut self.attributes;
         match effect {
-            Effect::Attributes {
-                depth: Depth::One,
-                set,
-                clear,
-            } => {
-                (attributes.set, attributes.clear) = (
-                    attributes.set & !clear | set,
-                    attributes.clear & !set | clear,
-                );
+            Effect::Attributes { depth: Depth::One, set, clear } => {
+                (attributes.set, attributes.clear) = (attributes.set & !clear | set, attributes.clear & !set | clear);
             }
-            Effect::Attributes {
-                depth: Depth::Recursive,
-                set,
-                clear,
-            } => {
+            Effect::Attributes { depth: Depth::Recursive, set, clear } => {
                 let (old_set, old_clear) = (attributes.recursive_set, attributes.recursive_clear);
                 (attributes.recursive_set, attributes.recursive_clear) =
                     (old_set & !clear | set, old_clear & !set | clear);
             }
-            Effect::Both {
-                set,
-                clear,
-                superblock,
-            } => {
-                self.take(
-                    index,
-                    Effect::Attributes {
-                        depth: Depth::One,
-                        set,
-                        clear,
-                    },
-                );
-                self.superblock
-                    .retain(|(_, word)| !matches!(*word, "ro" | "rw"));
+            Effect::Both { set, clear, superblock } => {
+                self.take(index, Effect::Attributes { depth: Depth::One, set, clear });
+                self.superblock.retain(|(_, word)| !matches!(*word, "ro" | "rw"));
                 self.superblock.push((index, superblock));
             }
             Effect::Superblock(word) => self.superblock.push((index, word)),
@@ -320,19 +225,12 @@ fn refuse_data(words: &Words, what: &str) -> Result<()> {
         return Ok(());
     };
     let hint = options::did_you_mean(word, options::WORDS.iter().map(|(name, _)| *name));
-    let hint = hint
-        .map(|name| format!(" (did you mean {name:?}?)"))
-        .unwrap_or_default();
-    bail!(
-        "options[{index}]: unknown option {word:?}{hint}; {what} takes no options of a file system"
-    )
+    let hint = hint.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
+    bail!("options[{index}]: unknown option {word:?}{hint}; {what} takes no options of a file system")
 }
 
 fn new_filesystem(fs: &str, mount: &oci_spec::runtime::Mount, words: &Words) -> Result<MountWhat> {
-    ensure!(
-        fs != "none" && !fs.is_empty(),
-        "type: is missing, and no option says \"bind\" or \"rbind\""
-    );
+    ensure!(fs != "none" && !fs.is_empty(), "type: is missing, and no option says \"bind\" or \"rbind\"");
     let mut data: Vec<(String, Option<String>)> = Vec::new();
     if !has_shared_superblock(fs) {
         // `rw` is what a file system is anyway; saying so would be refused by some.
@@ -345,24 +243,14 @@ fn new_filesystem(fs: &str, mount: &oci_spec::runtime::Mount, words: &Words) -> 
             None => (word.clone(), None),
         });
     }
-    let source = mount
-        .source()
-        .as_ref()
-        .map(|source| source.to_string_lossy().into_owned());
-    Ok(MountWhat::New {
-        fs: fs.to_string(),
-        source,
-        options: data,
-    })
+    let source = mount.source().as_ref().map(|source| source.to_string_lossy().into_owned());
+    Ok(MountWhat::New { fs: fs.to_string(), source, options: data })
 }
 
 /// These share one superblock with everybody else in the namespace they show: making it read-only would make it so for
 /// the next container in the pod. The attribute of our own mount is enough.
 fn has_shared_superblock(fs: &str) -> bool {
-    matches!(
-        fs,
-        "proc" | "sysfs" | "mqueue" | "devpts" | "bpf" | "securityfs" | "debugfs" | "tracefs"
-    )
+    matches!(fs, "proc" | "sysfs" | "mqueue" | "devpts" | "bpf" | "securityfs" | "debugfs" | "tracefs")
 }
 
 /// Below /proc only a few files may be covered (as lxcfs does); anything else could stand in for a file that the runtime
@@ -389,10 +277,7 @@ fn check_below_proc(at: &Path, what: &MountWhat) -> Result<()> {
             MountWhat::Bind { .. } | MountWhat::Remount => true,
             MountWhat::Cgroup(_) => false,
         };
-        ensure!(
-            fits,
-            "destination: \"/proc\" can only hold procfs; use type \"proc\""
-        );
+        ensure!(fits, "destination: \"/proc\" can only hold procfs; use type \"proc\"");
         return Ok(());
     }
     ensure!(
@@ -427,34 +312,19 @@ mod tests {
 
     #[test]
     fn a_typing_error_in_a_bind_is_refused_with_a_hint() {
-        let error = refuse_data(&words(&["rbind", "nosudi"]), "a bind mount")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.starts_with("options[1]: unknown option \"nosudi\" (did you mean \"nosuid\"?)"),
-            "{error}"
-        );
+        let error = refuse_data(&words(&["rbind", "nosudi"]), "a bind mount").unwrap_err().to_string();
+        assert!(error.starts_with("options[1]: unknown option \"nosudi\" (did you mean \"nosuid\"?)"), "{error}");
     }
 
     #[test]
     fn destinations_cannot_climb() {
-        assert_eq!(
-            destination(Path::new("/a/../../b/./c")).unwrap(),
-            Path::new("/b/c")
-        );
-        assert_eq!(
-            destination(Path::new("rel/x")).unwrap(),
-            Path::new("/rel/x")
-        );
+        assert_eq!(destination(Path::new("/a/../../b/./c")).unwrap(), Path::new("/b/c"));
+        assert_eq!(destination(Path::new("rel/x")).unwrap(), Path::new("/rel/x"));
     }
 
     #[test]
     fn proc_is_covered_only_where_lxcfs_does() {
-        let tmpfs = || MountWhat::New {
-            fs: "tmpfs".into(),
-            source: None,
-            options: vec![],
-        };
+        let tmpfs = || MountWhat::New { fs: "tmpfs".into(), source: None, options: vec![] };
         assert!(check_below_proc(Path::new("/proc"), &tmpfs()).is_err());
         assert!(check_below_proc(Path::new("/proc/self/attr"), &tmpfs()).is_err());
         assert!(check_below_proc(Path::new("/proc/meminfo"), &tmpfs()).is_ok());
@@ -463,19 +333,8 @@ mod tests {
 
     #[test]
     fn propagation_words_are_checked() {
-        assert_eq!(
-            root_propagation(None).unwrap(),
-            libc::MS_SLAVE | libc::MS_REC
-        );
-        assert_eq!(
-            root_propagation(Some("rshared")).unwrap(),
-            libc::MS_SHARED | libc::MS_REC
-        );
-        assert!(
-            root_propagation(Some("salve"))
-                .unwrap_err()
-                .to_string()
-                .contains("did you mean \"slave\"")
-        );
+        assert_eq!(root_propagation(None).unwrap(), libc::MS_SLAVE | libc::MS_REC);
+        assert_eq!(root_propagation(Some("rshared")).unwrap(), libc::MS_SHARED | libc::MS_REC);
+        assert!(root_propagation(Some("salve")).unwrap_err().to_string().contains("did you mean \"slave\""));
     }
 }

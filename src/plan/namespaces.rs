@@ -63,19 +63,13 @@ pub struct TimeOffset {
 impl Namespaces {
     /// Bits of the namespaces that the container has, made or joined.
     pub fn own(&self) -> i32 {
-        self.join
-            .iter()
-            .fold(self.new, |bits, join| bits | join.kind)
+        self.join.iter().fold(self.new, |bits, join| bits | join.kind)
     }
 
     /// The bits that the clone itself makes. The cgroup namespace waits for the placement (its root is the cgroup that its
     /// maker is in), a time namespace with offsets is made by its first inhabitant.
     pub fn at_birth(&self) -> i32 {
-        let later = if self.time_offsets.is_empty() {
-            0
-        } else {
-            libc::CLONE_NEWTIME
-        };
+        let later = if self.time_offsets.is_empty() { 0 } else { libc::CLONE_NEWTIME };
         self.new & !libc::CLONE_NEWCGROUP & !later
     }
 
@@ -94,10 +88,7 @@ impl Namespaces {
 
 /// The spec's word for a `CLONE_NEW*` bit.
 pub fn name(kind: i32) -> &'static str {
-    KINDS
-        .iter()
-        .find(|(_, _, bit)| *bit == kind)
-        .map_or("unknown", |(_, name, _)| name)
+    KINDS.iter().find(|(_, _, bit)| *bit == kind).map_or("unknown", |(_, name, _)| name)
 }
 
 /// The kernel's name of the file in /proc/PID/ns.
@@ -111,39 +102,22 @@ pub fn proc_name(kind: i32) -> &'static str {
 
 pub(super) fn lower(linux: &Linux, host: &Host) -> Result<Namespaces> {
     let mut seen = 0;
-    let mut namespaces = Namespaces {
-        new: 0,
-        join: Vec::new(),
-        maps: None,
-        time_offsets: Vec::new(),
-    };
+    let mut namespaces = Namespaces { new: 0, join: Vec::new(), maps: None, time_offsets: Vec::new() };
     for (index, namespace) in linux.namespaces().iter().flatten().enumerate() {
-        let (_, word, bit) = KINDS
-            .into_iter()
-            .find(|(typ, ..)| *typ == namespace.typ())
-            .expect("KINDS has every type");
+        let (_, word, bit) = KINDS.into_iter().find(|(typ, ..)| *typ == namespace.typ()).expect("KINDS has every type");
         if seen & bit != 0 {
             bail!("namespaces[{index}]: a second {word} namespace; keep one of them");
         }
         seen |= bit;
         match namespace.path() {
             Some(path) if !path.as_os_str().is_empty() => {
-                ensure!(
-                    path.is_absolute(),
-                    "namespaces[{index}].path: {} is not absolute",
-                    path.display()
-                );
-                namespaces.join.push(Join {
-                    kind: bit,
-                    path: path.clone(),
-                });
+                ensure!(path.is_absolute(), "namespaces[{index}].path: {} is not absolute", path.display());
+                namespaces.join.push(Join { kind: bit, path: path.clone() });
             }
             _ => namespaces.new |= bit,
         }
     }
-    namespaces
-        .join
-        .sort_by_key(|join| KINDS.iter().position(|(_, _, bit)| *bit == join.kind));
+    namespaces.join.sort_by_key(|join| KINDS.iter().position(|(_, _, bit)| *bit == join.kind));
     namespaces.maps = maps(linux, &namespaces, host)?;
     namespaces.time_offsets = time_offsets(linux, &namespaces)?;
     Ok(namespaces)
@@ -154,14 +128,9 @@ fn maps(linux: &Linux, namespaces: &Namespaces, host: &Host) -> Result<Option<Id
     let given = uids.iter().flatten().next().is_some() || gids.iter().flatten().next().is_some();
     if !namespaces.makes(libc::CLONE_NEWUSER) {
         if given && namespaces.joins(libc::CLONE_NEWUSER) {
-            bail!(
-                "uidMappings: the user namespace is joined by its path and has its mappings already; remove them"
-            );
+            bail!("uidMappings: the user namespace is joined by its path and has its mappings already; remove them");
         }
-        ensure!(
-            !given,
-            "uidMappings: need a user namespace; add {{\"type\": \"user\"}} to linux.namespaces"
-        );
+        ensure!(!given, "uidMappings: need a user namespace; add {{\"type\": \"user\"}} to linux.namespaces");
         return Ok(None);
     }
     let maps = IdMaps {
@@ -176,38 +145,16 @@ fn maps(linux: &Linux, namespaces: &Namespaces, host: &Host) -> Result<Option<Id
 
 /// The kernel takes at most 340 lines, in one write of less than a page. user_namespaces(7).
 fn one_map(lines: &[LinuxIdMapping]) -> Result<Vec<IdMap>> {
-    ensure!(
-        !lines.is_empty(),
-        "is missing; a new user namespace needs at least one mapping"
-    );
-    let map: Vec<IdMap> = lines
-        .iter()
-        .map(|l| IdMap {
-            container: l.container_id(),
-            host: l.host_id(),
-            size: l.size(),
-        })
-        .collect();
-    ensure!(
-        map.len() <= 340 && map_text(&map).len() < 4096,
-        "{} mappings are more than the kernel takes",
-        map.len()
-    );
+    ensure!(!lines.is_empty(), "is missing; a new user namespace needs at least one mapping");
+    let map: Vec<IdMap> =
+        lines.iter().map(|l| IdMap { container: l.container_id(), host: l.host_id(), size: l.size() }).collect();
+    ensure!(map.len() <= 340 && map_text(&map).len() < 4096, "{} mappings are more than the kernel takes", map.len());
     for (index, line) in map.iter().enumerate() {
         ensure!(line.size > 0, "[{index}].size: is 0; map at least one id");
-        let fits = |start: u32| {
-            start
-                .checked_add(line.size - 1)
-                .is_some_and(|last| last < u32::MAX)
-        };
-        ensure!(
-            fits(line.container) && fits(line.host),
-            "[{index}]: goes beyond the highest id"
-        );
+        let fits = |start: u32| start.checked_add(line.size - 1).is_some_and(|last| last < u32::MAX);
+        ensure!(fits(line.container) && fits(line.host), "[{index}]: goes beyond the highest id");
         for other in &map[..index] {
-            let overlap = |a: u32, b: u32| {
-                a < b.saturating_add(other.size) && b < a.saturating_add(line.size)
-            };
+            let overlap = |a: u32, b: u32| a < b.saturating_add(other.size) && b < a.saturating_add(line.size);
             let both = overlap(line.container, other.container) || overlap(line.host, other.host);
             ensure!(!both, "[{index}]: overlaps an earlier mapping");
         }
@@ -217,9 +164,7 @@ fn one_map(lines: &[LinuxIdMapping]) -> Result<Vec<IdMap>> {
 
 /// The text for uid_map and gid_map.
 pub fn map_text(map: &[IdMap]) -> String {
-    map.iter()
-        .map(|m| format!("{} {} {}\n", m.container, m.host, m.size))
-        .collect()
+    map.iter().map(|m| format!("{} {} {}\n", m.container, m.host, m.size)).collect()
 }
 
 fn time_offsets(linux: &Linux, namespaces: &Namespaces) -> Result<Vec<TimeOffset>> {
@@ -234,15 +179,8 @@ fn time_offsets(linux: &Linux, namespaces: &Namespaces) -> Result<Vec<TimeOffset
             "timeOffsets: no clock is called {clock:?}; there are \"monotonic\" and \"boottime\""
         );
         let nanoseconds = offset.nanosecs().unwrap_or(0);
-        ensure!(
-            nanoseconds < 1_000_000_000,
-            "timeOffsets.{clock}.nanosecs: {nanoseconds} is a second or more"
-        );
-        offsets.push(TimeOffset {
-            clock: clock.clone(),
-            seconds: offset.secs().unwrap_or(0),
-            nanoseconds,
-        });
+        ensure!(nanoseconds < 1_000_000_000, "timeOffsets.{clock}.nanosecs: {nanoseconds} is a second or more");
+        offsets.push(TimeOffset { clock: clock.clone(), seconds: offset.secs().unwrap_or(0), nanoseconds });
     }
     Ok(offsets)
 }
@@ -258,20 +196,14 @@ mod tests {
 
     #[test]
     fn a_second_namespace_of_a_type_is_refused() {
-        let error =
-            lowered(r#"{"namespaces":[{"type":"pid"},{"type":"pid","path":"/x"}]}"#).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("namespaces[1]: a second pid namespace")
-        );
+        let error = lowered(r#"{"namespaces":[{"type":"pid"},{"type":"pid","path":"/x"}]}"#).unwrap_err();
+        assert!(error.to_string().starts_with("namespaces[1]: a second pid namespace"));
     }
 
     #[test]
     fn an_empty_path_means_new() {
         let namespaces =
-            lowered(r#"{"namespaces":[{"type":"pid","path":""},{"type":"network","path":"/n"}]}"#)
-                .unwrap();
+            lowered(r#"{"namespaces":[{"type":"pid","path":""},{"type":"network","path":"/n"}]}"#).unwrap();
         assert!(namespaces.makes(libc::CLONE_NEWPID) && namespaces.joins(libc::CLONE_NEWNET));
         assert_eq!(namespaces.own(), libc::CLONE_NEWPID | libc::CLONE_NEWNET);
     }
@@ -279,9 +211,7 @@ mod tests {
     #[test]
     fn overlapping_and_oversized_maps_are_refused() {
         let with = |map: &str| {
-            lowered(&format!(
-                r#"{{"namespaces":[{{"type":"user"}}],"uidMappings":[{map}],"gidMappings":[{map}]}}"#
-            ))
+            lowered(&format!(r#"{{"namespaces":[{{"type":"user"}}],"uidMappings":[{map}],"gidMappings":[{map}]}}"#))
         };
         assert!(with(r#"{"containerID":0,"hostID":1000,"size":10}"#).is_ok());
         let twice = r#"{"containerID":0,"hostID":1000,"size":10},{"containerID":5,"hostID":3000,"size":10}"#;

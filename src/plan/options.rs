@@ -1,8 +1,8 @@
 //! The words of `mounts[].options`: one row each, used by the planner and by `features`.
 
 use crate::sys::mount::{
-    ATTR_ATIME, ATTR_NOATIME, ATTR_NODEV, ATTR_NODIRATIME, ATTR_NOEXEC, ATTR_NOSUID,
-    ATTR_NOSYMFOLLOW, ATTR_RDONLY, ATTR_STRICTATIME, Depth,
+    ATTR_ATIME, ATTR_NOATIME, ATTR_NODEV, ATTR_NODIRATIME, ATTR_NOEXEC, ATTR_NOSUID, ATTR_NOSYMFOLLOW, ATTR_RDONLY,
+    ATTR_STRICTATIME, Depth,
 };
 
 /// What a word does.
@@ -36,19 +36,11 @@ pub enum Effect {
 use Effect::{Attributes, Bind, Both, Nothing, Propagation, Remount, Superblock};
 
 const fn one(set: u64, clear: u64) -> Effect {
-    Attributes {
-        depth: Depth::One,
-        set,
-        clear,
-    }
+    Attributes { depth: Depth::One, set, clear }
 }
 
 const fn all(set: u64, clear: u64) -> Effect {
-    Attributes {
-        depth: Depth::Recursive,
-        set,
-        clear,
-    }
+    Attributes { depth: Depth::Recursive, set, clear }
 }
 
 const fn spread(depth: Depth, flag: u64) -> Effect {
@@ -96,14 +88,7 @@ pub const WORDS: &[(&str, Effect)] = &[
     ("rnostrictatime", all(0, ATTR_STRICTATIME)),
     ("rnosuid", all(ATTR_NOSUID, 0)),
     ("rnosymfollow", all(ATTR_NOSYMFOLLOW, 0)),
-    (
-        "ro",
-        Both {
-            set: ATTR_RDONLY,
-            clear: 0,
-            superblock: "ro",
-        },
-    ),
+    ("ro", Both { set: ATTR_RDONLY, clear: 0, superblock: "ro" }),
     ("rprivate", spread(Depth::Recursive, libc::MS_PRIVATE)),
     ("rrelatime", all(0, ATTR_ATIME)),
     ("rro", all(ATTR_RDONLY, 0)),
@@ -114,14 +99,7 @@ pub const WORDS: &[(&str, Effect)] = &[
     ("rsuid", all(0, ATTR_NOSUID)),
     ("rsymfollow", all(0, ATTR_NOSYMFOLLOW)),
     ("runbindable", spread(Depth::Recursive, libc::MS_UNBINDABLE)),
-    (
-        "rw",
-        Both {
-            set: 0,
-            clear: ATTR_RDONLY,
-            superblock: "rw",
-        },
-    ),
+    ("rw", Both { set: 0, clear: ATTR_RDONLY, superblock: "rw" }),
     ("shared", spread(Depth::One, libc::MS_SHARED)),
     ("silent", Nothing),
     ("slave", spread(Depth::One, libc::MS_SLAVE)),
@@ -136,25 +114,17 @@ pub const WORDS: &[(&str, Effect)] = &[
 pub const REFUSED: &[&str] = &["tmpcopyup", "idmap", "ridmap"];
 
 pub fn find(word: &str) -> Option<Effect> {
-    WORDS
-        .iter()
-        .find(|(name, _)| *name == word)
-        .map(|(_, effect)| *effect)
+    WORDS.iter().find(|(name, _)| *name == word).map(|(_, effect)| *effect)
 }
 
 /// The word of a list that a typing error most likely meant: the nearest one, at most two edits away.
 pub fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .map(|name| (distance(word, name), name))
-        .filter(|(edits, _)| *edits <= 2)
-        .min()
-        .map(|(_, name)| name)
+    known.map(|name| (distance(word, name), name)).filter(|(edits, _)| *edits <= 2).min().map(|(_, name)| name)
 }
 
 /// Edits between two words: insertions, deletions, replacements, and neighbours that changed places.
 fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) =
-        (a.chars().take(64).collect(), b.chars().take(64).collect());
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
     let mut rows = vec![vec![0usize; b.len() + 1]; a.len() + 1];
     for (i, row) in rows.iter_mut().enumerate() {
         row[0] = i;

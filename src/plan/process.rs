@@ -114,11 +114,7 @@ impl Process {
     }
 }
 
-pub(super) fn lower(
-    process: &oci::Process,
-    host: &Host,
-    warnings: &mut Vec<String>,
-) -> Result<Process> {
+pub(super) fn lower(process: &oci::Process, host: &Host, warnings: &mut Vec<String>) -> Result<Process> {
     refuse_unsupported(process)?;
     let env = environment(process.env().as_deref().unwrap_or_default())?;
     let user = process.user();
@@ -160,29 +156,13 @@ pub(super) fn stamp(
     }
 }
 
-fn whole(
-    template: &Process,
-    asked: &oci::Process,
-    host: &Host,
-    warnings: &mut Vec<String>,
-) -> Result<Process> {
+fn whole(template: &Process, asked: &oci::Process, host: &Host, warnings: &mut Vec<String>) -> Result<Process> {
     let own = lower(asked, host, warnings)?;
-    let user = User {
-        umask: own.user.umask.or(template.user.umask),
-        ..own.user
-    };
+    let user = User { umask: own.user.umask.or(template.user.umask), ..own.user };
     Ok(Process {
         user,
-        capabilities: if asked.capabilities().is_some() {
-            own.capabilities
-        } else {
-            template.capabilities
-        },
-        rlimits: if asked.rlimits().is_some() {
-            own.rlimits
-        } else {
-            template.rlimits.clone()
-        },
+        capabilities: if asked.capabilities().is_some() { own.capabilities } else { template.capabilities },
+        rlimits: if asked.rlimits().is_some() { own.rlimits } else { template.rlimits.clone() },
         oom_score_adj: own.oom_score_adj.or(template.oom_score_adj),
         seccomp: template.seccomp.clone(),
         keyring: template.keyring.clone(),
@@ -192,12 +172,9 @@ fn whole(
 
 fn from_words(template: &Process, words: Words, host: &Host) -> Result<Process> {
     let mut process = template.clone();
-    process.args =
-        arguments(&words.args).map_err(|_| crate::error::anyhow!("exec args cannot be empty"))?;
+    process.args = arguments(&words.args).map_err(|_| crate::error::anyhow!("exec args cannot be empty"))?;
     process.env = environment(&[process.env, words.env].concat()).context("--env")?;
-    process
-        .env
-        .retain(|pair| !pair.starts_with("LISTEN_FDS=") && !pair.starts_with("LISTEN_PID="));
+    process.env.retain(|pair| !pair.starts_with("LISTEN_FDS=") && !pair.starts_with("LISTEN_PID="));
     process.home = home(&process.env);
     if let Some(dir) = words.cwd {
         process.cwd = cwd(&dir).context("--cwd")?;
@@ -212,10 +189,7 @@ fn from_words(template: &Process, words: Words, host: &Host) -> Result<Process> 
     // CVE-2022-29162: asked-for capabilities go to these three sets, and never to the inheritable one by themselves.
     for name in &words.capabilities {
         let bit = capability(name).with_context(|| format!("--cap {name}"))?;
-        ensure!(
-            host.capabilities & bit != 0,
-            "--cap {name}: this runtime does not hold it itself"
-        );
+        ensure!(host.capabilities & bit != 0, "--cap {name}: this runtime does not hold it itself");
         let sets = &mut process.capabilities;
         sets.bounding |= bit;
         sets.effective |= bit;
@@ -244,10 +218,7 @@ fn refuse_unsupported(process: &oci::Process) -> Result<()> {
 }
 
 fn arguments(args: &[String]) -> Result<Vec<String>> {
-    ensure!(
-        args.first().is_some_and(|program| !program.is_empty()),
-        "args: is empty; the first one names the program"
-    );
+    ensure!(args.first().is_some_and(|program| !program.is_empty()), "args: is empty; the first one names the program");
     let nul = args.iter().position(|arg| arg.contains('\0'));
     if let Some(index) = nul {
         bail!("args[{index}]: holds a NUL byte");
@@ -263,14 +234,8 @@ fn environment(pairs: &[String]) -> Result<Vec<String>> {
         let Some((name, _)) = pair.split_once('=') else {
             bail!("env[{index}]: {pair:?} is not of the form NAME=value")
         };
-        ensure!(
-            !name.is_empty(),
-            "env[{index}]: has no name before the \"=\""
-        );
-        ensure!(
-            !pair.contains('\0'),
-            "env[{index}]: {name} holds a NUL byte"
-        );
+        ensure!(!name.is_empty(), "env[{index}]: has no name before the \"=\"");
+        ensure!(!pair.contains('\0'), "env[{index}]: {name} holds a NUL byte");
         match place.get(name) {
             Some(&at) => result[at].clone_from(pair),
             None => {
@@ -283,41 +248,24 @@ fn environment(pairs: &[String]) -> Result<Vec<String>> {
 }
 
 fn home(env: &[String]) -> Home {
-    let given = env.iter().any(|pair| {
-        pair.strip_prefix("HOME=")
-            .is_some_and(|dir| !dir.is_empty())
-    });
-    if given {
-        Home::AsGiven
-    } else {
-        Home::FromPasswd
-    }
+    let given = env.iter().any(|pair| pair.strip_prefix("HOME=").is_some_and(|dir| !dir.is_empty()));
+    if given { Home::AsGiven } else { Home::FromPasswd }
 }
 
 fn cwd(path: &std::path::Path) -> Result<PathBuf> {
-    ensure!(
-        path.is_absolute(),
-        "cwd: {:?} is not an absolute path",
-        path.display().to_string()
-    );
+    ensure!(path.is_absolute(), "cwd: {:?} is not an absolute path", path.display().to_string());
     Ok(path.to_path_buf())
 }
 
 fn umask(mask: Option<u32>) -> Result<Option<u32>> {
     if let Some(mask) = mask.filter(|mask| *mask > 0o777) {
-        bail!(
-            "user.umask: {mask} (octal {mask:o}) has more than the nine permission bits; write it in decimal"
-        );
+        bail!("user.umask: {mask} (octal {mask:o}) has more than the nine permission bits; write it in decimal");
     }
     Ok(mask)
 }
 
 fn no_new_privileges(asked: Option<bool>) -> NoNewPrivileges {
-    if asked.unwrap_or(false) {
-        NoNewPrivileges::Set
-    } else {
-        NoNewPrivileges::Unset
-    }
+    if asked.unwrap_or(false) { NoNewPrivileges::Set } else { NoNewPrivileges::Unset }
 }
 
 fn oom_score_adj(value: Option<i32>) -> Result<Option<i32>> {
@@ -336,10 +284,7 @@ fn terminal(process: &oci::Process) -> Result<Option<Terminal>> {
         Err(_) => bail!("consoleSize.{name}: {value} is more than the kernel takes (65535)"),
     };
     let size = match process.console_size() {
-        Some(size) => Some(Size {
-            rows: side("height", size.height())?,
-            columns: side("width", size.width())?,
-        }),
+        Some(size) => Some(Size { rows: side("height", size.height())?, columns: side("width", size.width())? }),
         None => None,
     };
     Ok(Some(Terminal { size }))
@@ -348,97 +293,32 @@ fn terminal(process: &oci::Process) -> Result<Option<Terminal>> {
 /// The kernel's numbers, by the spec's names. setrlimit(2).
 const RLIMITS: [(PosixRlimitType, &str, u32); 16] = [
     (PosixRlimitType::RlimitAs, "RLIMIT_AS", libc::RLIMIT_AS),
-    (
-        PosixRlimitType::RlimitCore,
-        "RLIMIT_CORE",
-        libc::RLIMIT_CORE,
-    ),
+    (PosixRlimitType::RlimitCore, "RLIMIT_CORE", libc::RLIMIT_CORE),
     (PosixRlimitType::RlimitCpu, "RLIMIT_CPU", libc::RLIMIT_CPU),
-    (
-        PosixRlimitType::RlimitData,
-        "RLIMIT_DATA",
-        libc::RLIMIT_DATA,
-    ),
-    (
-        PosixRlimitType::RlimitFsize,
-        "RLIMIT_FSIZE",
-        libc::RLIMIT_FSIZE,
-    ),
-    (
-        PosixRlimitType::RlimitLocks,
-        "RLIMIT_LOCKS",
-        libc::RLIMIT_LOCKS,
-    ),
-    (
-        PosixRlimitType::RlimitMemlock,
-        "RLIMIT_MEMLOCK",
-        libc::RLIMIT_MEMLOCK,
-    ),
-    (
-        PosixRlimitType::RlimitMsgqueue,
-        "RLIMIT_MSGQUEUE",
-        libc::RLIMIT_MSGQUEUE,
-    ),
-    (
-        PosixRlimitType::RlimitNice,
-        "RLIMIT_NICE",
-        libc::RLIMIT_NICE,
-    ),
-    (
-        PosixRlimitType::RlimitNofile,
-        "RLIMIT_NOFILE",
-        libc::RLIMIT_NOFILE,
-    ),
-    (
-        PosixRlimitType::RlimitNproc,
-        "RLIMIT_NPROC",
-        libc::RLIMIT_NPROC,
-    ),
+    (PosixRlimitType::RlimitData, "RLIMIT_DATA", libc::RLIMIT_DATA),
+    (PosixRlimitType::RlimitFsize, "RLIMIT_FSIZE", libc::RLIMIT_FSIZE),
+    (PosixRlimitType::RlimitLocks, "RLIMIT_LOCKS", libc::RLIMIT_LOCKS),
+    (PosixRlimitType::RlimitMemlock, "RLIMIT_MEMLOCK", libc::RLIMIT_MEMLOCK),
+    (PosixRlimitType::RlimitMsgqueue, "RLIMIT_MSGQUEUE", libc::RLIMIT_MSGQUEUE),
+    (PosixRlimitType::RlimitNice, "RLIMIT_NICE", libc::RLIMIT_NICE),
+    (PosixRlimitType::RlimitNofile, "RLIMIT_NOFILE", libc::RLIMIT_NOFILE),
+    (PosixRlimitType::RlimitNproc, "RLIMIT_NPROC", libc::RLIMIT_NPROC),
     (PosixRlimitType::RlimitRss, "RLIMIT_RSS", libc::RLIMIT_RSS),
-    (
-        PosixRlimitType::RlimitRtprio,
-        "RLIMIT_RTPRIO",
-        libc::RLIMIT_RTPRIO,
-    ),
-    (
-        PosixRlimitType::RlimitRttime,
-        "RLIMIT_RTTIME",
-        libc::RLIMIT_RTTIME,
-    ),
-    (
-        PosixRlimitType::RlimitSigpending,
-        "RLIMIT_SIGPENDING",
-        libc::RLIMIT_SIGPENDING,
-    ),
-    (
-        PosixRlimitType::RlimitStack,
-        "RLIMIT_STACK",
-        libc::RLIMIT_STACK,
-    ),
+    (PosixRlimitType::RlimitRtprio, "RLIMIT_RTPRIO", libc::RLIMIT_RTPRIO),
+    (PosixRlimitType::RlimitRttime, "RLIMIT_RTTIME", libc::RLIMIT_RTTIME),
+    (PosixRlimitType::RlimitSigpending, "RLIMIT_SIGPENDING", libc::RLIMIT_SIGPENDING),
+    (PosixRlimitType::RlimitStack, "RLIMIT_STACK", libc::RLIMIT_STACK),
 ];
 
 fn rlimits(process: &oci::Process) -> Result<Vec<Rlimit>> {
     let mut limits: Vec<Rlimit> = Vec::new();
     for (index, asked) in process.rlimits().iter().flatten().enumerate() {
-        let (_, name, resource) = RLIMITS
-            .into_iter()
-            .find(|(typ, ..)| *typ == asked.typ())
-            .expect("RLIMITS has every type");
-        ensure!(
-            limits.iter().all(|l| l.resource != resource),
-            "rlimits[{index}]: a second {name}; keep one of them"
-        );
+        let (_, name, resource) =
+            RLIMITS.into_iter().find(|(typ, ..)| *typ == asked.typ()).expect("RLIMITS has every type");
+        ensure!(limits.iter().all(|l| l.resource != resource), "rlimits[{index}]: a second {name}; keep one of them");
         let (soft, hard) = (asked.soft(), asked.hard());
-        ensure!(
-            soft <= hard,
-            "rlimits[{index}]: {name}: the soft limit {soft} is above the hard limit {hard}"
-        );
-        limits.push(Rlimit {
-            name: name.to_string(),
-            resource,
-            soft,
-            hard,
-        });
+        ensure!(soft <= hard, "rlimits[{index}]: {name}: the soft limit {soft} is above the hard limit {hard}");
+        limits.push(Rlimit { name: name.to_string(), resource, soft, hard });
     }
     Ok(limits)
 }
@@ -454,9 +334,7 @@ pub fn capability(name: &str) -> Result<u64> {
         Err(_) => {
             let names: Vec<String> = caps::all().iter().map(ToString::to_string).collect();
             let hint = options::did_you_mean(&full, names.iter().map(String::as_str));
-            let hint = hint
-                .map(|name| format!(" (did you mean {name:?}?)"))
-                .unwrap_or_default();
+            let hint = hint.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
             bail!("unknown capability {name:?}{hint}")
         }
     }
@@ -465,9 +343,7 @@ pub fn capability(name: &str) -> Result<u64> {
 fn capabilities(sets: &LinuxCapabilities, host: &Host, warnings: &mut Vec<String>) -> Capabilities {
     let mut missing = 0;
     let mut mask = |set: &Option<oci::Capabilities>| {
-        let asked = set.iter().flatten().fold(0, |mask, cap| {
-            mask | capability(&cap.to_string()).unwrap_or(0)
-        });
+        let asked = set.iter().flatten().fold(0, |mask, cap| mask | capability(&cap.to_string()).unwrap_or(0));
         missing |= asked & !host.capabilities;
         asked & host.capabilities
     };
@@ -479,13 +355,8 @@ fn capabilities(sets: &LinuxCapabilities, host: &Host, warnings: &mut Vec<String
         ambient: mask(sets.ambient()),
     };
     // config.md: what cannot be granted is a warning, not a failure.
-    for name in caps::all()
-        .iter()
-        .filter(|cap| cap.bitmask() & missing != 0)
-    {
-        warnings.push(format!(
-            "process.capabilities: leaving out {name}, which this runtime does not hold itself"
-        ));
+    for name in caps::all().iter().filter(|cap| cap.bitmask() & missing != 0) {
+        warnings.push(format!("process.capabilities: leaving out {name}, which this runtime does not hold itself"));
     }
     result
 }
@@ -496,15 +367,9 @@ mod tests {
 
     fn process(json: &str) -> Result<Process> {
         let mut value: serde_json::Value = serde_json::from_str(json).unwrap();
-        for (key, default) in [
-            ("cwd", "\"/\""),
-            ("user", r#"{"uid":0,"gid":0}"#),
-            ("args", "[\"sh\"]"),
-        ] {
+        for (key, default) in [("cwd", "\"/\""), ("user", r#"{"uid":0,"gid":0}"#), ("args", "[\"sh\"]")] {
             let object = value.as_object_mut().unwrap();
-            object
-                .entry(key)
-                .or_insert(serde_json::from_str(default).unwrap());
+            object.entry(key).or_insert(serde_json::from_str(default).unwrap());
         }
         let parsed: oci::Process = serde_json::from_value(value).unwrap();
         lower(&parsed, &Host::for_tests(), &mut Vec::new())
@@ -519,32 +384,16 @@ mod tests {
 
     #[test]
     fn missing_capability_sets_are_empty() {
-        let sets = process(r#"{"capabilities":{"effective":["CAP_KILL"]}}"#)
-            .unwrap()
-            .capabilities;
-        assert_eq!(
-            sets,
-            Capabilities {
-                effective: 1 << 5,
-                ..Capabilities::default()
-            }
-        );
+        let sets = process(r#"{"capabilities":{"effective":["CAP_KILL"]}}"#).unwrap().capabilities;
+        assert_eq!(sets, Capabilities { effective: 1 << 5, ..Capabilities::default() });
         assert_eq!(process("{}").unwrap().capabilities, Capabilities::default());
     }
 
     #[test]
     fn exec_with_cap_leaves_the_inheritable_set_alone() {
-        let template =
-            process(r#"{"capabilities":{"bounding":["CAP_KILL"],"inheritable":["CAP_KILL"]}}"#)
-                .unwrap();
-        let words = Words {
-            args: vec!["id".into()],
-            capabilities: vec!["CAP_NET_RAW".into()],
-            ..Words::default()
-        };
-        let sets = from_words(&template, words, &Host::for_tests())
-            .unwrap()
-            .capabilities;
+        let template = process(r#"{"capabilities":{"bounding":["CAP_KILL"],"inheritable":["CAP_KILL"]}}"#).unwrap();
+        let words = Words { args: vec!["id".into()], capabilities: vec!["CAP_NET_RAW".into()], ..Words::default() };
+        let sets = from_words(&template, words, &Host::for_tests()).unwrap().capabilities;
         assert_eq!((sets.inheritable, sets.ambient), (1 << 5, 0));
         assert_eq!(sets.permitted, 1 << 13);
     }
@@ -553,8 +402,7 @@ mod tests {
     fn exec_inherits_the_filter_and_the_keyring() {
         let mut template = process(r#"{"user":{"uid":5,"gid":6,"umask":63}}"#).unwrap();
         template.keyring = Some("_ses.x".into());
-        let file: oci::Process =
-            serde_json::from_str(r#"{"cwd":"/","user":{"uid":1,"gid":1},"args":["sh"]}"#).unwrap();
+        let file: oci::Process = serde_json::from_str(r#"{"cwd":"/","user":{"uid":1,"gid":1},"args":["sh"]}"#).unwrap();
         let stamped = whole(&template, &file, &Host::for_tests(), &mut Vec::new()).unwrap();
         assert_eq!(stamped.keyring.as_deref(), Some("_ses.x"));
         assert_eq!(stamped.user.umask, Some(0o77));
@@ -564,11 +412,6 @@ mod tests {
     #[test]
     fn a_second_rlimit_of_a_kind_is_refused() {
         let two = r#"{"rlimits":[{"type":"RLIMIT_CORE","hard":1,"soft":1},{"type":"RLIMIT_CORE","hard":2,"soft":2}]}"#;
-        assert!(
-            process(two)
-                .unwrap_err()
-                .to_string()
-                .starts_with("rlimits[1]: a second RLIMIT_CORE")
-        );
+        assert!(process(two).unwrap_err().to_string().starts_with("rlimits[1]: a second RLIMIT_CORE"));
     }
 }

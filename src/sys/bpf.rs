@@ -69,10 +69,7 @@ pub fn load_device_program(instructions: &[u64]) -> Result<OwnedFd> {
     match load() {
         // Before Linux 5.11 programs count against RLIMIT_MEMLOCK. The limit is put back: the payload inherits it.
         Err(Error(Errno::EPERM)) => {
-            let unlimited = libc::rlimit64 {
-                rlim_cur: libc::RLIM64_INFINITY,
-                rlim_max: libc::RLIM64_INFINITY,
-            };
+            let unlimited = libc::rlimit64 { rlim_cur: libc::RLIM64_INFINITY, rlim_max: libc::RLIM64_INFINITY };
             let before = swap_memlock(&unlimited)?;
             let done = load();
             swap_memlock(&before)?;
@@ -84,10 +81,7 @@ pub fn load_device_program(instructions: &[u64]) -> Result<OwnedFd> {
 
 /// Sets RLIMIT_MEMLOCK of this process, and returns what it was.
 fn swap_memlock(new: &libc::rlimit64) -> Result<libc::rlimit64> {
-    let mut old = libc::rlimit64 {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut old = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
     let (resource, new) = (libc::RLIMIT_MEMLOCK, std::ptr::from_ref(new));
     // SAFETY: both structs live for the call.
     check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, new, &raw mut old) })?;
@@ -96,11 +90,7 @@ fn swap_memlock(new: &libc::rlimit64) -> Result<libc::rlimit64> {
 
 /// Attaches the program to a cgroup, beside those that are there: an access must pass all of them.
 pub fn attach(cgroup: impl AsFd, program: impl AsFd) -> Result<()> {
-    let mut attr = Attr::new()
-        .fd(0, cgroup)
-        .fd(4, program)
-        .u32(8, CGROUP_DEVICE)
-        .u32(12, F_ALLOW_MULTI);
+    let mut attr = Attr::new().fd(0, cgroup).fd(4, program).u32(8, CGROUP_DEVICE).u32(12, F_ALLOW_MULTI);
     // SAFETY: no pointers.
     unsafe { bpf(PROG_ATTACH, &mut attr) }.map(drop)
 }
@@ -108,21 +98,13 @@ pub fn attach(cgroup: impl AsFd, program: impl AsFd) -> Result<()> {
 /// Puts the program in the place of another one that is attached there, with no moment in between (Linux 5.6).
 pub fn replace(cgroup: impl AsFd, old: impl AsFd, new: impl AsFd) -> Result<()> {
     let flags = F_ALLOW_MULTI | F_REPLACE;
-    let mut attr = Attr::new()
-        .fd(0, cgroup)
-        .fd(4, new)
-        .u32(8, CGROUP_DEVICE)
-        .u32(12, flags)
-        .fd(16, old);
+    let mut attr = Attr::new().fd(0, cgroup).fd(4, new).u32(8, CGROUP_DEVICE).u32(12, flags).fd(16, old);
     // SAFETY: no pointers.
     unsafe { bpf(PROG_ATTACH, &mut attr) }.map(drop)
 }
 
 pub fn detach(cgroup: impl AsFd, program: impl AsFd) -> Result<()> {
-    let mut attr = Attr::new()
-        .fd(0, cgroup)
-        .fd(4, program)
-        .u32(8, CGROUP_DEVICE);
+    let mut attr = Attr::new().fd(0, cgroup).fd(4, program).u32(8, CGROUP_DEVICE);
     // SAFETY: no pointers.
     unsafe { bpf(PROG_DETACH, &mut attr) }.map(drop)
 }
@@ -131,11 +113,8 @@ pub fn detach(cgroup: impl AsFd, program: impl AsFd) -> Result<()> {
 /// out: they can only restrict further.
 pub fn attached(cgroup: impl AsFd) -> Result<Vec<OwnedFd>> {
     let mut ids = [0u32; MOST_PROGRAMS];
-    let mut attr = Attr::new()
-        .fd(0, cgroup)
-        .u32(4, CGROUP_DEVICE)
-        .pointer(16, ids.as_mut_ptr())
-        .u32(24, MOST_PROGRAMS as u32);
+    let mut attr =
+        Attr::new().fd(0, cgroup).u32(4, CGROUP_DEVICE).pointer(16, ids.as_mut_ptr()).u32(24, MOST_PROGRAMS as u32);
     // SAFETY: the array outlives the call, and the count is its own.
     unsafe { bpf(PROG_QUERY, &mut attr) }?;
     let count = u32::from_ne_bytes([attr.0[24], attr.0[25], attr.0[26], attr.0[27]]) as usize;

@@ -15,9 +15,7 @@ pub fn magic_at(path: impl AsRef<Path>) -> Result<i64> {
     // SAFETY: statfs is plain integers, for which zero is a valid value.
     let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
     // SAFETY: the path is a live C string and the struct is ours.
-    check(libc::c_long::from(unsafe {
-        libc::statfs(path.as_ptr(), &raw mut stat)
-    }))?;
+    check(libc::c_long::from(unsafe { libc::statfs(path.as_ptr(), &raw mut stat) }))?;
     #[allow(clippy::unnecessary_cast)] // the width differs between architectures
     Ok(stat.f_type as i64)
 }
@@ -25,19 +23,11 @@ pub fn magic_at(path: impl AsRef<Path>) -> Result<i64> {
 /// Waits until a file of the kernel says that it has changed since it was last read (`POLLPRI`, as `cgroup.events`
 /// does), or the time is over: the caller reads again either way. A signal ends the wait early.
 pub fn wait_change(file: impl AsFd, timeout: Duration) -> Result<()> {
-    let mut poll = libc::pollfd {
-        fd: file.as_fd().as_raw_fd(),
-        events: libc::POLLPRI,
-        revents: 0,
-    };
+    let mut poll = libc::pollfd { fd: file.as_fd().as_raw_fd(), events: libc::POLLPRI, revents: 0 };
     // Rounded up: a wait of nothing would spin.
-    let milliseconds = i32::try_from(timeout.as_millis())
-        .unwrap_or(i32::MAX)
-        .saturating_add(1);
+    let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX).saturating_add(1);
     // SAFETY: one element, ours.
-    match check(libc::c_long::from(unsafe {
-        libc::poll(&raw mut poll, 1, milliseconds)
-    })) {
+    match check(libc::c_long::from(unsafe { libc::poll(&raw mut poll, 1, milliseconds) })) {
         Ok(_) | Err(Error(Errno::EINTR)) => Ok(()),
         Err(error) => Err(error),
     }
@@ -47,12 +37,7 @@ pub fn wait_change(file: impl AsFd, timeout: Duration) -> Result<()> {
 pub fn read_at_start(file: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
     // SAFETY: the buffer is ours and its length is told.
     let got = retry(|| unsafe {
-        check(libc::pread(
-            file.as_fd().as_raw_fd(),
-            buffer.as_mut_ptr().cast(),
-            buffer.len(),
-            0,
-        ) as libc::c_long)
+        check(libc::pread(file.as_fd().as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) as libc::c_long)
     })?;
     Ok(got.unsigned_abs() as usize)
 }

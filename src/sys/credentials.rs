@@ -43,43 +43,18 @@ pub fn drop_from_bounding(capability: u32) -> Result<()> {
 /// Is the capability in the bounding set? `None` when the kernel does not know the number.
 pub fn in_bounding(capability: u32) -> Option<bool> {
     // SAFETY: no pointers.
-    check(unsafe { libc::prctl(libc::PR_CAPBSET_READ, capability, 0, 0, 0) }.into())
-        .ok()
-        .map(|value| value == 1)
+    check(unsafe { libc::prctl(libc::PR_CAPBSET_READ, capability, 0, 0, 0) }.into()).ok().map(|value| value == 1)
 }
 
 /// Adds one capability to the ambient set; it must be permitted and inheritable.
 pub fn raise_ambient(capability: u32) -> Result<()> {
     // SAFETY: no pointers.
-    check(
-        unsafe {
-            libc::prctl(
-                libc::PR_CAP_AMBIENT,
-                libc::PR_CAP_AMBIENT_RAISE,
-                capability,
-                0,
-                0,
-            )
-        }
-        .into(),
-    )
-    .map(drop)
+    check(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, capability, 0, 0) }.into()).map(drop)
 }
 
 pub fn clear_ambient() -> Result<()> {
     // SAFETY: no pointers.
-    match check(
-        unsafe {
-            libc::prctl(
-                libc::PR_CAP_AMBIENT,
-                libc::PR_CAP_AMBIENT_CLEAR_ALL,
-                0,
-                0,
-                0,
-            )
-        }
-        .into(),
-    ) {
+    match check(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) }.into()) {
         Err(Error(Errno::EINVAL)) => Ok(()), // a kernel without ambient capabilities has none to clear
         other => other.map(drop),
     }
@@ -104,10 +79,7 @@ const VERSION_3: u32 = 0x2008_0522;
 /// The effective, permitted and inheritable sets, one bit a capability, at once. capset(2).
 #[allow(clippy::cast_possible_truncation)] // the two halves of each mask
 pub fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> Result<()> {
-    let header = Header {
-        version: VERSION_3,
-        pid: 0,
-    };
+    let header = Header { version: VERSION_3, pid: 0 };
     let half = |shift: u32| Data {
         effective: (effective >> shift) as u32,
         permitted: (permitted >> shift) as u32,
@@ -120,10 +92,7 @@ pub fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> Res
 
 /// The permitted set of this process. capget(2).
 pub fn permitted() -> Result<u64> {
-    let header = Header {
-        version: VERSION_3,
-        pid: 0,
-    };
+    let header = Header { version: VERSION_3, pid: 0 };
     let mut data = [Data::default(); 2];
     // SAFETY: version 3 takes one header and fills two of these structs.
     check(unsafe { libc::syscall(libc::SYS_capget, &raw const header, data.as_mut_ptr()) })?;

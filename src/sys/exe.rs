@@ -19,9 +19,7 @@ pub fn seal() -> Result<()> {
         return Ok(());
     }
     let copy = sealed_copy(&own)?;
-    let args: Vec<CString> = std::env::args_os()
-        .filter_map(|arg| CString::new(arg.into_vec()).ok())
-        .collect();
+    let args: Vec<CString> = std::env::args_os().filter_map(|arg| CString::new(arg.into_vec()).ok()).collect();
     let env: Vec<CString> = std::env::vars_os()
         .filter_map(|(key, value)| {
             let mut pair = key.into_vec();
@@ -46,9 +44,7 @@ fn sealed_copy(file: impl AsFd) -> Result<std::os::fd::OwnedFd> {
     // SAFETY: the name is a live C string. Before Linux 6.3 MFD_EXEC is unknown and a memfd executable anyway.
     let copy = match check(unsafe { libc::memfd_create(name.as_ptr(), flags | MFD_EXEC) }.into()) {
         // SAFETY: as above.
-        Err(Error(Errno::EINVAL)) => {
-            check(unsafe { libc::memfd_create(name.as_ptr(), flags) }.into())
-        }
+        Err(Error(Errno::EINVAL)) => check(unsafe { libc::memfd_create(name.as_ptr(), flags) }.into()),
         other => other,
     }
     .map(own)?;
@@ -58,12 +54,7 @@ fn sealed_copy(file: impl AsFd) -> Result<std::os::fd::OwnedFd> {
         let none = std::ptr::null_mut();
         // SAFETY: a null offset uses and moves the file's own position.
         let n = check(unsafe {
-            libc::sendfile(
-                copy.as_raw_fd(),
-                file.as_fd().as_raw_fd(),
-                none,
-                size - sent,
-            ) as libc::c_long
+            libc::sendfile(copy.as_raw_fd(), file.as_fd().as_raw_fd(), none, size - sent) as libc::c_long
         });
         match n {
             Ok(0) => return Err(Error(Errno::EIO)),

@@ -29,18 +29,11 @@ impl Resolve {
     fn bits(self) -> u64 {
         match self {
             Resolve::InRoot => libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS,
-            Resolve::InRootNoLinks => {
-                libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS | libc::RESOLVE_NO_SYMLINKS
-            }
+            Resolve::InRootNoLinks => libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS | libc::RESOLVE_NO_SYMLINKS,
             Resolve::Strict => {
-                libc::RESOLVE_BENEATH
-                    | libc::RESOLVE_NO_XDEV
-                    | libc::RESOLVE_NO_SYMLINKS
-                    | libc::RESOLVE_NO_MAGICLINKS
+                libc::RESOLVE_BENEATH | libc::RESOLVE_NO_XDEV | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS
             }
-            Resolve::Beneath => {
-                libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS
-            }
+            Resolve::Beneath => libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS,
         }
     }
 }
@@ -51,12 +44,7 @@ pub fn open(dir: BorrowedFd, path: impl AsRef<Path>, flags: i32, mode: u32) -> R
     retry(|| {
         // SAFETY: the path is a live C string, the descriptor is borrowed for the call.
         let fd = check(libc::c_long::from(unsafe {
-            libc::openat(
-                dir.as_raw_fd(),
-                path.as_ptr(),
-                flags | libc::O_CLOEXEC,
-                mode,
-            )
+            libc::openat(dir.as_raw_fd(), path.as_ptr(), flags | libc::O_CLOEXEC, mode)
         }))?;
         Ok(own(fd))
     })
@@ -64,13 +52,7 @@ pub fn open(dir: BorrowedFd, path: impl AsRef<Path>, flags: i32, mode: u32) -> R
 
 /// `openat2`, always close-on-exec. EAGAIN (a rename raced with `..`) is retried 128 times, then returned: an attacker who
 /// renames in a loop cannot hold us for ever.
-pub fn open_in(
-    dir: BorrowedFd,
-    path: impl AsRef<Path>,
-    flags: i32,
-    mode: u32,
-    resolve: Resolve,
-) -> Result<OwnedFd> {
+pub fn open_in(dir: BorrowedFd, path: impl AsRef<Path>, flags: i32, mode: u32, resolve: Resolve) -> Result<OwnedFd> {
     let path = cstr(path)?;
     // SAFETY: open_how is plain integers, for which zero is a valid value.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
@@ -144,86 +126,49 @@ pub fn write_all(file: impl AsFd, mut bytes: &[u8]) -> Result<()> {
 /// One `write`, as the small files of cgroupfs and procfs want it: all in one call or an error.
 pub fn write_once(file: impl AsFd, bytes: &[u8]) -> Result<()> {
     let n = retry(|| nix::unistd::write(file.as_fd(), bytes).map_err(Error))?;
-    if n == bytes.len() {
-        Ok(())
-    } else {
-        Err(Error(Errno::EIO))
-    }
+    if n == bytes.len() { Ok(()) } else { Err(Error(Errno::EIO)) }
 }
 
 pub fn mkdir(dir: BorrowedFd, name: impl AsRef<Path>, mode: u32) -> Result<()> {
     let name = cstr(name)?;
     // SAFETY: the name is a live C string.
-    check(libc::c_long::from(unsafe {
-        libc::mkdirat(dir.as_raw_fd(), name.as_ptr(), mode)
-    }))
-    .map(drop)
+    check(libc::c_long::from(unsafe { libc::mkdirat(dir.as_raw_fd(), name.as_ptr(), mode) })).map(drop)
 }
 
 /// Makes a node: `kind` is S_IFREG, S_IFCHR, S_IFBLK or S_IFIFO, `device` as `makedev` gives it.
-pub fn mknod(
-    dir: BorrowedFd,
-    name: impl AsRef<Path>,
-    kind: u32,
-    mode: u32,
-    device: u64,
-) -> Result<()> {
+pub fn mknod(dir: BorrowedFd, name: impl AsRef<Path>, kind: u32, mode: u32, device: u64) -> Result<()> {
     let name = cstr(name)?;
     // SAFETY: the name is a live C string.
-    check(libc::c_long::from(unsafe {
-        libc::mknodat(dir.as_raw_fd(), name.as_ptr(), kind | mode, device)
-    }))
-    .map(drop)
+    check(libc::c_long::from(unsafe { libc::mknodat(dir.as_raw_fd(), name.as_ptr(), kind | mode, device) })).map(drop)
 }
 
 pub fn symlink(target: impl AsRef<Path>, dir: BorrowedFd, name: impl AsRef<Path>) -> Result<()> {
     let (target, name) = (cstr(target)?, cstr(name)?);
     // SAFETY: both are live C strings.
-    check(libc::c_long::from(unsafe {
-        libc::symlinkat(target.as_ptr(), dir.as_raw_fd(), name.as_ptr())
-    }))
-    .map(drop)
+    check(libc::c_long::from(unsafe { libc::symlinkat(target.as_ptr(), dir.as_raw_fd(), name.as_ptr()) })).map(drop)
 }
 
 pub fn readlink(dir: BorrowedFd, name: impl AsRef<Path>) -> Result<PathBuf> {
-    nix::fcntl::readlinkat(dir, name.as_ref())
-        .map(PathBuf::from)
-        .map_err(Error)
+    nix::fcntl::readlinkat(dir, name.as_ref()).map(PathBuf::from).map_err(Error)
 }
 
 pub fn unlink(dir: BorrowedFd, name: impl AsRef<Path>) -> Result<()> {
     let name = cstr(name)?;
     // SAFETY: the name is a live C string.
-    check(libc::c_long::from(unsafe {
-        libc::unlinkat(dir.as_raw_fd(), name.as_ptr(), 0)
-    }))
-    .map(drop)
+    check(libc::c_long::from(unsafe { libc::unlinkat(dir.as_raw_fd(), name.as_ptr(), 0) })).map(drop)
 }
 
 pub fn rmdir(dir: BorrowedFd, name: impl AsRef<Path>) -> Result<()> {
     let name = cstr(name)?;
     // SAFETY: the name is a live C string.
-    check(libc::c_long::from(unsafe {
-        libc::unlinkat(dir.as_raw_fd(), name.as_ptr(), libc::AT_REMOVEDIR)
-    }))
-    .map(drop)
+    check(libc::c_long::from(unsafe { libc::unlinkat(dir.as_raw_fd(), name.as_ptr(), libc::AT_REMOVEDIR) })).map(drop)
 }
 
-pub fn rename(
-    from_dir: BorrowedFd,
-    from: impl AsRef<Path>,
-    to_dir: BorrowedFd,
-    to: impl AsRef<Path>,
-) -> Result<()> {
+pub fn rename(from_dir: BorrowedFd, from: impl AsRef<Path>, to_dir: BorrowedFd, to: impl AsRef<Path>) -> Result<()> {
     let (from, to) = (cstr(from)?, cstr(to)?);
     // SAFETY: both are live C strings.
     check(libc::c_long::from(unsafe {
-        libc::renameat(
-            from_dir.as_raw_fd(),
-            from.as_ptr(),
-            to_dir.as_raw_fd(),
-            to.as_ptr(),
-        )
+        libc::renameat(from_dir.as_raw_fd(), from.as_ptr(), to_dir.as_raw_fd(), to.as_ptr())
     }))
     .map(drop)
 }
@@ -238,9 +183,7 @@ pub fn stat_at(dir: BorrowedFd, name: &CStr, flags: i32) -> Result<libc::stat> {
     // SAFETY: stat is plain integers, for which zero is a valid value.
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: the name is a live C string and the struct is ours.
-    check(libc::c_long::from(unsafe {
-        libc::fstatat(dir.as_raw_fd(), name.as_ptr(), &raw mut stat, flags)
-    }))?;
+    check(libc::c_long::from(unsafe { libc::fstatat(dir.as_raw_fd(), name.as_ptr(), &raw mut stat, flags) }))?;
     Ok(stat)
 }
 
@@ -249,9 +192,7 @@ pub fn filesystem(file: impl AsFd) -> Result<i64> {
     // SAFETY: statfs is plain integers, for which zero is a valid value.
     let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
     // SAFETY: the struct is ours.
-    check(libc::c_long::from(unsafe {
-        libc::fstatfs(file.as_fd().as_raw_fd(), &raw mut stat)
-    }))?;
+    check(libc::c_long::from(unsafe { libc::fstatfs(file.as_fd().as_raw_fd(), &raw mut stat) }))?;
     #[allow(clippy::unnecessary_cast)] // the width differs between architectures
     Ok(stat.f_type as i64)
 }
@@ -261,9 +202,7 @@ pub fn mount_flags(file: impl AsFd) -> Result<u64> {
     // SAFETY: statvfs is plain integers, for which zero is a valid value.
     let mut stat: libc::statvfs = unsafe { std::mem::zeroed() };
     // SAFETY: the struct is ours.
-    check(libc::c_long::from(unsafe {
-        libc::fstatvfs(file.as_fd().as_raw_fd(), &raw mut stat)
-    }))?;
+    check(libc::c_long::from(unsafe { libc::fstatvfs(file.as_fd().as_raw_fd(), &raw mut stat) }))?;
     Ok(stat.f_flag)
 }
 
@@ -289,18 +228,13 @@ pub fn chmod(file: impl AsFd, mode: u32, proc_fd: Option<BorrowedFd>) -> Result<
     const SYS_FCHMODAT2: libc::c_long = 452;
     let raw = file.as_fd().as_raw_fd();
     // SAFETY: the empty path with AT_EMPTY_PATH names the descriptor itself.
-    let done = check(unsafe {
-        libc::syscall(SYS_FCHMODAT2, raw, c"".as_ptr(), mode, libc::AT_EMPTY_PATH)
-    });
+    let done = check(unsafe { libc::syscall(SYS_FCHMODAT2, raw, c"".as_ptr(), mode, libc::AT_EMPTY_PATH) });
     match (done, proc_fd) {
         (Ok(_), _) => Ok(()),
         (Err(Error(Errno::ENOSYS | Errno::EPERM)), Some(proc_fd)) => {
             let name = cstr(raw.to_string())?;
             // SAFETY: the name is a live C string.
-            check(libc::c_long::from(unsafe {
-                libc::fchmodat(proc_fd.as_raw_fd(), name.as_ptr(), mode, 0)
-            }))
-            .map(drop)
+            check(libc::c_long::from(unsafe { libc::fchmodat(proc_fd.as_raw_fd(), name.as_ptr(), mode, 0) })).map(drop)
         }
         (Err(error), _) => Err(error),
     }
@@ -309,12 +243,7 @@ pub fn chmod(file: impl AsFd, mode: u32, proc_fd: Option<BorrowedFd>) -> Result<
 /// A `flock` of the whole file, `LOCK_EX`, `LOCK_SH` or `LOCK_UN`, with `LOCK_NB` if the caller does not want to wait.
 pub fn flock(file: impl AsFd, operation: i32) -> Result<()> {
     // SAFETY: flock takes no pointers.
-    retry(|| {
-        check(libc::c_long::from(unsafe {
-            libc::flock(file.as_fd().as_raw_fd(), operation)
-        }))
-        .map(drop)
-    })
+    retry(|| check(libc::c_long::from(unsafe { libc::flock(file.as_fd().as_raw_fd(), operation) })).map(drop))
 }
 
 /// The names in a directory, without `.` and `..`, in the kernel's order. Reads from the start whatever was read before.

@@ -66,11 +66,7 @@ pub fn cstr(path: impl AsRef<Path>) -> Result<CString> {
 
 /// Turns the return value of a raw system call into a `Result`.
 fn check(value: libc::c_long) -> Result<libc::c_long> {
-    if value < 0 {
-        Err(Error(Errno::last()))
-    } else {
-        Ok(value)
-    }
+    if value < 0 { Err(Error(Errno::last())) } else { Ok(value) }
 }
 
 /// Repeats a call that a signal interrupted.

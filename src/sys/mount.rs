@@ -36,24 +36,17 @@ pub enum Depth {
 
 impl Depth {
     fn at_flag(self) -> u32 {
-        if self == Depth::Recursive {
-            libc::AT_RECURSIVE.cast_unsigned()
-        } else {
-            0
-        }
+        if self == Depth::Recursive { libc::AT_RECURSIVE.cast_unsigned() } else { 0 }
     }
 }
 
 /// A copy of the mount(s) at a place, attached nowhere: the descriptor *is* the mount.
 pub fn clone_tree(dir: BorrowedFd, path: impl AsRef<Path>, depth: Depth) -> Result<OwnedFd> {
     let path = cstr(path)?;
-    let flags = OPEN_TREE_CLONE
-        | libc::O_CLOEXEC.cast_unsigned()
-        | libc::AT_EMPTY_PATH.cast_unsigned()
-        | depth.at_flag();
+    let flags =
+        OPEN_TREE_CLONE | libc::O_CLOEXEC.cast_unsigned() | libc::AT_EMPTY_PATH.cast_unsigned() | depth.at_flag();
     // SAFETY: the path is a live C string.
-    check(unsafe { libc::syscall(libc::SYS_open_tree, dir.as_raw_fd(), path.as_ptr(), flags) })
-        .map(own)
+    check(unsafe { libc::syscall(libc::SYS_open_tree, dir.as_raw_fd(), path.as_ptr(), flags) }).map(own)
 }
 
 /// Attaches a detached mount (or moves an attached one) onto what `target` names.
@@ -61,17 +54,7 @@ pub fn attach(mount: impl AsFd, target: impl AsFd) -> Result<()> {
     let (from, to) = (mount.as_fd().as_raw_fd(), target.as_fd().as_raw_fd());
     let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
     // SAFETY: empty paths with the EMPTY_PATH flags name the descriptors.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_move_mount,
-            from,
-            c"".as_ptr(),
-            to,
-            c"".as_ptr(),
-            flags,
-        )
-    })
-    .map(drop)
+    check(unsafe { libc::syscall(libc::SYS_move_mount, from, c"".as_ptr(), to, c"".as_ptr(), flags) }).map(drop)
 }
 
 /// A file system that is being configured.
@@ -81,8 +64,7 @@ pub struct Context(OwnedFd);
 pub fn begin(fs: &str) -> Result<Context> {
     let fs = cstr(fs)?;
     // SAFETY: the name is a live C string.
-    check(unsafe { libc::syscall(libc::SYS_fsopen, fs.as_ptr(), FSOPEN_CLOEXEC) })
-        .map(|fd| Context(own(fd)))
+    check(unsafe { libc::syscall(libc::SYS_fsopen, fs.as_ptr(), FSOPEN_CLOEXEC) }).map(|fd| Context(own(fd)))
 }
 
 impl Context {
@@ -94,49 +76,22 @@ impl Context {
             None => (FSCONFIG_SET_FLAG, std::ptr::null()),
         };
         // SAFETY: both strings live for the call; a flag takes a null value.
-        check(unsafe {
-            libc::syscall(
-                libc::SYS_fsconfig,
-                self.0.as_raw_fd(),
-                command,
-                key.as_ptr(),
-                pointer,
-                0,
-            )
-        })
-        .map(drop)
+        check(unsafe { libc::syscall(libc::SYS_fsconfig, self.0.as_raw_fd(), command, key.as_ptr(), pointer, 0) })
+            .map(drop)
     }
 
     /// Makes the superblock and a detached mount of it with the given `ATTR_*` bits. A failure comes with what the kernel
     /// said about it.
     pub fn mount(self, attributes: u64) -> std::result::Result<OwnedFd, (Error, String)> {
-        self.make(attributes)
-            .map_err(|error| (error, self.complaint()))
+        self.make(attributes).map_err(|error| (error, self.complaint()))
     }
 
     fn make(&self, attributes: u64) -> Result<OwnedFd> {
         let none = std::ptr::null::<libc::c_char>();
         // SAFETY: this command takes neither key nor value.
-        check(unsafe {
-            libc::syscall(
-                libc::SYS_fsconfig,
-                self.0.as_raw_fd(),
-                FSCONFIG_CMD_CREATE,
-                none,
-                none,
-                0,
-            )
-        })?;
+        check(unsafe { libc::syscall(libc::SYS_fsconfig, self.0.as_raw_fd(), FSCONFIG_CMD_CREATE, none, none, 0) })?;
         // SAFETY: no pointers.
-        check(unsafe {
-            libc::syscall(
-                libc::SYS_fsmount,
-                self.0.as_raw_fd(),
-                FSMOUNT_CLOEXEC,
-                attributes,
-            )
-        })
-        .map(own)
+        check(unsafe { libc::syscall(libc::SYS_fsmount, self.0.as_raw_fd(), FSMOUNT_CLOEXEC, attributes) }).map(own)
     }
 
     /// What the kernel said about the last failure, without its "e " prefix; empty when it said nothing.
@@ -150,19 +105,8 @@ impl Context {
 
 /// Sets and clears `ATTR_*` bits and the propagation (`MS_PRIVATE` …, 0: as it is) of a mount by its descriptor.
 /// EPERM when a bit is locked by an outer user namespace; ENOSYS before Linux 5.12.
-pub fn set_attributes(
-    mount: impl AsFd,
-    depth: Depth,
-    set: u64,
-    clear: u64,
-    propagation: u64,
-) -> Result<()> {
-    let attr = libc::mount_attr {
-        attr_set: set,
-        attr_clr: clear,
-        propagation,
-        userns_fd: 0,
-    };
+pub fn set_attributes(mount: impl AsFd, depth: Depth, set: u64, clear: u64, propagation: u64) -> Result<()> {
+    let attr = libc::mount_attr { attr_set: set, attr_clr: clear, propagation, userns_fd: 0 };
     let flags = libc::AT_EMPTY_PATH.cast_unsigned() | depth.at_flag();
     // SAFETY: the struct lives for the call and its size is told; the empty path names the descriptor.
     check(unsafe {
@@ -182,32 +126,20 @@ pub fn set_attributes(
 pub fn change(path: &CStr, flags: u64) -> Result<()> {
     let none = std::ptr::null();
     // SAFETY: the target is a live C string, the rest may be null for these flags.
-    retry(|| {
-        check(unsafe { libc::mount(none, path.as_ptr(), none, flags, none.cast()) }.into())
-            .map(drop)
-    })
+    retry(|| check(unsafe { libc::mount(none, path.as_ptr(), none, flags, none.cast()) }.into()).map(drop))
 }
 
 /// mount(2) with MS_MOVE of the working directory onto "/".
 pub fn move_here_to_root() -> Result<()> {
     // SAFETY: all strings are literals.
-    let done = unsafe {
-        libc::mount(
-            c".".as_ptr(),
-            c"/".as_ptr(),
-            std::ptr::null(),
-            libc::MS_MOVE,
-            std::ptr::null(),
-        )
-    };
+    let done = unsafe { libc::mount(c".".as_ptr(), c"/".as_ptr(), std::ptr::null(), libc::MS_MOVE, std::ptr::null()) };
     check(done.into()).map(drop)
 }
 
 /// Detaches the mount at a path now; it ends when nobody uses it any more.
 pub fn detach(path: &CStr) -> Result<()> {
     // SAFETY: the path is a live C string.
-    check(unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH | libc::UMOUNT_NOFOLLOW) }.into())
-        .map(drop)
+    check(unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH | libc::UMOUNT_NOFOLLOW) }.into()).map(drop)
 }
 
 /// `pivot_root(".", ".")`: the working directory becomes the root, the old root lies on top of it (pivot_root(2), NOTES).

@@ -50,20 +50,11 @@ pub fn clone(ask: &Clone) -> Result<Side> {
         args.cgroup = cgroup.as_raw_fd().cast_unsigned().into();
     }
     // SAFETY: without CLONE_VM the child has its own copy of this single-threaded process; the struct lives for the call.
-    let pid = check(unsafe {
-        libc::syscall(
-            libc::SYS_clone3,
-            &raw const args,
-            size_of::<libc::clone_args>(),
-        )
-    })?;
+    let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>()) })?;
     if pid == 0 {
         return Ok(Side::Child);
     }
-    Ok(Side::Parent {
-        pid: i32::try_from(pid).unwrap_or(-1),
-        pidfd: own(pidfd.into()),
-    })
+    Ok(Side::Parent { pid: i32::try_from(pid).unwrap_or(-1), pidfd: own(pidfd.into()) })
 }
 
 /// `pidfd_open` (Linux 5.3).
@@ -76,16 +67,7 @@ pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
 pub fn pidfd_signal(pidfd: impl AsFd, signal: i32) -> Result<()> {
     let none = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: a null siginfo asks the kernel to fill it in as kill(2) does.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            pidfd.as_fd().as_raw_fd(),
-            signal,
-            none,
-            0,
-        )
-    })
-    .map(drop)
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_fd().as_raw_fd(), signal, none, 0) }).map(drop)
 }
 
 /// `kill(2)` of a single process.
@@ -159,11 +141,7 @@ pub enum Dumpable {
 }
 
 pub fn set_dumpable(dumpable: Dumpable) -> Result<()> {
-    prctl(
-        libc::PR_SET_DUMPABLE,
-        u64::from(dumpable == Dumpable::Yes),
-        0,
-    )
+    prctl(libc::PR_SET_DUMPABLE, u64::from(dumpable == Dumpable::Yes), 0)
 }
 
 /// Orphans among our descendants become our children, until we end.
@@ -189,36 +167,19 @@ pub fn exec_fd(file: impl AsFd, args: &[CString], env: &[CString]) -> Error {
     let (args, env) = (pointers(args), pointers(env));
     let fd = file.as_fd().as_raw_fd();
     // SAFETY: as for `exec`; the empty path with AT_EMPTY_PATH names the descriptor.
-    unsafe {
-        libc::syscall(
-            libc::SYS_execveat,
-            fd,
-            c"".as_ptr(),
-            args.as_ptr(),
-            env.as_ptr(),
-            libc::AT_EMPTY_PATH,
-        )
-    };
+    unsafe { libc::syscall(libc::SYS_execveat, fd, c"".as_ptr(), args.as_ptr(), env.as_ptr(), libc::AT_EMPTY_PATH) };
     Error(Errno::last())
 }
 
 fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
-    strings
-        .iter()
-        .map(|s| s.as_ptr())
-        .chain([std::ptr::null()])
-        .collect()
+    strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
 }
 
 /// May the effective user execute this file? EACCES when not.
 pub fn may_execute(path: &str) -> Result<()> {
     let path = cstr(path)?;
     // SAFETY: the path is a live C string.
-    check(
-        unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS) }
-            .into(),
-    )
-    .map(drop)
+    check(unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS) }.into()).map(drop)
 }
 
 /// What to do with a range of descriptors.
@@ -235,11 +196,7 @@ pub fn close_range(first: u32, last: u32, how: Range) -> Result<()> {
     if first > last {
         return Ok(());
     }
-    let flags = if how == Range::Close {
-        0
-    } else {
-        libc::CLOSE_RANGE_CLOEXEC
-    };
+    let flags = if how == Range::Close { 0 } else { libc::CLOSE_RANGE_CLOEXEC };
     // SAFETY: every OwnedFd in such a range is, by the callers' contract, never used or dropped again (they end in execve
     // or in exit_now), or, with CloseOnExec, stays open.
     check(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) }).map(drop)
@@ -289,8 +246,7 @@ pub fn cwd() -> Result<PathBuf> {
     use std::os::unix::ffi::OsStringExt;
     let mut buffer = vec![0u8; libc::PATH_MAX as usize + 1];
     // SAFETY: the buffer is ours and its length is told.
-    let length =
-        check(unsafe { libc::syscall(libc::SYS_getcwd, buffer.as_mut_ptr(), buffer.len()) })?;
+    let length = check(unsafe { libc::syscall(libc::SYS_getcwd, buffer.as_mut_ptr(), buffer.len()) })?;
     buffer.truncate(usize::try_from(length).unwrap_or(1) - 1);
     Ok(std::ffi::OsString::from_vec(buffer).into())
 }
@@ -318,27 +274,17 @@ pub fn set_umask(mask: u32) -> u32 {
 /// Sets a resource limit of a process, by the kernel's number of the resource. EPERM when `hard` is above the present one
 /// and we lack CAP_SYS_RESOURCE in the initial user namespace.
 pub fn set_rlimit_of(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<()> {
-    let limit = libc::rlimit64 {
-        rlim_cur: soft,
-        rlim_max: hard,
-    };
+    let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
     let old = std::ptr::null_mut::<libc::rlimit64>();
     // SAFETY: the struct lives for the call, a null pointer asks for no old value.
-    check(unsafe { libc::syscall(libc::SYS_prlimit64, pid, resource, &raw const limit, old) })
-        .map(drop)
+    check(unsafe { libc::syscall(libc::SYS_prlimit64, pid, resource, &raw const limit, old) }).map(drop)
 }
 
 /// Polls descriptors for reading (`POLLIN`) up to `timeout` milliseconds (-1: for ever). Returns which have something,
 /// an end of file or an error.
 pub fn poll(files: &[BorrowedFd], timeout: i32) -> Result<Vec<bool>> {
-    let mut polls: Vec<libc::pollfd> = files
-        .iter()
-        .map(|f| libc::pollfd {
-            fd: f.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        })
-        .collect();
+    let mut polls: Vec<libc::pollfd> =
+        files.iter().map(|f| libc::pollfd { fd: f.as_raw_fd(), events: libc::POLLIN, revents: 0 }).collect();
     // SAFETY: the array is ours and its length is told.
     check(unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, timeout) }.into())?;
     Ok(polls.iter().map(|p| p.revents != 0).collect())
@@ -381,11 +327,7 @@ pub fn is_ready(file: BorrowedFd, events: Events) -> bool {
 fn poll_for(watches: &mut [Watch], timeout: i32) -> Result<()> {
     let mut polls: Vec<libc::pollfd> = watches
         .iter()
-        .map(|watch| libc::pollfd {
-            fd: watch.file.as_raw_fd(),
-            events: watch.events.0,
-            revents: 0,
-        })
+        .map(|watch| libc::pollfd { fd: watch.file.as_raw_fd(), events: watch.events.0, revents: 0 })
         .collect();
     // SAFETY: the array is ours and its length is told.
     check(unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, timeout) }.into())?;
@@ -400,13 +342,7 @@ fn poll_for(watches: &mut [Watch], timeout: i32) -> Result<()> {
 pub fn join_session_keyring(name: &str, search: KeyringSearch) -> Result<()> {
     let name = cstr(name)?;
     // SAFETY: the name is a live C string.
-    let serial = check(unsafe {
-        libc::syscall(
-            libc::SYS_keyctl,
-            libc::KEYCTL_JOIN_SESSION_KEYRING,
-            name.as_ptr(),
-        )
-    })?;
+    let serial = check(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr()) })?;
     // Possessor all, user view/read/search/link, and the search bit asked for.
     let (possessor, user) = (0x3f00_0000u32, 0x0003_0000u32);
     let search = match search {
@@ -414,15 +350,7 @@ pub fn join_session_keyring(name: &str, search: KeyringSearch) -> Result<()> {
         KeyringSearch::Other => 0x0000_0008u32,
     };
     // SAFETY: no pointers.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_keyctl,
-            libc::KEYCTL_SETPERM,
-            serial,
-            possessor | user | search,
-        )
-    })
-    .map(drop)
+    check(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_SETPERM, serial, possessor | user | search) }).map(drop)
 }
 
 /// Who besides the possessor may search the session keyring.
@@ -437,18 +365,11 @@ pub enum KeyringSearch {
 pub fn reset_affinity() -> Result<()> {
     let mask = [0xffu8; 8192];
     // SAFETY: the buffer lives for the call and its length is told.
-    check(unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, mask.len(), mask.as_ptr()) })
-        .map(drop)
+    check(unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, mask.len(), mask.as_ptr()) }).map(drop)
 }
 
 /// Standard input, output and error: open from the first line of main on, and never owned by anybody.
 pub const STREAMS: [BorrowedFd<'static>; 3] = {
     // SAFETY: `fill_standard_streams` opened what was closed, and nothing in this program closes them.
-    unsafe {
-        [
-            BorrowedFd::borrow_raw(0),
-            BorrowedFd::borrow_raw(1),
-            BorrowedFd::borrow_raw(2),
-        ]
-    }
+    unsafe { [BorrowedFd::borrow_raw(0), BorrowedFd::borrow_raw(1), BorrowedFd::borrow_raw(2)] }
 };

@@ -13,10 +13,7 @@ pub struct Signals(SignalFd);
 pub fn take_all() -> Result<Signals> {
     let all = SigSet::all();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&all), None)?;
-    Ok(Signals(SignalFd::with_flags(
-        &all,
-        SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,
-    )?))
+    Ok(Signals(SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
 }
 
 impl Signals {
@@ -47,11 +44,7 @@ pub fn restore() -> Result<()> {
 
 /// Nothing blocked.
 pub fn unblock() -> Result<()> {
-    Ok(sigprocmask(
-        SigmaskHow::SIG_SETMASK,
-        Some(&SigSet::empty()),
-        None,
-    )?)
+    Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }
 
 fn is_ignored(signal: i32) -> bool {

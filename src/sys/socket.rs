@@ -3,8 +3,8 @@
 use super::file::{CWD, open, own};
 use super::{Errno, Error, Result, check, retry};
 use nix::sys::socket::{
-    AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
-    UnixAddr, accept4, bind, connect, listen, recvmsg, sendmsg, socket, socketpair,
+    AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind,
+    connect, listen, recvmsg, sendmsg, socket, socketpair,
 };
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -12,33 +12,15 @@ use std::path::Path;
 
 /// A connected pair that keeps message boundaries (SOCK_SEQPACKET), close-on-exec.
 pub fn pair() -> Result<(OwnedFd, OwnedFd)> {
-    Ok(socketpair(
-        AddressFamily::Unix,
-        SockType::SeqPacket,
-        None,
-        SockFlag::SOCK_CLOEXEC,
-    )?)
+    Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
 }
 
 /// One message with at most one descriptor. A peer that is gone is EPIPE, never SIGPIPE.
 pub fn send(to: impl AsFd, bytes: &[u8], file: Option<BorrowedFd>) -> Result<()> {
     let raw: Vec<RawFd> = file.iter().map(AsRawFd::as_raw_fd).collect();
-    let control: Vec<ControlMessage> = if raw.is_empty() {
-        vec![]
-    } else {
-        vec![ControlMessage::ScmRights(&raw)]
-    };
+    let control: Vec<ControlMessage> = if raw.is_empty() { vec![] } else { vec![ControlMessage::ScmRights(&raw)] };
     let fd = to.as_fd().as_raw_fd();
-    retry(|| {
-        Ok(sendmsg::<UnixAddr>(
-            fd,
-            &[IoSlice::new(bytes)],
-            &control,
-            MsgFlags::MSG_NOSIGNAL,
-            None,
-        )?)
-    })
-    .map(drop)
+    retry(|| Ok(sendmsg::<UnixAddr>(fd, &[IoSlice::new(bytes)], &control, MsgFlags::MSG_NOSIGNAL, None)?)).map(drop)
 }
 
 /// One message into `buffer`: its length (0: the peer is gone) and the descriptor that came with it, close-on-exec.
@@ -82,35 +64,19 @@ pub fn connect_to(path: impl AsRef<Path>) -> Result<OwnedFd> {
 
 /// As `connect_to`, for the socket called `name` in an open directory.
 pub fn connect_in(dir: BorrowedFd, name: &str) -> Result<OwnedFd> {
-    connect_plain(Path::new(&format!(
-        "/proc/self/fd/{}/{name}",
-        dir.as_raw_fd()
-    )))
+    connect_plain(Path::new(&format!("/proc/self/fd/{}/{name}", dir.as_raw_fd())))
 }
 
 fn connect_plain(path: &Path) -> Result<OwnedFd> {
-    let end = socket(
-        AddressFamily::Unix,
-        SockType::Stream,
-        SockFlag::SOCK_CLOEXEC,
-        None,
-    )?;
+    let end = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     connect(end.as_raw_fd(), &UnixAddr::new(path)?)?;
     Ok(end)
 }
 
 /// A listening SEQPACKET socket called `name` in an open directory.
 pub fn listen_in(dir: BorrowedFd, name: &str) -> Result<OwnedFd> {
-    let end = socket(
-        AddressFamily::Unix,
-        SockType::SeqPacket,
-        SockFlag::SOCK_CLOEXEC,
-        None,
-    )?;
-    let address = UnixAddr::new(Path::new(&format!(
-        "/proc/self/fd/{}/{name}",
-        dir.as_raw_fd()
-    )))?;
+    let end = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
+    let address = UnixAddr::new(Path::new(&format!("/proc/self/fd/{}/{name}", dir.as_raw_fd())))?;
     bind(end.as_raw_fd(), &address)?;
     listen(&end, Backlog::new(128)?)?;
     Ok(end)
@@ -121,13 +87,7 @@ pub fn listen_in(dir: BorrowedFd, name: &str) -> Result<OwnedFd> {
 pub fn connect_packet_in(dir: BorrowedFd, name: &str) -> Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let end = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
-    connect(
-        end.as_raw_fd(),
-        &UnixAddr::new(Path::new(&format!(
-            "/proc/self/fd/{}/{name}",
-            dir.as_raw_fd()
-        )))?,
-    )?;
+    connect(end.as_raw_fd(), &UnixAddr::new(Path::new(&format!("/proc/self/fd/{}/{name}", dir.as_raw_fd())))?)?;
     set_blocking(&end)?;
     Ok(end)
 }
@@ -139,29 +99,18 @@ fn set_blocking(file: impl AsFd) -> Result<()> {
 
 /// The next connection to a listening socket.
 pub fn accept(listener: impl AsFd) -> Result<OwnedFd> {
-    let fd = retry(|| {
-        Ok(accept4(
-            listener.as_fd().as_raw_fd(),
-            SockFlag::SOCK_CLOEXEC,
-        )?)
-    })?;
+    let fd = retry(|| Ok(accept4(listener.as_fd().as_raw_fd(), SockFlag::SOCK_CLOEXEC)?))?;
     Ok(own(fd.into()))
 }
 
 /// Brings the loopback interface of this network namespace up, as people expect of a fresh one. netdevice(7).
 pub fn loopback_up() -> Result<()> {
-    let end = socket(
-        AddressFamily::Unix,
-        SockType::Datagram,
-        SockFlag::SOCK_CLOEXEC,
-        None,
-    )?;
+    let end = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
     // SAFETY: ifreq is plain data, for which zero is a valid value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     request.ifr_name[0] = b'l'.cast_signed() as libc::c_char;
     request.ifr_name[1] = b'o'.cast_signed() as libc::c_char;
     request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
     // SAFETY: the struct lives for the call.
-    check(unsafe { libc::ioctl(end.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }.into())
-        .map(drop)
+    check(unsafe { libc::ioctl(end.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }.into()).map(drop)
 }

@@ -28,9 +28,7 @@ pub fn peer(master: impl AsFd) -> Result<OwnedFd> {
 pub fn number(master: impl AsFd) -> Result<u32> {
     let mut number: libc::c_uint = 0;
     // SAFETY: this ioctl writes one unsigned int.
-    check(
-        unsafe { libc::ioctl(master.as_fd().as_raw_fd(), libc::TIOCGPTN, &raw mut number) }.into(),
-    )?;
+    check(unsafe { libc::ioctl(master.as_fd().as_raw_fd(), libc::TIOCGPTN, &raw mut number) }.into())?;
     Ok(number)
 }
 
@@ -41,48 +39,16 @@ pub fn control(terminal: impl AsFd) -> Result<()> {
 }
 
 pub fn size(terminal: impl AsFd) -> Result<Size> {
-    let mut size = libc::winsize {
-        ws_row: 0,
-        ws_col: 0,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: this ioctl fills the struct.
-    check(
-        unsafe {
-            libc::ioctl(
-                terminal.as_fd().as_raw_fd(),
-                libc::TIOCGWINSZ,
-                &raw mut size,
-            )
-        }
-        .into(),
-    )?;
-    Ok(Size {
-        rows: size.ws_row,
-        columns: size.ws_col,
-    })
+    check(unsafe { libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) }.into())?;
+    Ok(Size { rows: size.ws_row, columns: size.ws_col })
 }
 
 pub fn set_size(terminal: impl AsFd, size: Size) -> Result<()> {
-    let size = libc::winsize {
-        ws_row: size.rows,
-        ws_col: size.columns,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
+    let size = libc::winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: this ioctl reads the struct.
-    check(
-        unsafe {
-            libc::ioctl(
-                terminal.as_fd().as_raw_fd(),
-                libc::TIOCSWINSZ,
-                &raw const size,
-            )
-        }
-        .into(),
-    )
-    .map(drop)
+    check(unsafe { libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCSWINSZ, &raw const size) }.into()).map(drop)
 }
 
 pub fn is_terminal(file: impl AsFd) -> bool {

@@ -27,12 +27,8 @@ fn sets(bundle: Bundle) -> [u64; 5] {
 
 /// Every named set gets `names`; the others are left out of the configuration.
 fn with(bundle: &Bundle, present: &[&str], names: &[&str]) -> Bundle {
-    let bundle = bundle
-        .twin(&format!("{}{}", present.concat(), names.len()))
-        .set("/process/capabilities", json!({}));
-    present
-        .iter()
-        .fold(bundle, |bundle, set| bundle.capabilities(set, names))
+    let bundle = bundle.twin(&format!("{}{}", present.concat(), names.len())).set("/process/capabilities", json!({}));
+    present.iter().fold(bundle, |bundle, set| bundle.capabilities(set, names))
 }
 
 #[test]
@@ -40,29 +36,20 @@ fn all_five_sets_are_as_configured() {
     needs!(root);
     let bundle = Bundle::busybox();
     let names = SETS.map(|(name, _)| name);
-    assert_eq!(
-        sets(with(&bundle, &names, &["CAP_KILL", "CAP_CHOWN"])),
-        [KILL | CHOWN; 5]
-    );
+    assert_eq!(sets(with(&bundle, &names, &["CAP_KILL", "CAP_CHOWN"])), [KILL | CHOWN; 5]);
 }
 
 #[test]
 fn a_missing_set_is_empty() {
     needs!(root);
     let bundle = Bundle::busybox();
-    assert_eq!(
-        sets(with(&bundle, &["bounding"], &["CAP_KILL"])),
-        [0, 0, 0, KILL, 0]
-    );
+    assert_eq!(sets(with(&bundle, &["bounding"], &["CAP_KILL"])), [0, 0, 0, KILL, 0]);
     assert_eq!(
         sets(with(&bundle, &["permitted", "effective"], &["CAP_KILL"]))[3],
         0,
         "the bounding set of the host is left"
     );
-    assert_eq!(
-        sets(bundle.twin("none").unset("/process/capabilities")),
-        [0; 5]
-    );
+    assert_eq!(sets(bundle.twin("none").unset("/process/capabilities")), [0; 5]);
 }
 
 #[test]
@@ -70,11 +57,7 @@ fn nothing_is_inheritable_or_ambient_unless_it_says_so() {
     needs!(root);
     // CVE-2016-8867, CVE-2022-29162
     let bundle = Bundle::busybox();
-    let seen = sets(with(
-        &bundle,
-        &["bounding", "effective", "permitted"],
-        &["CAP_KILL", "CAP_CHOWN"],
-    ));
+    let seen = sets(with(&bundle, &["bounding", "effective", "permitted"], &["CAP_KILL", "CAP_CHOWN"]));
     assert_eq!(seen, [0, KILL | CHOWN, KILL | CHOWN, KILL | CHOWN, 0]);
 }
 
@@ -82,12 +65,7 @@ fn nothing_is_inheritable_or_ambient_unless_it_says_so() {
 fn a_user_other_than_root_has_only_ambient_capabilities() {
     needs!(root);
     let bundle = Bundle::busybox();
-    let plain = with(
-        &bundle,
-        &["bounding", "effective", "permitted", "inheritable"],
-        &["CAP_KILL"],
-    )
-    .user(1000, 1000);
+    let plain = with(&bundle, &["bounding", "effective", "permitted", "inheritable"], &["CAP_KILL"]).user(1000, 1000);
     assert_eq!(sets(plain), [KILL, 0, 0, KILL, 0]);
     let ambient = with(&bundle, &SETS.map(|(name, _)| name), &["CAP_KILL"]).user(1000, 1000);
     assert_eq!(sets(ambient), [KILL; 5]);
@@ -97,14 +75,7 @@ fn a_user_other_than_root_has_only_ambient_capabilities() {
 fn an_unknown_capability_is_a_warning_and_no_error() {
     needs!(root);
     let bundle = Bundle::busybox();
-    assert_eq!(
-        sets(with(
-            &bundle,
-            &["bounding"],
-            &["CAP_KILL", "CAP_TIME_TRAVEL"]
-        )),
-        [0, 0, 0, KILL, 0]
-    );
+    assert_eq!(sets(with(&bundle, &["bounding"], &["CAP_KILL", "CAP_TIME_TRAVEL"])), [0, 0, 0, KILL, 0]);
 }
 
 #[test]
@@ -112,34 +83,20 @@ fn what_the_caller_does_not_have_is_a_warning_and_no_error() {
     needs!(root);
     needs!(program "setpriv");
     let bundle = Bundle::busybox();
-    let bundle = with(
-        &bundle,
-        &["bounding", "effective", "permitted"],
-        &["CAP_KILL", "CAP_SYS_BOOT"],
-    )
-    .args(["grep", "CapEff", "/proc/self/status"]);
-    let output = bundle
-        .invocation("run")
-        .under(["setpriv", "--bounding-set=-sys_boot"])
-        .output()
-        .ok();
+    let bundle = with(&bundle, &["bounding", "effective", "permitted"], &["CAP_KILL", "CAP_SYS_BOOT"]).args([
+        "grep",
+        "CapEff",
+        "/proc/self/status",
+    ]);
+    let output = bundle.invocation("run").under(["setpriv", "--bounding-set=-sys_boot"]).output().ok();
     assert_eq!(output.stdout, format!("CapEff:\t{KILL:016x}\n"));
 }
 
 #[test]
 fn exec_has_the_capabilities_of_init() {
     needs!(root);
-    let bundle = with(
-        &Bundle::busybox(),
-        &SETS.map(|(name, _)| name),
-        &["CAP_KILL"],
-    );
+    let bundle = with(&Bundle::busybox(), &SETS.map(|(name, _)| name), &["CAP_KILL"]);
     let container = bundle.start();
-    let read = |who: &str| {
-        container
-            .exec(["grep", "^Cap", &format!("/proc/{who}/status")])
-            .ok()
-            .stdout
-    };
+    let read = |who: &str| container.exec(["grep", "^Cap", &format!("/proc/{who}/status")]).ok().stdout;
     assert_eq!(read("1"), read("self"));
 }

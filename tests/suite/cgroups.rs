@@ -14,10 +14,7 @@ fn directories(container: &Container) -> Vec<PathBuf> {
 
 /// The lines of /proc/PID/cgroup that belong to a hierarchy with controllers, or to v2.
 fn membership(pid: &str) -> Vec<String> {
-    read(format!("/proc/{pid}/cgroup"))
-        .lines()
-        .map(str::to_owned)
-        .collect()
+    read(format!("/proc/{pid}/cgroup")).lines().map(str::to_owned).collect()
 }
 
 #[test]
@@ -26,12 +23,7 @@ fn init_is_in_the_configured_cgroup_of_every_hierarchy() {
     let bundle = Bundle::busybox();
     let container = bundle.start();
     for dir in directories(&container) {
-        assert_eq!(
-            read(dir.join("cgroup.procs")).trim(),
-            container.pid().to_string(),
-            "{}",
-            dir.display()
-        );
+        assert_eq!(read(dir.join("cgroup.procs")).trim(), container.pid().to_string(), "{}", dir.display());
     }
     let path = format!("/{}", container.id());
     for line in membership(&container.pid().to_string()) {
@@ -46,11 +38,7 @@ fn a_nested_cgroup_path_is_made_and_removed() {
     let path = format!("/{}-parent/child", bundle.id());
     let bundle = bundle.set("/linux/cgroupsPath", path.as_str());
     let container = bundle.start();
-    assert!(
-        membership(&container.pid().to_string())
-            .iter()
-            .all(|line| line.ends_with(&path))
-    );
+    assert!(membership(&container.pid().to_string()).iter().all(|line| line.ends_with(&path)));
     container.delete_by_force().ok();
     for dir in host::cgroups(bundle.id()) {
         assert!(!dir.ends_with("child"), "{} was left", dir.display());
@@ -64,10 +52,7 @@ fn a_container_without_a_cgroup_path_gets_one_of_its_own() {
     needs!(root);
     let container = Bundle::busybox().unset("/linux/cgroupsPath").start();
     let (its, mine) = (membership(&container.pid().to_string()), membership("self"));
-    assert!(
-        its.iter().any(|line| line.contains(container.id())),
-        "{its:?} beside {mine:?}"
-    );
+    assert!(its.iter().any(|line| line.contains(container.id())), "{its:?} beside {mine:?}");
 }
 
 #[test]
@@ -78,18 +63,10 @@ fn a_path_that_climbs_out_of_the_hierarchy_does_not() {
     let bundle = bundle.set("/linux/cgroupsPath", path.as_str());
     let container = bundle.handle();
     bundle.try_create();
-    assert!(
-        !bundle.home().join(bundle.id()).exists(),
-        "a directory was made outside the cgroup file system"
-    );
+    assert!(!bundle.home().join(bundle.id()).exists(), "a directory was made outside the cgroup file system");
     drop(container);
     // Wherever the path led inside the hierarchy, it is cleaned up as far as it is the container's.
-    for root in fs::read_dir("/sys/fs/cgroup")
-        .unwrap()
-        .flatten()
-        .map(|it| it.path())
-        .chain(["/sys/fs/cgroup".into()])
-    {
+    for root in fs::read_dir("/sys/fs/cgroup").unwrap().flatten().map(|it| it.path()).chain(["/sys/fs/cgroup".into()]) {
         let mut dir = root.join(bundle.home().strip_prefix("/").unwrap());
         while dir != root && dir.is_dir() && fs::remove_dir(&dir).is_ok() {
             dir.pop();
@@ -101,29 +78,17 @@ fn a_path_that_climbs_out_of_the_hierarchy_does_not() {
 fn exec_joins_the_containers_cgroup() {
     needs!(root);
     let container = Bundle::busybox().start();
-    let [init, exec] = ["1", "self"].map(|who| {
-        container
-            .exec(["cat", &format!("/proc/{who}/cgroup")])
-            .ok()
-            .stdout
-    });
+    let [init, exec] = ["1", "self"].map(|who| container.exec(["cat", &format!("/proc/{who}/cgroup")]).ok().stdout);
     assert_eq!(init, exec);
 }
 
 #[test]
 fn children_of_the_payload_are_counted() {
     needs!(root);
-    let container = Bundle::busybox()
-        .sh("sleep 600 & sleep 600 & echo ready; wait")
-        .start();
+    let container = Bundle::busybox().sh("sleep 600 & sleep 600 & echo ready; wait").start();
     container.has_said("ready");
     for dir in directories(&container) {
-        assert_eq!(
-            read(dir.join("cgroup.procs")).lines().count(),
-            3,
-            "{}",
-            dir.display()
-        );
+        assert_eq!(read(dir.join("cgroup.procs")).lines().count(), 3, "{}", dir.display());
     }
 }
 
@@ -153,9 +118,7 @@ fn a_cgroup_removed_behind_the_runtimes_back_is_no_obstacle() {
     let pid = container.pid();
     for dir in directories(&container) {
         fs::write(dir.parent().unwrap().join("cgroup.procs"), pid.to_string()).unwrap();
-        eventually("the cgroup to be removable", || {
-            fs::remove_dir(&dir).is_ok()
-        });
+        eventually("the cgroup to be removable", || fs::remove_dir(&dir).is_ok());
     }
     assert_eq!(container.status(), "running");
     container.end();
@@ -165,14 +128,10 @@ fn a_cgroup_removed_behind_the_runtimes_back_is_no_obstacle() {
 #[test]
 fn whoever_outlives_init_without_a_pid_namespace_is_killed() {
     needs!(root);
-    let bundle = Bundle::busybox()
-        .without_namespace("pid")
-        .sh("setsid sleep 600 & exec sleep 600");
+    let bundle = Bundle::busybox().without_namespace("pid").sh("setsid sleep 600 & exec sleep 600");
     let container = bundle.start();
     eventually("two processes", || {
-        directories(&container)
-            .iter()
-            .all(|dir| read(dir.join("cgroup.procs")).lines().count() == 2)
+        directories(&container).iter().all(|dir| read(dir.join("cgroup.procs")).lines().count() == 2)
     });
     container.delete_by_force().ok();
     bundle.assert_nothing_left();
@@ -195,14 +154,8 @@ fn devices_beyond_the_rules_are_denied_to_the_whole_cgroup() {
     let names = ["CAP_MKNOD"];
     let bundle = ["bounding", "effective", "permitted"]
         .iter()
-        .fold(Bundle::busybox(), |bundle, set| {
-            bundle.capabilities(set, &names)
-        });
+        .fold(Bundle::busybox(), |bundle, set| bundle.capabilities(set, &names));
     let container = bundle.start();
-    let output = container.exec([
-        "sh",
-        "-c",
-        "mknod /tmp/mem c 1 1 && (exec 3</tmp/mem) 2>/dev/null || echo denied",
-    ]);
+    let output = container.exec(["sh", "-c", "mknod /tmp/mem c 1 1 && (exec 3</tmp/mem) 2>/dev/null || echo denied"]);
     assert_eq!(output.ok().stdout, "denied\n");
 }

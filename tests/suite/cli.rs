@@ -17,23 +17,14 @@ fn the_version_is_in_the_form_engines_parse() {
         let text = bundle.runtime([flag]).output().ok().stdout;
         let (first, rest) = text.split_once('\n').unwrap();
         assert!(first.starts_with(&format!("{} version ", me())), "{text}");
-        assert!(
-            rest.lines().any(|line| line.starts_with("spec: 1.")),
-            "{text}"
-        );
+        assert!(rest.lines().any(|line| line.starts_with("spec: 1.")), "{text}");
     }
 }
 
 #[test]
 fn help_is_no_error() {
     let bundle = Bundle::busybox();
-    for words in [
-        &["--help"][..],
-        &["-h"],
-        &["help"],
-        &["create", "--help"],
-        &["exec", "-h"],
-    ] {
+    for words in [&["--help"][..], &["-h"], &["help"], &["create", "--help"], &["exec", "-h"]] {
         let output = bundle.runtime(words.iter().copied()).output().ok();
         assert!(output.stdout.contains("--"), "{words:?}: {output:?}");
     }
@@ -45,31 +36,13 @@ fn features_are_json_and_need_nothing() {
     let text = bare(&bundle, "features").output().ok().stdout;
     let features: Value = serde_json::from_str(&text).expect("features prints JSON");
     assert_eq!(features["ociVersionMin"], "1.0.0");
-    let list = |pointer| {
-        features
-            .pointer(pointer)
-            .and_then(Value::as_array)
-            .unwrap_or_else(|| panic!("{pointer}: {text}"))
-    };
+    let list =
+        |pointer| features.pointer(pointer).and_then(Value::as_array).unwrap_or_else(|| panic!("{pointer}: {text}"));
     assert_eq!(list("/hooks").len(), 6);
-    for namespace in [
-        "cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts",
-    ] {
-        assert!(
-            list("/linux/namespaces").contains(&namespace.into()),
-            "{namespace}"
-        );
+    for namespace in ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"] {
+        assert!(list("/linux/namespaces").contains(&namespace.into()), "{namespace}");
     }
-    for option in [
-        "bind",
-        "rbind",
-        "ro",
-        "rro",
-        "nosuid",
-        "private",
-        "rshared",
-        "tmpcopyup",
-    ] {
+    for option in ["bind", "rbind", "ro", "rro", "nosuid", "private", "rshared", "tmpcopyup"] {
         assert!(list("/mountOptions").contains(&option.into()), "{option}");
     }
     assert!(list("/linux/capabilities").contains(&"CAP_CHECKPOINT_RESTORE".into()));
@@ -92,10 +65,7 @@ fn spec_writes_what_scripts_build_on() {
         ("/process/cwd", "/".into()),
         ("/process/env/1", "TERM=xterm".into()),
         ("/process/noNewPrivileges", true.into()),
-        (
-            "/process/capabilities/bounding",
-            serde_json::json!(["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]),
-        ),
+        ("/process/capabilities/bounding", serde_json::json!(["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"])),
         ("/process/rlimits/0/type", "RLIMIT_NOFILE".into()),
         ("/root/path", "rootfs".into()),
         ("/root/readonly", true.into()),
@@ -115,36 +85,19 @@ fn spec_writes_what_scripts_build_on() {
 fn spec_never_overwrites() {
     let bundle = Bundle::busybox();
     bundle.write();
-    bundle
-        .runtime(["spec"])
-        .cwd(bundle.dir())
-        .output()
-        .refused("File config.json exists. Remove it first");
+    bundle.runtime(["spec"]).cwd(bundle.dir()).output().refused("File config.json exists. Remove it first");
 }
 
 #[test]
 fn a_rootless_spec_maps_the_caller_and_keeps_the_network() {
     let bundle = Bundle::busybox();
     let dir = bundle.host_directory("new");
-    bundle
-        .runtime(["spec", "--rootless", "-b", dir.to_str().unwrap()])
-        .output()
-        .ok();
+    bundle.runtime(["spec", "--rootless", "-b", dir.to_str().unwrap()]).output().ok();
     let spec: Value = serde_json::from_slice(&fs::read(dir.join("config.json")).unwrap()).unwrap();
-    let kinds: Vec<_> = spec["linux"]["namespaces"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|it| it["type"].as_str().unwrap())
-        .collect();
-    assert!(
-        kinds.contains(&"user") && !kinds.contains(&"network"),
-        "{kinds:?}"
-    );
-    assert_eq!(
-        spec["linux"]["uidMappings"][0]["hostID"],
-        nix::unistd::geteuid().as_raw()
-    );
+    let kinds: Vec<_> =
+        spec["linux"]["namespaces"].as_array().unwrap().iter().map(|it| it["type"].as_str().unwrap()).collect();
+    assert!(kinds.contains(&"user") && !kinds.contains(&"network"), "{kinds:?}");
+    assert_eq!(spec["linux"]["uidMappings"][0]["hostID"], nix::unistd::geteuid().as_raw());
 }
 
 #[test]
@@ -155,21 +108,9 @@ fn the_default_spec_runs() {
     bundle.runtime(["spec"]).cwd(&dir).output().ok();
     fs::rename(bundle.rootfs(), dir.join("rootfs")).unwrap();
     let text = fs::read_to_string(dir.join("config.json")).unwrap();
-    fs::write(
-        dir.join("config.json"),
-        text.replace("\"terminal\": true", "\"terminal\": false"),
-    )
-    .unwrap();
-    let output = bundle
-        .runtime(["run", bundle.id()])
-        .cwd(&dir)
-        .stdin("hostname; exit 3")
-        .output();
-    assert_eq!(
-        (output.code, output.stdout.trim().to_owned()),
-        (3, me()),
-        "{output:?}"
-    );
+    fs::write(dir.join("config.json"), text.replace("\"terminal\": true", "\"terminal\": false")).unwrap();
+    let output = bundle.runtime(["run", bundle.id()]).cwd(&dir).stdin("hostname; exit 3").output();
+    assert_eq!((output.code, output.stdout.trim().to_owned()), (3, me()), "{output:?}");
 }
 
 #[test]
@@ -185,10 +126,7 @@ fn wrong_usage_exits_with_1_and_says_why() {
     for (words, text) in cases {
         let output = bundle.runtime(words.iter().copied()).output();
         let said = format!("{}{}", output.stdout, output.stderr);
-        assert!(
-            output.code == 1 && said.contains(text),
-            "{words:?}: {output:?}"
-        );
+        assert!(output.code == 1 && said.contains(text), "{words:?}: {output:?}");
     }
 }
 
@@ -199,27 +137,10 @@ fn global_flags_of_engines_are_accepted() {
     let log = bundle.home().join("log.json");
     let container = bundle.start();
     let log = log.to_str().unwrap();
-    let flags = [
-        "--log",
-        log,
-        "--log-format",
-        "json",
-        "--rootless=false",
-        "state",
-        container.id(),
-    ];
+    let flags = ["--log", log, "--log-format", "json", "--rootless=false", "state", container.id()];
     container.runtime(flags).output().ok();
     container
-        .runtime([
-            "--debug",
-            "--log",
-            log,
-            "--log-format=json",
-            "--rootless",
-            "auto",
-            "state",
-            container.id(),
-        ])
+        .runtime(["--debug", "--log", log, "--log-format=json", "--rootless", "auto", "state", container.id()])
         .output()
         .ok();
 }
@@ -227,10 +148,7 @@ fn global_flags_of_engines_are_accepted() {
 #[test]
 fn an_empty_xdg_runtime_dir_is_no_directory() {
     needs!(root);
-    bare(&Bundle::busybox(), "list")
-        .env("XDG_RUNTIME_DIR", "")
-        .output()
-        .ok();
+    bare(&Bundle::busybox(), "list").env("XDG_RUNTIME_DIR", "").output().ok();
 }
 
 #[test]
@@ -242,14 +160,7 @@ fn ids_that_are_no_names_are_refused_by_every_command() {
         for verb in ["state", "start", "kill", "pause", "delete"] {
             bundle.runtime([verb, id]).output().refused("");
         }
-        let create = bundle
-            .runtime([
-                "create",
-                "--bundle",
-                bundle.write().dir().to_str().unwrap(),
-                id,
-            ])
-            .output();
+        let create = bundle.runtime(["create", "--bundle", bundle.write().dir().to_str().unwrap(), id]).output();
         create.refused("invalid container ID format");
     }
     bundle

@@ -13,15 +13,7 @@ fn the_payload_has_exactly_three_descriptors() {
     needs!(root);
     let bundle = Bundle::busybox().sh(LIST);
     assert_eq!(bundle.run().ok().stdout, "0\n1\n2\n");
-    assert_eq!(
-        bundle
-            .invocation("run")
-            .after_shell(LEAK)
-            .output()
-            .ok()
-            .stdout,
-        "0\n1\n2\n"
-    );
+    assert_eq!(bundle.invocation("run").after_shell(LEAK).output().ok().stdout, "0\n1\n2\n");
 }
 
 #[test]
@@ -39,55 +31,27 @@ fn a_created_container_holds_nothing_of_the_host() {
     for entry in fs::read_dir(container.proc("fd")).unwrap().flatten() {
         let number: i32 = entry.file_name().to_str().unwrap().parse().unwrap();
         let target = fs::read_link(entry.path()).unwrap_or_default();
-        let harmless = target.starts_with("/proc")
-            || !target.is_absolute()
-            || target.starts_with(container.home().join("state"));
-        assert!(
-            number < 3 || harmless,
-            "descriptor {number} is {}",
-            target.display()
-        );
+        let harmless =
+            target.starts_with("/proc") || !target.is_absolute() || target.starts_with(container.home().join("state"));
+        assert!(number < 3 || harmless, "descriptor {number} is {}", target.display());
     }
 }
 
 #[test]
 fn preserved_descriptors_arrive_in_place() {
     needs!(root);
-    let bundle = Bundle::busybox()
-        .option("--preserve-fds")
-        .option("2")
-        .sh("cat <&3; cat <&4; ls /proc/$$/fd; true");
-    let (one, two) = (
-        bundle.host_file("one", "one\n"),
-        bundle.host_file("two", "two\n"),
-    );
+    let bundle = Bundle::busybox().option("--preserve-fds").option("2").sh("cat <&3; cat <&4; ls /proc/$$/fd; true");
+    let (one, two) = (bundle.host_file("one", "one\n"), bundle.host_file("two", "two\n"));
     let open = format!("exec 3<{} 4<{} 5</etc/passwd", one.display(), two.display());
-    assert_eq!(
-        bundle
-            .invocation("run")
-            .after_shell(&open)
-            .output()
-            .ok()
-            .stdout,
-        "one\ntwo\n0\n1\n2\n3\n4\n"
-    );
+    assert_eq!(bundle.invocation("run").after_shell(&open).output().ok().stdout, "one\ntwo\n0\n1\n2\n3\n4\n");
 }
 
 #[test]
 fn a_preserved_descriptor_that_is_not_there_is_refused() {
     needs!(root);
-    let bundle = Bundle::busybox()
-        .option("--preserve-fds")
-        .option("3")
-        .args(["true"]);
-    let output = bundle
-        .invocation("run")
-        .after_shell("exec 3</etc/passwd 4</etc/passwd 5<&-")
-        .output();
-    assert!(
-        output.code == 1 && output.stderr.contains("preserved-fd 2 (of 3)"),
-        "{output:?}"
-    );
+    let bundle = Bundle::busybox().option("--preserve-fds").option("3").args(["true"]);
+    let output = bundle.invocation("run").after_shell("exec 3</etc/passwd 4</etc/passwd 5<&-").output();
+    assert!(output.code == 1 && output.stderr.contains("preserved-fd 2 (of 3)"), "{output:?}");
     bundle.assert_nothing_left();
 }
 
@@ -120,12 +84,7 @@ fn a_runtime_called_with_closed_streams_still_works() {
     let bundle = Bundle::busybox();
     let file = bundle.home().join("volume");
     fs::create_dir(&file).unwrap();
-    let bundle = bundle
-        .bind(&file, "/tmp", &[])
-        .sh("echo written > /tmp/out");
-    bundle
-        .invocation("run")
-        .after_shell("exec <&- >&- 2>&-")
-        .output();
+    let bundle = bundle.bind(&file, "/tmp", &[]).sh("echo written > /tmp/out");
+    bundle.invocation("run").after_shell("exec <&- >&- 2>&-").output();
     assert_eq!(crate::harness::read(file.join("out")), "written\n");
 }

@@ -21,7 +21,8 @@ fn the_default_devices_are_there_and_work() {
 #[test]
 fn the_usual_links_are_in_dev() {
     needs!(root);
-    let script = "for l in fd stdin stdout stderr ptmx; do echo $l $(readlink /dev/$l); done; test -c /dev/ptmx && echo usable";
+    let script =
+        "for l in fd stdin stdout stderr ptmx; do echo $l $(readlink /dev/$l); done; test -c /dev/ptmx && echo usable";
     let output = Bundle::busybox().sh(script).run().ok();
     let expected = "fd /proc/self/fd\nstdin /proc/self/fd/0\nstdout /proc/self/fd/1\nstderr /proc/self/fd/2\nptmx pts/ptmx\nusable\n";
     assert_eq!(output.stdout, expected);
@@ -30,9 +31,7 @@ fn the_usual_links_are_in_dev() {
 #[test]
 fn a_dev_without_a_mount_of_its_own_is_furnished_in_the_image() {
     needs!(root);
-    let bundle = Bundle::busybox()
-        .without_dev()
-        .sh("echo x > /dev/null && echo fine");
+    let bundle = Bundle::busybox().without_dev().sh("echo x > /dev/null && echo fine");
     assert_eq!(bundle.run().ok().stdout, "fine\n");
     let null = std::fs::symlink_metadata(bundle.rootfs().join("dev/null")).unwrap();
     assert!(null.file_type().is_char_device());
@@ -43,11 +42,7 @@ fn a_dev_bound_from_the_host_is_left_alone() {
     needs!(root);
     let bundle = Bundle::busybox().without_dev();
     let dev = bundle.host_directory("dev");
-    bundle
-        .command(["sh", "-c", "mknod -m 666 null c 1 3; touch marker"])
-        .cwd(&dev)
-        .output()
-        .ok();
+    bundle.command(["sh", "-c", "mknod -m 666 null c 1 3; touch marker"]).cwd(&dev).output().ok();
     let bundle = bundle.bind(&dev, "/dev", &["rbind"]).sh("ls /dev");
     assert_eq!(bundle.run().ok().stdout, "marker\nnull\n");
 }
@@ -61,27 +56,18 @@ fn devices_of_the_configuration_are_made_as_described() {
         {"path": "/dev/disk", "type": "b", "major": 7, "minor": 1},
     ]);
     let script = "stat -c '%F %t:%T %a %u:%g' /dev/fuse /dev/disk; stat -c '%F %a' /dev/deep/pipe";
-    let output = Bundle::busybox()
-        .set("/linux/devices", devices)
-        .sh(script)
-        .run()
-        .ok();
+    let output = Bundle::busybox().set("/linux/devices", devices).sh(script).run().ok();
     let mut lines = output.stdout.lines();
     assert_eq!(lines.next(), Some("character special file a:e5 640 3:4"));
-    assert!(
-        lines.next().unwrap().starts_with("block special file 7:1"),
-        "{output:?}"
-    );
+    assert!(lines.next().unwrap().starts_with("block special file 7:1"), "{output:?}");
     assert_eq!(lines.next(), Some("fifo 600"));
 }
 
 #[test]
 fn a_device_of_an_unknown_type_is_refused() {
     needs!(root);
-    let bundle = Bundle::busybox().set(
-        "/linux/devices",
-        json!([{"path": "/dev/x", "type": "q", "major": 1, "minor": 1}]),
-    );
+    let bundle =
+        Bundle::busybox().set("/linux/devices", json!([{"path": "/dev/x", "type": "q", "major": 1, "minor": 1}]));
     assert_eq!(bundle.try_create().code, 1);
     bundle.assert_nothing_left();
 }
@@ -89,15 +75,9 @@ fn a_device_of_an_unknown_type_is_refused() {
 #[test]
 fn a_file_where_a_device_should_be_is_not_taken_for_one() {
     needs!(root);
-    let bundle = Bundle::busybox()
-        .without_dev()
-        .file("/dev/zero", "a file")
-        .sh("head -c 1 /dev/zero | od -An -tx1");
+    let bundle = Bundle::busybox().without_dev().file("/dev/zero", "a file").sh("head -c 1 /dev/zero | od -An -tx1");
     let output = bundle.run();
-    assert!(
-        output.code == 1 || output.stdout.trim() == "00",
-        "{output:?}"
-    );
+    assert!(output.code == 1 || output.stdout.trim() == "00", "{output:?}");
 }
 
 /// A container that may make device nodes, and tries to open one it has no business with.
@@ -105,36 +85,24 @@ fn with_mknod() -> Bundle {
     let names = ["CAP_MKNOD", "CAP_SYSLOG"];
     ["bounding", "effective", "permitted"]
         .iter()
-        .fold(Bundle::busybox(), |bundle, set| {
-            bundle.capabilities(set, &names)
-        })
+        .fold(Bundle::busybox(), |bundle, set| bundle.capabilities(set, &names))
 }
 
-const PROBE: &str =
-    "mknod /tmp/kmsg c 1 11; (exec 3</tmp/kmsg) 2>/dev/null && echo open || echo denied";
+const PROBE: &str = "mknod /tmp/kmsg c 1 11; (exec 3</tmp/kmsg) 2>/dev/null && echo open || echo denied";
 
 #[test]
 fn only_allowed_devices_can_be_opened() {
     needs!(root);
     let bundle = with_mknod();
     // mknod needs its own permission, "m", which every container has.
-    assert_eq!(
-        bundle.twin("denied").sh(PROBE).run().ok().stdout,
-        "denied\n"
-    );
+    assert_eq!(bundle.twin("denied").sh(PROBE).run().ok().stdout, "denied\n");
     let rules = json!([{"allow": false, "access": "rwm"}, {"allow": true, "type": "c", "major": 1, "minor": 11, "access": "rm"}]);
-    let allowed = bundle
-        .twin("allowed")
-        .set("/linux/resources/devices", rules)
-        .sh(PROBE);
+    let allowed = bundle.twin("allowed").set("/linux/resources/devices", rules).sh(PROBE);
     assert_eq!(allowed.run().ok().stdout, "open\n");
 }
 
 #[test]
 fn exec_may_open_no_more_devices_than_init() {
     needs!(root);
-    assert_eq!(
-        with_mknod().start().exec(["sh", "-c", PROBE]).ok().stdout,
-        "denied\n"
-    );
+    assert_eq!(with_mknod().start().exec(["sh", "-c", PROBE]).ok().stdout, "denied\n");
 }

@@ -10,14 +10,8 @@ fn a_program_that_cannot_run_is_named_in_the_words_engines_know() {
     needs!(root);
     let bundle = Bundle::busybox().script("/plain", "text", 0o644);
     let cases = [
-        (
-            "no-such-program",
-            "exec: \"no-such-program\": executable file not found in $PATH",
-        ),
-        (
-            "/no/such/program",
-            "exec: \"/no/such/program\": stat /no/such/program: no such file or directory",
-        ),
+        ("no-such-program", "exec: \"no-such-program\": executable file not found in $PATH"),
+        ("/no/such/program", "exec: \"/no/such/program\": stat /no/such/program: no such file or directory"),
         ("/plain", "exec: \"/plain\": permission denied"),
     ];
     for verb in ["create", "run"] {
@@ -53,15 +47,9 @@ fn a_json_log_has_one_object_with_the_three_keys() {
     assert!(text.ends_with('\n') && text.lines().count() == 1, "{text}");
     assert_eq!(record["level"], "error");
     let time = record["time"].as_str().unwrap();
-    assert!(
-        time.len() >= 20 && time.as_bytes()[4] == b'-' && time.as_bytes()[10] == b'T',
-        "{time}"
-    );
+    assert!(time.len() >= 20 && time.as_bytes()[4] == b'-' && time.as_bytes()[10] == b'T', "{time}");
     let message = record["msg"].as_str().unwrap();
-    assert!(
-        message.contains("exec: \"/missing\": stat /missing: no such file or directory"),
-        "{message}"
-    );
+    assert!(message.contains("exec: \"/missing\": stat /missing: no such file or directory"), "{message}");
     // The bare message also goes to stderr, for those who read only that.
     assert_eq!(output.stderr.trim(), message);
 }
@@ -73,16 +61,10 @@ fn the_log_is_appended_to() {
     let log = bundle.host_file("log.json", "{\"earlier\": true}\n");
     let log = log.to_str().unwrap();
     for id in ["one", "two"] {
-        bundle
-            .runtime(["--log", log, "--log-format=json", "state", id])
-            .output()
-            .refused("container does not exist");
+        bundle.runtime(["--log", log, "--log-format=json", "state", id]).output().refused("container does not exist");
     }
     let text = fs::read_to_string(log).unwrap();
-    assert!(
-        text.starts_with("{\"earlier\": true}\n") && text.lines().count() == 3,
-        "{text}"
-    );
+    assert!(text.starts_with("{\"earlier\": true}\n") && text.lines().count() == 3, "{text}");
 }
 
 #[test]
@@ -92,22 +74,10 @@ fn success_writes_nothing_to_the_log_and_nothing_to_stderr() {
     let log = bundle.home().join("log.json");
     let dir = bundle.write().dir().to_str().unwrap();
     let output = bundle
-        .runtime([
-            "--log",
-            log.to_str().unwrap(),
-            "--log-format",
-            "json",
-            "run",
-            "--bundle",
-            dir,
-            bundle.id(),
-        ])
+        .runtime(["--log", log.to_str().unwrap(), "--log-format", "json", "run", "--bundle", dir, bundle.id()])
         .output()
         .ok();
-    assert_eq!(
-        (output.stdout, output.stderr),
-        (String::new(), String::new())
-    );
+    assert_eq!((output.stdout, output.stderr), (String::new(), String::new()));
     assert_eq!(crate::harness::read(log), "");
 }
 
@@ -115,14 +85,8 @@ fn success_writes_nothing_to_the_log_and_nothing_to_stderr() {
 fn an_error_is_one_line_of_text() {
     needs!(root);
     let missing = Bundle::busybox().handle();
-    let output = missing
-        .does("state", [])
-        .refused("container does not exist");
-    assert_eq!(
-        (output.stdout.as_str(), output.stderr.lines().count()),
-        ("", 1),
-        "{output:?}"
-    );
+    let output = missing.does("state", []).refused("container does not exist");
+    assert_eq!((output.stdout.as_str(), output.stderr.lines().count()), ("", 1), "{output:?}");
 }
 
 #[test]
@@ -132,27 +96,14 @@ fn debug_records_are_json_too() {
     let log = bundle.home().join("log.json");
     let dir = bundle.write().dir().to_str().unwrap();
     bundle
-        .runtime([
-            "--debug",
-            "--log",
-            log.to_str().unwrap(),
-            "--log-format",
-            "json",
-            "run",
-            "-b",
-            dir,
-            bundle.id(),
-        ])
+        .runtime(["--debug", "--log", log.to_str().unwrap(), "--log-format", "json", "run", "-b", dir, bundle.id()])
         .output()
         .ok();
     let text = fs::read_to_string(log).unwrap();
     assert!(!text.is_empty());
     for line in text.lines() {
         let record: Value = serde_json::from_str(line).expect(line);
-        assert!(
-            record["level"].is_string() && record["msg"].is_string() && record["time"].is_string(),
-            "{line}"
-        );
+        assert!(record["level"].is_string() && record["msg"].is_string() && record["time"].is_string(), "{line}");
     }
 }
 
@@ -164,16 +115,7 @@ fn words_of_the_image_cannot_forge_a_log_record() {
     let log = bundle.home().join("log.json");
     let dir = bundle.write().dir().to_str().unwrap();
     let output = bundle
-        .runtime([
-            "--log",
-            log.to_str().unwrap(),
-            "--log-format",
-            "json",
-            "run",
-            "-b",
-            dir,
-            bundle.id(),
-        ])
+        .runtime(["--log", log.to_str().unwrap(), "--log-format", "json", "run", "-b", dir, bundle.id()])
         .output();
     assert_eq!(output.code, 1);
     let text = fs::read_to_string(log).unwrap();
@@ -190,26 +132,12 @@ fn a_configuration_that_is_wrong_is_refused_before_anything_is_made() {
     for text in broken {
         bundle.write();
         fs::write(bundle.dir().join("config.json"), text).unwrap();
-        let output = bundle
-            .runtime([
-                "create",
-                "--bundle",
-                bundle.dir().to_str().unwrap(),
-                bundle.id(),
-            ])
-            .output();
+        let output = bundle.runtime(["create", "--bundle", bundle.dir().to_str().unwrap(), bundle.id()]).output();
         assert_eq!(output.code, 1, "{text}: {output:?}");
         bundle.assert_nothing_left();
     }
     fs::remove_file(bundle.dir().join("config.json")).unwrap();
-    let output = bundle
-        .runtime([
-            "create",
-            "--bundle",
-            bundle.dir().to_str().unwrap(),
-            bundle.id(),
-        ])
-        .output();
+    let output = bundle.runtime(["create", "--bundle", bundle.dir().to_str().unwrap(), bundle.id()]).output();
     output.refused("config.json");
 }
 
@@ -243,12 +171,6 @@ fn an_unknown_option_names_its_place() {
     let index = bundle.config()["mounts"].as_array().unwrap().len();
     let bundle = bundle.bind("/tmp", "/tmp", &["nosudi"]);
     let output = bundle.try_create();
-    assert!(
-        output.code == 1 && output.stderr.contains("nosudi"),
-        "{output:?}"
-    );
-    assert!(
-        output.stderr.contains(&format!("mounts[{index}]")),
-        "{output:?}"
-    );
+    assert!(output.code == 1 && output.stderr.contains("nosudi"), "{output:?}");
+    assert!(output.stderr.contains(&format!("mounts[{index}]")), "{output:?}");
 }

@@ -6,10 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The canary by its absolute path and by one that climbs out of wherever it starts.
 fn ways_to(canary: &Path) -> [PathBuf; 2] {
-    [
-        canary.to_owned(),
-        Path::new("../../../../../../../../../..").join(canary.strip_prefix("/").unwrap()),
-    ]
+    [canary.to_owned(), Path::new("../../../../../../../../../..").join(canary.strip_prefix("/").unwrap())]
 }
 
 /// Runs and creates an attack once per way out, and looks at the canary each time.
@@ -37,10 +34,7 @@ fn a_symlinked_dev_does_not_lead_out() {
     never_leads_out(|bundle, canary| bundle.symlink("/dev", canary));
     never_leads_out(|bundle, canary| bundle.without_dev().symlink("/dev/pts", canary));
     never_leads_out(|bundle, canary| {
-        bundle
-            .without_dev()
-            .symlink("/dev/ptmx", canary.join("ptmx"))
-            .symlink("/dev/null", canary.join("null"))
+        bundle.without_dev().symlink("/dev/ptmx", canary.join("ptmx")).symlink("/dev/null", canary.join("null"))
     });
 }
 
@@ -49,11 +43,7 @@ fn a_symlinked_console_does_not_lead_out() {
     needs!(root);
     // CVE-2026-88264
     for name in ["console", "created"] {
-        never_leads_out(|bundle, canary| {
-            bundle
-                .without_dev()
-                .symlink("/dev/console", canary.join(name))
-        });
+        never_leads_out(|bundle, canary| bundle.without_dev().symlink("/dev/console", canary.join(name)));
     }
 }
 
@@ -65,8 +55,7 @@ fn a_symlinked_proc_or_sys_is_refused() {
         for output in never_leads_out(|bundle, canary| bundle.symlink(path, canary)) {
             assert_eq!(output.code, 1, "{path}: {output:?}");
         }
-        for output in never_leads_out(|bundle, _| bundle.directory("/fake").symlink(path, "/fake"))
-        {
+        for output in never_leads_out(|bundle, _| bundle.directory("/fake").symlink(path, "/fake")) {
             assert_eq!(output.code, 1, "{path}: {output:?}");
         }
     }
@@ -75,32 +64,15 @@ fn a_symlinked_proc_or_sys_is_refused() {
 #[test]
 fn a_symlinked_mount_target_does_not_lead_out() {
     needs!(root);
-    for (kind, name) in [
-        ("directory", "d"),
-        ("directory", "new"),
-        ("file", "marker"),
-        ("file", "new"),
-    ] {
+    for (kind, name) in [("directory", "d"), ("directory", "new"), ("file", "marker"), ("file", "new")] {
         never_leads_out(|bundle, canary| {
-            let source = if kind == "file" {
-                bundle.host_file("source", "x")
-            } else {
-                bundle.host_directory("source")
-            };
-            bundle
-                .symlink("/target", canary.join(name))
-                .bind(source, "/target", &[])
+            let source = if kind == "file" { bundle.host_file("source", "x") } else { bundle.host_directory("source") };
+            bundle.symlink("/target", canary.join(name)).bind(source, "/target", &[])
         });
         // A component on the way, rather than the last one.
         never_leads_out(|bundle, canary| {
-            let source = if kind == "file" {
-                bundle.host_file("source", "x")
-            } else {
-                bundle.host_directory("source")
-            };
-            bundle
-                .symlink("/way", canary)
-                .bind(source, &format!("/way/{name}/deep"), &[])
+            let source = if kind == "file" { bundle.host_file("source", "x") } else { bundle.host_directory("source") };
+            bundle.symlink("/way", canary).bind(source, &format!("/way/{name}/deep"), &[])
         });
     }
 }
@@ -112,10 +84,7 @@ fn a_mount_target_that_climbs_stays_inside() {
         let source = bundle.host_directory("source");
         bundle.bind(
             source,
-            &format!(
-                "/../../../../../..{}/new",
-                canary.strip_prefix("..").unwrap_or(canary).display()
-            ),
+            &format!("/../../../../../..{}/new", canary.strip_prefix("..").unwrap_or(canary).display()),
             &[],
         )
     });
@@ -124,24 +93,16 @@ fn a_mount_target_that_climbs_stays_inside() {
 #[test]
 fn a_tmpfs_that_copies_up_copies_only_the_image() {
     needs!(root);
-    for output in never_leads_out(|bundle, canary| {
-        bundle
-            .symlink("/var", canary)
-            .mount("/var", "tmpfs", "tmpfs", &["tmpcopyup"])
-    }) {
+    for output in
+        never_leads_out(|bundle, canary| bundle.symlink("/var", canary).mount("/var", "tmpfs", "tmpfs", &["tmpcopyup"]))
+    {
         assert!(output.code == 0 || output.code == 1, "{output:?}");
     }
     let bundle = Bundle::busybox();
     let canary = bundle.canary();
-    let bundle = bundle
-        .symlink("/var", canary.dir())
-        .mount("/var", "tmpfs", "tmpfs", &["tmpcopyup"])
-        .sh("cat /var/marker");
-    assert_ne!(
-        bundle.run().stdout,
-        "marker",
-        "a file of the host was copied in"
-    );
+    let bundle =
+        bundle.symlink("/var", canary.dir()).mount("/var", "tmpfs", "tmpfs", &["tmpcopyup"]).sh("cat /var/marker");
+    assert_ne!(bundle.run().stdout, "marker", "a file of the host was copied in");
 }
 
 #[test]
@@ -157,17 +118,11 @@ fn a_loop_of_symlinks_is_an_error_and_no_hang() {
 #[test]
 fn a_symlinked_cwd_does_not_lead_out() {
     needs!(root);
-    for output in never_leads_out(|bundle, canary| {
-        bundle.symlink("/work", canary).set("/process/cwd", "/work")
-    }) {
+    for output in never_leads_out(|bundle, canary| bundle.symlink("/work", canary).set("/process/cwd", "/work")) {
         assert!(output.code == 1 || output.stdout == "fine\n", "{output:?}");
     }
     // A missing cwd is made, but only inside.
-    never_leads_out(|bundle, canary| {
-        bundle
-            .symlink("/work", canary)
-            .set("/process/cwd", "/work/new")
-    });
+    never_leads_out(|bundle, canary| bundle.symlink("/work", canary).set("/process/cwd", "/work/new"));
 }
 
 #[test]
@@ -177,22 +132,11 @@ fn a_cwd_through_a_descriptor_is_refused() {
     let leak: String = (3..10).map(|fd| format!("exec {fd}</\n")).collect();
     let bundle = Bundle::busybox();
     for fd in 3..14 {
-        for (n, path) in [
-            format!("/proc/self/fd/{fd}"),
-            format!("/proc/self/fd/{fd}/../.."),
-        ]
-        .iter()
-        .enumerate()
-        {
-            let bundle = bundle
-                .twin(&format!("{fd}-{n}"))
-                .set("/process/cwd", path.as_str())
-                .sh("pwd; ls; cat /etc/hostname");
+        for (n, path) in [format!("/proc/self/fd/{fd}"), format!("/proc/self/fd/{fd}/../..")].iter().enumerate() {
+            let bundle =
+                bundle.twin(&format!("{fd}-{n}")).set("/process/cwd", path.as_str()).sh("pwd; ls; cat /etc/hostname");
             let output = bundle.invocation("run").after_shell(&leak).output();
-            assert!(
-                output.code == 1 && output.stdout.is_empty(),
-                "{path}: {output:?}"
-            );
+            assert!(output.code == 1 && output.stdout.is_empty(), "{path}: {output:?}");
         }
     }
 }
@@ -200,14 +144,9 @@ fn a_cwd_through_a_descriptor_is_refused() {
 #[test]
 fn exec_with_a_cwd_through_a_descriptor_is_refused() {
     needs!(root);
-    let container = Bundle::busybox()
-        .symlink("/work", "/proc/self/fd/7")
-        .start();
+    let container = Bundle::busybox().symlink("/work", "/proc/self/fd/7").start();
     for path in ["/proc/self/fd/7", "/proc/self/fd/8", "/work"] {
-        let output = container
-            .execution(["--cwd", path], ["pwd"])
-            .after_shell("exec 7</ 8</etc")
-            .output();
+        let output = container.execution(["--cwd", path], ["pwd"]).after_shell("exec 7</ 8</etc").output();
         assert_eq!(output.code, 255, "{path}: {output:?}");
     }
 }
@@ -216,10 +155,7 @@ fn exec_with_a_cwd_through_a_descriptor_is_refused() {
 fn a_program_through_a_descriptor_is_refused() {
     needs!(root);
     let container = Bundle::busybox().start();
-    let output = container
-        .execution([], ["/proc/self/fd/7/bin/true"])
-        .after_shell("exec 7</")
-        .output();
+    let output = container.execution([], ["/proc/self/fd/7/bin/true"]).after_shell("exec 7</").output();
     assert_eq!(output.code, 255, "{output:?}");
 }
 
@@ -234,10 +170,7 @@ fn standard_streams_are_never_swapped_for_what_lies_on_dev_null() {
         .symlink("/dev/null", "/hf")
         .user(1000, 1000)
         .args(["true"]);
-    bundle
-        .invocation("run")
-        .after_shell("exec </dev/null")
-        .output();
+    bundle.invocation("run").after_shell("exec </dev/null").output();
     canary.assert_unchanged();
 }
 
@@ -245,22 +178,10 @@ fn standard_streams_are_never_swapped_for_what_lies_on_dev_null() {
 fn helpers_of_the_image_are_never_run() {
     needs!(root);
     let bundle = Bundle::busybox().user_namespace();
-    let bundle = [
-        "newuidmap",
-        "newgidmap",
-        "criu",
-        "modprobe",
-        "ip",
-        "systemctl",
-    ]
-    .iter()
-    .fold(bundle, |bundle, name| {
-        bundle.script(
-            &format!("/sbin/{name}"),
-            "#!/bin/sh\necho run > /tmp/run\n",
-            0o755,
-        )
-    });
+    let bundle =
+        ["newuidmap", "newgidmap", "criu", "modprobe", "ip", "systemctl"].iter().fold(bundle, |bundle, name| {
+            bundle.script(&format!("/sbin/{name}"), "#!/bin/sh\necho run > /tmp/run\n", 0o755)
+        });
     let container = bundle.env("PATH=/sbin:/bin").start();
     container.exec(["true"]).ok();
     assert!(!bundle_ran(&container.home().join("bundle/rootfs")));

@@ -11,24 +11,16 @@ const IDS: [&str; 4] = ["grep", "-E", "^(Uid|Gid|Groups)", "/proc/self/status"];
 fn runs_as(container: &Container, user: &str, uid: u64, gid: u64) {
     let output = container.exec_with(["--user", user], IDS);
     let expected = format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}\nGid:\t{gid}\t{gid}\t{gid}\t{gid}\n");
-    assert!(
-        output.code == 0 && output.stdout.starts_with(&expected),
-        "--user {user:?}: {output:?}"
-    );
+    assert!(output.code == 0 && output.stdout.starts_with(&expected), "--user {user:?}: {output:?}");
 }
 
 #[test]
 fn exec_runs_as_exactly_the_ids_it_was_given() {
     needs!(root);
     let container = Bundle::busybox().start();
-    for (user, uid, gid) in [
-        ("1", 1, 0),
-        ("1:2", 1, 2),
-        ("0:5", 0, 5),
-        ("0", 0, 0),
-        ("65534", 65534, 0),
-        ("65534:65534", 65534, 65534),
-    ] {
+    for (user, uid, gid) in
+        [("1", 1, 0), ("1:2", 1, 2), ("0:5", 0, 5), ("0", 0, 0), ("65534", 65534, 0), ("65534:65534", 65534, 65534)]
+    {
         runs_as(&container, user, uid, gid);
     }
 }
@@ -52,10 +44,7 @@ fn exec_refuses_a_user_that_is_no_pair_of_numbers() {
         "1 ",
     ] {
         let output = container.exec_with(["--user", user], IDS);
-        assert!(
-            output.code != 0 && !output.stdout.contains("Uid:"),
-            "--user {user:?}: {output:?}"
-        );
+        assert!(output.code != 0 && !output.stdout.contains("Uid:"), "--user {user:?}: {output:?}");
     }
 }
 
@@ -66,35 +55,24 @@ fn exec_never_becomes_root_unasked() {
     // Whatever the spelling: refused, or not uid 0.
     for user in ["+1", "01", "1:", "00001:1", "", ":"] {
         let output = container.exec_with(["--user", user], IDS);
-        assert!(
-            output.code != 0 || !output.stdout.contains("Uid:\t0"),
-            "--user {user:?}: {output:?}"
-        );
+        assert!(output.code != 0 || !output.stdout.contains("Uid:\t0"), "--user {user:?}: {output:?}");
     }
 }
 
 #[test]
 fn exec_runs_as_the_containers_user_unless_told() {
     needs!(root);
-    let bundle = Bundle::busybox().set(
-        "/process/user",
-        json!({"uid": 1000, "gid": 1001, "additionalGids": [5, 6]}),
-    );
+    let bundle = Bundle::busybox().set("/process/user", json!({"uid": 1000, "gid": 1001, "additionalGids": [5, 6]}));
     let output = bundle.start().exec(IDS).ok().stdout;
     let tabs = |id: &str| [id; 4].join("\t");
-    assert!(
-        output.starts_with(&format!("Uid:\t{}\nGid:\t{}\n", tabs("1000"), tabs("1001"))),
-        "{output}"
-    );
+    assert!(output.starts_with(&format!("Uid:\t{}\nGid:\t{}\n", tabs("1000"), tabs("1001"))), "{output}");
     assert!(output.contains("Groups:\t5 6"), "{output}");
 }
 
 #[test]
 fn a_number_is_a_number_even_when_the_image_has_a_user_of_that_name() {
     needs!(root);
-    let bundle = Bundle::busybox()
-        .file("/etc/passwd", "1000:x:0:0::/:/bin/sh\n")
-        .file("/etc/group", "1000:x:0:\n");
+    let bundle = Bundle::busybox().file("/etc/passwd", "1000:x:0:0::/:/bin/sh\n").file("/etc/group", "1000:x:0:\n");
     let container = bundle.start();
     runs_as(&container, "1000", 1000, 0);
     runs_as(&container, "1000:1000", 1000, 1000);
@@ -104,23 +82,15 @@ fn a_number_is_a_number_even_when_the_image_has_a_user_of_that_name() {
 fn exec_can_add_groups() {
     needs!(root);
     let container = Bundle::busybox().start();
-    let output = container.exec_with(
-        ["--user", "1000:1000", "-g", "30", "-g", "40"],
-        ["id", "-G"],
-    );
+    let output = container.exec_with(["--user", "1000:1000", "-g", "30", "-g", "40"], ["id", "-G"]);
     assert_eq!(output.ok().stdout, "1000 30 40\n");
 }
 
 #[test]
 fn exec_as_a_user_drops_the_capabilities() {
     needs!(root);
-    let container = Bundle::busybox()
-        .unset("/process/capabilities/ambient")
-        .start();
-    let output = container.exec_with(
-        ["--user", "1000"],
-        ["grep", "-E", "Cap(Eff|Prm|Amb|Inh)", "/proc/self/status"],
-    );
+    let container = Bundle::busybox().unset("/process/capabilities/ambient").start();
+    let output = container.exec_with(["--user", "1000"], ["grep", "-E", "Cap(Eff|Prm|Amb|Inh)", "/proc/self/status"]);
     for line in output.ok().stdout.lines() {
         assert!(line.ends_with("0000000000000000"), "{line}");
     }
@@ -131,13 +101,6 @@ fn exec_finds_the_home_of_its_user() {
     needs!(root);
     let container = Bundle::busybox().start();
     for (user, home) in [("0", "/root\n"), ("1000", "/home/user\n"), ("4321", "/\n")] {
-        assert_eq!(
-            container
-                .exec_with(["--user", user], ["sh", "-c", "echo $HOME"])
-                .ok()
-                .stdout,
-            home,
-            "{user}"
-        );
+        assert_eq!(container.exec_with(["--user", user], ["sh", "-c", "echo $HOME"]).ok().stdout, home, "{user}");
     }
 }

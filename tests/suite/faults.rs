@@ -10,16 +10,12 @@ use std::fs;
 fn calls_of_create() -> Vec<(String, usize)> {
     let bundle = Bundle::busybox();
     let trace = bundle.home().join("trace");
-    let (_container, created) =
-        bundle.create_by(|it| it.under(["strace", "-qq", "-o", trace.to_str().unwrap()]));
+    let (_container, created) = bundle.create_by(|it| it.under(["strace", "-qq", "-o", trace.to_str().unwrap()]));
     created.ok();
     let mut counts = HashMap::new();
     let name_of = |line: &str| Some(line.split_once('(')?.0.trim().to_owned());
-    let known = |name: &String| {
-        name.bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-            && name != "execve"
-    };
+    let known =
+        |name: &String| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && name != "execve";
     let text = read(trace);
     let names = text.lines().filter_map(name_of).filter(known);
     let count = |name: String| {
@@ -38,8 +34,7 @@ fn create_survives_kill(share: usize) {
     for (name, count) in calls.into_iter().step_by(step).skip(share).step_by(2) {
         let bundle = Bundle::busybox();
         let fault = format!("inject={name}:signal=KILL:when={count}");
-        let (container, output) =
-            bundle.create_by(|it| it.under(["strace", "-qq", "-o", "/dev/null", "-e", &fault]));
+        let (container, output) = bundle.create_by(|it| it.under(["strace", "-qq", "-o", "/dev/null", "-e", &fault]));
         killed += usize::from(output.code == 137);
         // Whatever state that left: the id can be deleted and used again.
         container.delete_by_force().ok();
@@ -81,13 +76,10 @@ fn a_create_that_the_kernel_refuses_leaves_nothing() {
     for refusal in refusals {
         let bundle = Bundle::busybox();
         let fault = format!("inject={refusal}");
-        let (container, output) = bundle
-            .create_by(|it| it.under(["strace", "-f", "-qq", "-o", "/dev/null", "-e", &fault]));
+        let (container, output) =
+            bundle.create_by(|it| it.under(["strace", "-f", "-qq", "-o", "/dev/null", "-e", &fault]));
         if output.code != 0 {
-            assert!(
-                output.code == 1 && !output.stderr.trim().is_empty(),
-                "{refusal}: {output:?}"
-            );
+            assert!(output.code == 1 && !output.stderr.trim().is_empty(), "{refusal}: {output:?}");
             bundle.assert_nothing_left();
         }
         drop(container);
@@ -102,8 +94,8 @@ fn a_child_killed_in_mid_create_fails_create_and_leaves_nothing() {
     for call in ["pivot_root", "sethostname", "capset", "setresuid"] {
         let bundle = Bundle::busybox();
         let fault = format!("inject={call}:signal=KILL:when=1");
-        let (_container, output) = bundle
-            .create_by(|it| it.under(["strace", "-f", "-qq", "-o", "/dev/null", "-e", &fault]));
+        let (_container, output) =
+            bundle.create_by(|it| it.under(["strace", "-f", "-qq", "-o", "/dev/null", "-e", &fault]));
         if output.code != 0 {
             bundle.assert_nothing_left();
         }
@@ -124,18 +116,12 @@ fn every_refused_configuration_leaves_nothing() {
         ("/mounts/0/source", json!("proc\0x")),
         ("/mounts/1/type", json!("nosuchfs")),
         ("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_BOGUS"})),
-        (
-            "/process/rlimits",
-            json!([{"type": "RLIMIT_NOFILE", "soft": 9_999_999_999u64, "hard": 1}]),
-        ),
+        ("/process/rlimits", json!([{"type": "RLIMIT_NOFILE", "soft": 9_999_999_999u64, "hard": 1}])),
     ];
     for (pointer, value) in wrong {
         let bundle = Bundle::busybox().set(pointer, value.clone());
         let output = bundle.try_create();
-        assert!(
-            output.code == 1 && !output.stderr.trim().is_empty(),
-            "{pointer} {value}: {output:?}"
-        );
+        assert!(output.code == 1 && !output.stderr.trim().is_empty(), "{pointer} {value}: {output:?}");
         bundle.assert_nothing_left();
     }
 }
@@ -149,10 +135,7 @@ fn a_full_state_directory_fails_create_and_leaves_nothing() {
         "mount -t tmpfs -o size=4k none {s} && head -c 4096 /dev/zero > {s}/full; \"$@\"; code=$?; rm {s}/full; ls {s}; exit $code",
         s = state.display()
     );
-    let output = bundle
-        .invocation("create")
-        .under(["unshare", "-m", "sh", "-c", &script, "sh"])
-        .output();
+    let output = bundle.invocation("create").under(["unshare", "-m", "sh", "-c", &script, "sh"]).output();
     assert_eq!((output.code, output.stdout.as_str()), (1, ""), "{output:?}");
     bundle.assert_nothing_left();
 }
@@ -162,13 +145,9 @@ fn few_descriptors_are_an_error_and_no_hang() {
     needs!(root);
     for limit in [4, 6, 8, 12, 20] {
         let bundle = Bundle::busybox();
-        let (container, output) =
-            bundle.create_by(|it| it.after_shell(&format!("ulimit -n {limit}")));
+        let (container, output) = bundle.create_by(|it| it.after_shell(&format!("ulimit -n {limit}")));
         if output.code != 0 {
-            assert!(
-                !output.stderr.trim().is_empty() || limit < 8,
-                "{limit}: {output:?}"
-            );
+            assert!(!output.stderr.trim().is_empty() || limit < 8, "{limit}: {output:?}");
             bundle.assert_nothing_left();
         }
         drop(container);
@@ -183,10 +162,7 @@ fn a_terminated_create_leaves_nothing() {
         let bundle = Bundle::busybox();
         let reached = bundle.home().join("reached");
         // The hook holds the create up; it ends with whoever waits for it.
-        let bundle = bundle.hook(
-            "createRuntime",
-            &format!("echo > {}; exec sleep 15", reached.display()),
-        );
+        let bundle = bundle.hook("createRuntime", &format!("echo > {}; exec sleep 15", reached.display()));
         let process = bundle.invocation("create").spawn();
         crate::harness::eventually("the hook", || reached.exists());
         process.signal(signal);
@@ -209,18 +185,9 @@ fn eight_creates_of_one_id_have_one_winner() {
     needs!(root);
     let bundle = Bundle::busybox();
     let container = bundle.handle();
-    let creates: Vec<_> = (0..8)
-        .map(|_| bundle.invocation("create").spawn())
-        .collect();
-    let outputs: Vec<_> = creates
-        .into_iter()
-        .map(crate::harness::Process::wait)
-        .collect();
-    assert_eq!(
-        outputs.iter().filter(|output| output.code == 0).count(),
-        1,
-        "{outputs:?}"
-    );
+    let creates: Vec<_> = (0..8).map(|_| bundle.invocation("create").spawn()).collect();
+    let outputs: Vec<_> = creates.into_iter().map(crate::harness::Process::wait).collect();
+    assert_eq!(outputs.iter().filter(|output| output.code == 0).count(), 1, "{outputs:?}");
     assert_eq!(container.start().status(), "running");
 }
 
@@ -229,14 +196,8 @@ fn eight_starts_have_one_winner() {
     needs!(root);
     let bundle = Bundle::busybox().sh("echo once; exec sleep 600");
     let container = bundle.create();
-    let starts: Vec<_> = (0..8)
-        .map(|_| container.runtime(["start", container.id()]).spawn())
-        .collect();
-    let won = starts
-        .into_iter()
-        .map(crate::harness::Process::wait)
-        .filter(|output| output.code == 0)
-        .count();
+    let starts: Vec<_> = (0..8).map(|_| container.runtime(["start", container.id()]).spawn()).collect();
+    let won = starts.into_iter().map(crate::harness::Process::wait).filter(|output| output.code == 0).count();
     assert_eq!(won, 1);
     container.has_said("once");
     assert_eq!(container.output(), "once\n");
@@ -247,20 +208,10 @@ fn kernel_calls_that_are_missing_are_done_without() {
     needs!(root);
     needs!(program "strace");
     // An older kernel, or a runtime inside a container whose seccomp profile knows no newer calls.
-    for call in [
-        "mount_setattr",
-        "close_range",
-        "openat2",
-        "memfd_create",
-        "keyctl",
-        "pidfd_open",
-    ] {
+    for call in ["mount_setattr", "close_range", "openat2", "memfd_create", "keyctl", "pidfd_open"] {
         let bundle = Bundle::busybox().args(["echo", "fine"]);
         let fault = format!("inject={call}:error=ENOSYS");
-        let output = bundle
-            .invocation("run")
-            .under(["strace", "-f", "-qq", "-o", "/dev/null", "-e", &fault])
-            .output();
+        let output = bundle.invocation("run").under(["strace", "-f", "-qq", "-o", "/dev/null", "-e", &fault]).output();
         let clear = output.code == 1 && !output.stderr.trim().is_empty();
         assert!(output.stdout == "fine\n" || clear, "{call}: {output:?}");
         bundle.assert_nothing_left();

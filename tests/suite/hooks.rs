@@ -5,14 +5,7 @@ use crate::needs;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-const KINDS: [&str; 6] = [
-    "prestart",
-    "createRuntime",
-    "createContainer",
-    "startContainer",
-    "poststart",
-    "poststop",
-];
+const KINDS: [&str; 6] = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 
 /// A bundle of which every hook appends `script`'s output to one file, bound into the container as /log.
 fn logging(script: &str) -> Bundle {
@@ -20,20 +13,13 @@ fn logging(script: &str) -> Bundle {
     let log = bundle.host_file("log", "");
     let bundle = bundle.bind(&log, "/log", &["rw"]);
     KINDS.iter().fold(bundle, |bundle, kind| {
-        let log = if *kind == "startContainer" {
-            "/log".into()
-        } else {
-            log.display().to_string()
-        };
+        let log = if *kind == "startContainer" { "/log".into() } else { log.display().to_string() };
         bundle.hook(kind, &format!("echo {kind} $({script}) >> {log}"))
     })
 }
 
 fn log_of(bundle: &Bundle) -> Vec<String> {
-    read(bundle.home().join("log"))
-        .lines()
-        .map(str::to_owned)
-        .collect()
+    read(bundle.home().join("log")).lines().map(str::to_owned).collect()
 }
 
 #[test]
@@ -43,11 +29,7 @@ fn hooks_run_in_the_order_of_the_specification() {
     let container = bundle.create();
     assert_eq!(log_of(&bundle), KINDS[..3]);
     let container = container.start();
-    assert_eq!(
-        log_of(&bundle),
-        KINDS[..5],
-        "poststart is over when start returns"
-    );
+    assert_eq!(log_of(&bundle), KINDS[..5], "poststart is over when start returns");
     container.delete_by_force().ok();
     assert_eq!(log_of(&bundle), KINDS);
 }
@@ -57,9 +39,8 @@ fn hooks_of_one_kind_run_in_the_order_listed() {
     needs!(root);
     let bundle = Bundle::busybox();
     let log = bundle.host_file("log", "");
-    let bundle = (1..=4).fold(bundle, |bundle, n| {
-        bundle.hook("createRuntime", &format!("echo {n} >> {}", log.display()))
-    });
+    let bundle =
+        (1..=4).fold(bundle, |bundle, n| bundle.hook("createRuntime", &format!("echo {n} >> {}", log.display())));
     bundle.create();
     assert_eq!(log_of(&bundle), ["1", "2", "3", "4"]);
 }
@@ -71,12 +52,10 @@ fn hooks_read_the_state_on_stdin() {
     let container = bundle.start();
     let pid = container.pid();
     container.delete_by_force().ok();
-    let expected = [
-        "creating", "creating", "creating", "created", "running", "stopped",
-    ];
+    let expected = ["creating", "creating", "creating", "created", "running", "stopped"];
     for (line, (kind, status)) in log_of(&bundle).iter().zip(KINDS.into_iter().zip(expected)) {
-        let state: Value = serde_json::from_str(line.strip_prefix(kind).expect(kind))
-            .expect("a JSON document and its end");
+        let state: Value =
+            serde_json::from_str(line.strip_prefix(kind).expect(kind)).expect("a JSON document and its end");
         assert_eq!(state["status"], status, "{kind}");
         assert_eq!(state["id"], bundle.id(), "{kind}");
         assert_eq!(state["bundle"], bundle.dir().to_str().unwrap(), "{kind}");
@@ -84,10 +63,9 @@ fn hooks_read_the_state_on_stdin() {
         let its = state["pid"].as_i64();
         match kind {
             // Hooks inside may be told the pid as they see it or as the host does.
-            "createContainer" | "startContainer" => assert!(
-                its == Some(1) || its == Some(i64::from(pid)),
-                "{kind}: {its:?}"
-            ),
+            "createContainer" | "startContainer" => {
+                assert!(its == Some(1) || its == Some(i64::from(pid)), "{kind}: {its:?}")
+            }
             "poststop" => assert!(matches!(its, None | Some(0)), "{its:?}"),
             _ => assert_eq!(its, Some(i64::from(pid)), "{kind}"),
         }
@@ -101,23 +79,12 @@ fn each_kind_runs_in_its_namespaces() {
     let container = bundle.start();
     let names = |proc: &str| {
         ["mnt", "net"]
-            .map(|kind| {
-                std::fs::read_link(format!("{proc}/ns/{kind}"))
-                    .unwrap()
-                    .display()
-                    .to_string()
-            })
+            .map(|kind| std::fs::read_link(format!("{proc}/ns/{kind}")).unwrap().display().to_string())
             .join(" ")
     };
-    let (mine, its) = (
-        names("/proc/self"),
-        names(&format!("/proc/{}", container.pid())),
-    );
+    let (mine, its) = (names("/proc/self"), names(&format!("/proc/{}", container.pid())));
     container.delete_by_force().ok();
-    let places: Vec<_> = log_of(&bundle)
-        .iter()
-        .map(|line| line.split_once(' ').unwrap().1.to_owned())
-        .collect();
+    let places: Vec<_> = log_of(&bundle).iter().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect();
     let expected = [&mine, &mine, &its, &its, &mine, &mine];
     assert_eq!(places.iter().collect::<Vec<_>>(), expected);
 }
@@ -128,10 +95,8 @@ fn the_runtimes_hooks_find_the_namespaces_but_not_yet_the_root() {
     // createRuntime: after the namespaces, before the pivot. What it mounts into the image from outside is not seen inside.
     let bundle = Bundle::busybox();
     let seen = bundle.host_file("seen", "");
-    let script = format!(
-        "pid=$(sed 's/.*\"pid\": *\\([0-9]*\\).*/\\1/'); readlink /proc/$pid/ns/net > {}",
-        seen.display()
-    );
+    let script =
+        format!("pid=$(sed 's/.*\"pid\": *\\([0-9]*\\).*/\\1/'); readlink /proc/$pid/ns/net > {}", seen.display());
     let bundle = bundle.hook("createRuntime", &script);
     let container = bundle.create();
     let network = std::fs::read_link(container.proc("ns/net")).unwrap();
@@ -144,14 +109,8 @@ fn create_container_hooks_can_still_mount_into_the_root() {
     let bundle = Bundle::busybox();
     let volume = bundle.host_directory("volume");
     std::fs::write(volume.join("file"), "late").unwrap();
-    let script = format!(
-        "mount --bind {} {}/tmp",
-        volume.display(),
-        bundle.rootfs().display()
-    );
-    let bundle = bundle
-        .hook("createContainer", &script)
-        .args(["cat", "/tmp/file"]);
+    let script = format!("mount --bind {} {}/tmp", volume.display(), bundle.rootfs().display());
+    let bundle = bundle.hook("createContainer", &script).args(["cat", "/tmp/file"]);
     assert_eq!(bundle.run().ok().stdout, "late");
 }
 
@@ -171,9 +130,8 @@ fn a_hook_gets_its_arguments_and_environment() {
 #[test]
 fn start_container_hooks_see_the_containers_files() {
     needs!(root);
-    let bundle = Bundle::busybox()
-        .hook("startContainer", "hostname > /tmp/seen; pwd >> /tmp/seen")
-        .set("/hostname", "inside");
+    let bundle =
+        Bundle::busybox().hook("startContainer", "hostname > /tmp/seen; pwd >> /tmp/seen").set("/hostname", "inside");
     let container = bundle.create();
     let seen = container.home().join("bundle/rootfs/tmp/seen");
     assert!(!seen.exists(), "it ran before start");
@@ -203,14 +161,8 @@ fn a_failing_hook_before_start_fails_create_and_leaves_nothing() {
         for fault in &faults {
             let bundle = Bundle::busybox().hook_with(kind, fault.clone());
             let output = bundle.try_create();
-            assert!(
-                output.code == 1 && output.stderr.contains("hook"),
-                "{kind} {fault}: {output:?}"
-            );
-            assert!(
-                fault.get("args").is_none() || output.stderr.contains("the reason"),
-                "{output:?}"
-            );
+            assert!(output.code == 1 && output.stderr.contains("hook"), "{kind} {fault}: {output:?}");
+            assert!(fault.get("args").is_none() || output.stderr.contains("the reason"), "{output:?}");
             bundle.assert_nothing_left();
         }
     }
@@ -219,9 +171,7 @@ fn a_failing_hook_before_start_fails_create_and_leaves_nothing() {
 #[test]
 fn a_failing_start_container_hook_keeps_the_payload_from_running() {
     needs!(root);
-    let bundle = Bundle::busybox()
-        .hook("startContainer", "exit 3")
-        .sh("touch /ran; sleep 600");
+    let bundle = Bundle::busybox().hook("startContainer", "exit 3").sh("touch /ran; sleep 600");
     let container = bundle.create();
     container.does("start", []);
     container.reaches("stopped");
@@ -235,9 +185,7 @@ fn a_failing_poststart_hook_kills_the_container() {
     let bundle = Bundle::busybox().hook("poststart", "exit 3");
     let container = bundle.create();
     assert_ne!(container.does("start", []).code, 0);
-    crate::harness::eventually("the payload's end", || {
-        host::processes(bundle.home(), bundle.id()).is_empty()
-    });
+    crate::harness::eventually("the payload's end", || host::processes(bundle.home(), bundle.id()).is_empty());
     container.end();
 }
 
@@ -246,9 +194,7 @@ fn a_failing_poststop_hook_does_not_stop_the_removal() {
     needs!(root);
     let bundle = Bundle::busybox();
     let log = bundle.host_file("log", "");
-    let bundle = bundle
-        .hook("poststop", "exit 3")
-        .hook("poststop", &format!("echo second >> {}", log.display()));
+    let bundle = bundle.hook("poststop", "exit 3").hook("poststop", &format!("echo second >> {}", log.display()));
     let container = bundle.start();
     container.delete_by_force();
     bundle.assert_nothing_left();
@@ -263,14 +209,8 @@ fn a_hook_that_hangs_is_killed_at_its_timeout() {
         let bundle = Bundle::busybox().hook_with(kind, hook);
         let began = Instant::now();
         let output = bundle.try_create();
-        assert!(
-            output.code == 1 && began.elapsed() < Duration::from_secs(20),
-            "{kind}: {output:?}"
-        );
-        assert!(
-            began.elapsed() >= Duration::from_secs(1),
-            "{kind} was not given its time"
-        );
+        assert!(output.code == 1 && began.elapsed() < Duration::from_secs(20), "{kind}: {output:?}");
+        assert!(began.elapsed() >= Duration::from_secs(1), "{kind} was not given its time");
         bundle.assert_nothing_left();
     }
 }
@@ -291,24 +231,15 @@ fn a_hook_that_leaves_a_daemon_with_its_output_does_not_hang_create() {
     needs!(root);
     let bundle = Bundle::busybox();
     let pid_file = bundle.home().join("daemon");
-    let bundle = bundle.hook(
-        "createRuntime",
-        &format!("sleep 20 & echo $! > {}; exit 0", pid_file.display()),
-    );
+    let bundle = bundle.hook("createRuntime", &format!("sleep 20 & echo $! > {}; exit 0", pid_file.display()));
     let began = Instant::now();
     let container = bundle.create();
     let took = began.elapsed();
     drop(container);
     if let Ok(pid) = read(pid_file).trim().parse() {
-        let _ = nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(pid),
-            nix::sys::signal::Signal::SIGKILL,
-        );
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
     }
-    assert!(
-        took < Duration::from_secs(10),
-        "create waited for the daemon"
-    );
+    assert!(took < Duration::from_secs(10), "create waited for the daemon");
 }
 
 #[test]

@@ -10,14 +10,10 @@ use std::time::Duration;
 fn no_mount_of_the_host_is_added_or_changed() {
     needs!(root);
     // In a mount namespace of our own, so that nobody else's mounts disturb; shared, so that any propagation shows.
-    let bundle = Bundle::busybox()
-        .sh("mount | wc -l")
-        .set("/linux/rootfsPropagation", "slave");
+    let bundle = Bundle::busybox().sh("mount | wc -l").set("/linux/rootfsPropagation", "slave");
     let script = "mount --make-rshared / && cat /proc/self/mountinfo > $DIR/before && \"$@\" && cat /proc/self/mountinfo > $DIR/after";
     let dir = bundle.host_directory("tables");
-    let invocation = bundle
-        .invocation("run")
-        .under(["unshare", "-m", "sh", "-c", script, "sh"]);
+    let invocation = bundle.invocation("run").under(["unshare", "-m", "sh", "-c", script, "sh"]);
     invocation.env("DIR", dir.to_str().unwrap()).output().ok();
     assert!(!read(dir.join("before")).is_empty());
     assert_eq!(read(dir.join("before")), read(dir.join("after")));
@@ -26,24 +22,11 @@ fn no_mount_of_the_host_is_added_or_changed() {
 #[test]
 fn a_whole_life_leaves_sysctls_and_the_binary_as_they_were() {
     needs!(root);
-    let names = [
-        "kernel/core_pattern",
-        "kernel/hostname",
-        "kernel/domainname",
-        "net/ipv4/ip_forward",
-    ];
-    let look = || {
-        (
-            names.map(|name| read(format!("/proc/sys/{name}"))),
-            fs::read(binary()).unwrap(),
-        )
-    };
+    let names = ["kernel/core_pattern", "kernel/hostname", "kernel/domainname", "net/ipv4/ip_forward"];
+    let look = || (names.map(|name| read(format!("/proc/sys/{name}"))), fs::read(binary()).unwrap());
     let before = look();
     whole_life();
-    assert!(
-        look() == before,
-        "a sysctl or the runtime's own file has changed"
-    );
+    assert!(look() == before, "a sysctl or the runtime's own file has changed");
 }
 
 #[test]
@@ -63,10 +46,7 @@ fn a_whole_life_leaves_the_cgroup_tree_as_it_was() {
 
 /// Everything a container can do, from create to delete.
 fn whole_life() {
-    let bundle = Bundle::busybox()
-        .namespace("cgroup")
-        .limit_pids(10)
-        .deny_syscall("mkdir");
+    let bundle = Bundle::busybox().namespace("cgroup").limit_pids(10).deny_syscall("mkdir");
     let container = bundle.start();
     container.exec(["true"]).ok();
     container.does("pause", []).ok();
@@ -82,11 +62,7 @@ fn an_image_gets_nothing_but_mount_points_and_devices() {
     needs!(root);
     let bundle = Bundle::busybox().args(["true"]);
     let list = || {
-        let output = bundle
-            .command(["find", bundle.rootfs().to_str().unwrap()])
-            .output()
-            .ok()
-            .stdout;
+        let output = bundle.command(["find", bundle.rootfs().to_str().unwrap()]).output().ok().stdout;
         let mut names: Vec<_> = output.lines().map(str::to_owned).collect();
         names.sort();
         names

@@ -14,9 +14,7 @@ fn a_container_goes_from_created_over_running_to_stopped_and_is_gone() {
     container.kill("KILL").ok();
     container.reaches("stopped");
     container.delete().ok();
-    container
-        .does("state", [])
-        .refused("container does not exist");
+    container.does("state", []).refused("container does not exist");
 }
 
 #[test]
@@ -36,9 +34,7 @@ fn a_created_container_can_be_killed() {
     let container = Bundle::busybox().create();
     container.kill("KILL").ok();
     container.reaches("stopped");
-    container
-        .does("start", [])
-        .refused("cannot start a container that has stopped");
+    container.does("start", []).refused("cannot start a container that has stopped");
     container.delete().ok();
 }
 
@@ -55,16 +51,11 @@ fn a_created_container_can_be_deleted_without_force() {
 fn a_running_container_is_deleted_only_by_force() {
     needs!(root);
     let container = Bundle::busybox().start();
-    let text = format!(
-        "cannot delete container {} that is not stopped: running",
-        container.id()
-    );
+    let text = format!("cannot delete container {} that is not stopped: running", container.id());
     container.delete().refused(&text);
     assert_eq!(container.status(), "running");
     container.delete_by_force().ok();
-    container
-        .does("state", [])
-        .refused("container does not exist");
+    container.does("state", []).refused("container does not exist");
 }
 
 #[test]
@@ -91,9 +82,7 @@ fn every_command_says_that_an_unknown_container_does_not_exist() {
     for verb in ["start", "state", "kill", "delete", "pause", "resume", "ps"] {
         missing.does(verb, []).refused("container does not exist");
     }
-    missing
-        .exec(["true"])
-        .failed(255, "container does not exist");
+    missing.exec(["true"]).failed(255, "container does not exist");
 }
 
 #[test]
@@ -103,15 +92,9 @@ fn a_duplicate_id_is_refused_and_the_first_container_lives_on() {
     let container = bundle.start();
     let pid = container.pid();
     for verb in ["create", "run"] {
-        bundle
-            .invocation(verb)
-            .output()
-            .refused("container with given ID already exists");
+        bundle.invocation(verb).output().refused("container with given ID already exists");
     }
-    assert_eq!(
-        (container.pid(), container.status()),
-        (pid, "running".to_owned())
-    );
+    assert_eq!((container.pid(), container.status()), (pid, "running".to_owned()));
     assert_eq!(container.exec(["echo", "alive"]).stdout, "alive\n");
 }
 
@@ -128,9 +111,7 @@ fn an_id_can_be_used_again_after_delete() {
 fn a_container_starts_only_once() {
     needs!(root);
     let container = Bundle::busybox().start();
-    container
-        .does("start", [])
-        .refused("cannot start an already running container");
+    container.does("start", []).refused("cannot start an already running container");
 }
 
 #[test]
@@ -138,11 +119,7 @@ fn the_bundle_may_vanish_after_create() {
     needs!(root);
     let bundle = Bundle::busybox();
     let container = bundle.create();
-    fs::rename(
-        bundle.dir().join("config.json"),
-        bundle.home().join("config.json"),
-    )
-    .unwrap();
+    fs::rename(bundle.dir().join("config.json"), bundle.home().join("config.json")).unwrap();
     let container = container.start();
     assert_eq!(container.status(), "running");
     fs::remove_dir_all(bundle.dir()).unwrap();
@@ -153,22 +130,15 @@ fn the_bundle_may_vanish_after_create() {
 #[test]
 fn kill_knows_signals_by_name_and_number() {
     needs!(root);
-    let script = "for s in HUP USR1 USR2 TERM; do trap \"echo got $s\" $s; done; echo ready; while :; do sleep 0.01; done";
+    let script =
+        "for s in HUP USR1 USR2 TERM; do trap \"echo got $s\" $s; done; echo ready; while :; do sleep 0.01; done";
     let container = Bundle::busybox().sh(script).start();
     container.has_said("ready");
-    let spellings = [
-        ("1", "HUP"),
-        ("USR1", "USR1"),
-        ("sigusr2", "USR2"),
-        ("SIGTERM", "TERM"),
-        ("Hup", "HUP"),
-    ];
+    let spellings = [("1", "HUP"), ("USR1", "USR1"), ("sigusr2", "USR2"), ("SIGTERM", "TERM"), ("Hup", "HUP")];
     for (count, (spelling, name)) in spellings.into_iter().enumerate() {
         container.kill(spelling).ok();
         container.has_said(&format!("got {name}"));
-        crate::harness::eventually("every signal once", || {
-            container.output().matches("got").count() == count + 1
-        });
+        crate::harness::eventually("every signal once", || container.output().matches("got").count() == count + 1);
     }
 }
 
@@ -198,9 +168,7 @@ fn kill_refuses_signals_it_does_not_know() {
     needs!(root);
     let container = Bundle::busybox().start();
     for signal in ["NOPE", "SIGSIG", "4x"] {
-        container
-            .kill(signal)
-            .refused(&format!("unknown signal \"{signal}\""));
+        container.kill(signal).refused(&format!("unknown signal \"{signal}\""));
     }
 }
 
@@ -210,21 +178,14 @@ fn kill_says_when_a_container_is_not_running() {
     let container = Bundle::busybox().args(["true"]).start();
     container.reaches("stopped");
     container.kill("TERM").refused("container not running");
-    container
-        .runtime(["kill", "--all", container.id(), "9"])
-        .output()
-        .ok();
+    container.runtime(["kill", "--all", container.id(), "9"]).output().ok();
 }
 
 #[test]
 fn two_deletes_at_once_both_succeed() {
     needs!(root);
     let container = Bundle::busybox().start();
-    let deletes = [0; 4].map(|_| {
-        container
-            .runtime(["delete", "--force", container.id()])
-            .spawn()
-    });
+    let deletes = [0; 4].map(|_| container.runtime(["delete", "--force", container.id()]).spawn());
     for delete in deletes {
         delete.wait().ok();
     }

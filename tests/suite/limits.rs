@@ -18,17 +18,9 @@ fn holds(case: &Case) {
     let Some(top) = host::controller(case.controller) else {
         return;
     };
-    let container = Bundle::busybox()
-        .set(
-            &format!("/linux/resources/{}", case.controller),
-            case.resources.clone(),
-        )
-        .create();
-    let files = if host::layout() == Layout::V1 {
-        case.v1
-    } else {
-        case.v2
-    };
+    let container =
+        Bundle::busybox().set(&format!("/linux/resources/{}", case.controller), case.resources.clone()).create();
+    let files = if host::layout() == Layout::V1 { case.v1 } else { case.v2 };
     for (file, value) in files {
         let seen = read(top.join(container.id()).join(file));
         assert_eq!(seen.trim(), *value, "{file} for {}", case.resources);
@@ -41,16 +33,7 @@ fn the_number_of_processes_is_limited() {
     needs!(controller "pids");
     for (limit, value) in [(20, "20"), (-1, "max")] {
         let container = Bundle::busybox().limit_pids(limit).create();
-        assert_eq!(
-            read(
-                host::controller("pids")
-                    .unwrap()
-                    .join(container.id())
-                    .join("pids.max")
-            )
-            .trim(),
-            value
-        );
+        assert_eq!(read(host::controller("pids").unwrap().join(container.id()).join("pids.max")).trim(), value);
     }
 }
 
@@ -59,16 +42,8 @@ fn memory_is_limited() {
     needs!(root);
     needs!(controller "memory");
     let resources = json!({"limit": 67_108_864, "reservation": 33_554_432});
-    let v1 = &[
-        ("memory.limit_in_bytes", "67108864"),
-        ("memory.soft_limit_in_bytes", "33554432"),
-    ];
-    holds(&Case {
-        resources,
-        controller: "memory",
-        v1,
-        v2: &[("memory.max", "67108864"), ("memory.low", "33554432")],
-    });
+    let v1 = &[("memory.limit_in_bytes", "67108864"), ("memory.soft_limit_in_bytes", "33554432")];
+    holds(&Case { resources, controller: "memory", v1, v2: &[("memory.max", "67108864"), ("memory.low", "33554432")] });
 }
 
 #[test]
@@ -76,17 +51,8 @@ fn processor_time_is_limited() {
     needs!(root);
     needs!(controller "cpu");
     let resources = json!({"shares": 512, "quota": 20_000, "period": 50_000});
-    let v1 = &[
-        ("cpu.shares", "512"),
-        ("cpu.cfs_quota_us", "20000"),
-        ("cpu.cfs_period_us", "50000"),
-    ];
-    holds(&Case {
-        resources,
-        controller: "cpu",
-        v1,
-        v2: &[("cpu.max", "20000 50000")],
-    });
+    let v1 = &[("cpu.shares", "512"), ("cpu.cfs_quota_us", "20000"), ("cpu.cfs_period_us", "50000")];
+    holds(&Case { resources, controller: "cpu", v1, v2: &[("cpu.max", "20000 50000")] });
 }
 
 #[test]
@@ -106,22 +72,11 @@ fn a_period_without_a_quota_is_written() {
 fn processors_and_memory_nodes_are_limited() {
     needs!(root);
     needs!(controller "cpuset");
-    let container = Bundle::busybox()
-        .set("/linux/resources/cpu", json!({"cpus": "0", "mems": "0"}))
-        .start();
+    let container = Bundle::busybox().set("/linux/resources/cpu", json!({"cpus": "0", "mems": "0"})).start();
     let dir = host::controller("cpuset").unwrap().join(container.id());
+    assert_eq!((read(dir.join("cpuset.cpus")).trim(), read(dir.join("cpuset.mems")).trim()), ("0", "0"));
     assert_eq!(
-        (
-            read(dir.join("cpuset.cpus")).trim(),
-            read(dir.join("cpuset.mems")).trim()
-        ),
-        ("0", "0")
-    );
-    assert_eq!(
-        container
-            .exec(["grep", "Cpus_allowed_list", "/proc/self/status"])
-            .ok()
-            .stdout,
+        container.exec(["grep", "Cpus_allowed_list", "/proc/self/status"]).ok().stdout,
         "Cpus_allowed_list:\t0\n"
     );
 }
@@ -134,10 +89,7 @@ fn a_cpuset_is_the_parents_unless_told() {
     let container = Bundle::busybox().start();
     let top = host::controller("cpuset").unwrap();
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        assert_eq!(
-            read(top.join(container.id()).join(file)),
-            read(top.join(file))
-        );
+        assert_eq!(read(top.join(container.id()).join(file)), read(top.join(file)));
     }
 }
 
@@ -146,14 +98,8 @@ fn limits_are_in_force_before_the_first_instruction() {
     needs!(root);
     needs!(controller "pids");
     // Not even one child: the payload's first fork fails.
-    let output = Bundle::busybox()
-        .limit_pids(1)
-        .sh("true & echo forked")
-        .run();
-    assert!(
-        output.code != 0 && !output.stdout.contains("forked"),
-        "{output:?}"
-    );
+    let output = Bundle::busybox().limit_pids(1).sh("true & echo forked").run();
+    assert!(output.code != 0 && !output.stdout.contains("forked"), "{output:?}");
 }
 
 #[test]
@@ -161,15 +107,8 @@ fn exec_is_under_the_limits_too() {
     needs!(root);
     needs!(controller "pids");
     let container = Bundle::busybox().limit_pids(4).start();
-    let output = container.exec([
-        "sh",
-        "-c",
-        "sleep 1 & sleep 1 & sleep 1 & sleep 1 & sleep 1 & echo all",
-    ]);
-    assert!(
-        output.code != 0 && !output.stdout.contains("all"),
-        "{output:?}"
-    );
+    let output = container.exec(["sh", "-c", "sleep 1 & sleep 1 & sleep 1 & sleep 1 & sleep 1 & echo all"]);
+    assert!(output.code != 0 && !output.stdout.contains("all"), "{output:?}");
 }
 
 #[test]
@@ -177,40 +116,24 @@ fn a_payload_over_its_memory_limit_is_killed() {
     needs!(root);
     needs!(controller "memory");
     let memory = json!({"limit": 16_777_216, "swap": 16_777_216});
-    let bundle = Bundle::busybox()
-        .set("/linux/resources/memory", memory)
-        .args(["head", "-c", "64m", "/dev/zero"]);
-    assert_eq!(
-        bundle.twin("fine").run().code,
-        0,
-        "head itself needs little"
-    );
+    let bundle = Bundle::busybox().set("/linux/resources/memory", memory).args(["head", "-c", "64m", "/dev/zero"]);
+    assert_eq!(bundle.twin("fine").run().code, 0, "head itself needs little");
     // A variable of the shell holds it all.
-    let greedy = bundle
-        .twin("greedy")
-        .sh("x=$(head -c 64m /dev/zero | tr '\\0' x); echo ${#x}");
+    let greedy = bundle.twin("greedy").sh("x=$(head -c 64m /dev/zero | tr '\\0' x); echo ${#x}");
     let output = greedy.run();
-    assert!(
-        output.code != 0 && !output.stdout.contains("67108864"),
-        "code {} {}",
-        output.code,
-        output.stdout.len()
-    );
+    assert!(output.code != 0 && !output.stdout.contains("67108864"), "code {} {}", output.code, output.stdout.len());
 }
 
 #[test]
 fn a_limit_that_cannot_be_is_refused_and_leaves_nothing() {
     needs!(root);
-    for (controller, resources) in [
-        ("cpu", json!({"cpus": "5-2"})),
-        ("cpu", json!({"quota": 5, "period": 1})),
-        ("cpu", json!({"cpus": "4096"})),
-    ] {
+    for (controller, resources) in
+        [("cpu", json!({"cpus": "5-2"})), ("cpu", json!({"quota": 5, "period": 1})), ("cpu", json!({"cpus": "4096"}))]
+    {
         if host::controller("cpuset").is_none() || host::controller("cpu").is_none() {
             continue;
         }
-        let bundle =
-            Bundle::busybox().set(&format!("/linux/resources/{controller}"), resources.clone());
+        let bundle = Bundle::busybox().set(&format!("/linux/resources/{controller}"), resources.clone());
         assert_eq!(bundle.try_create().code, 1, "{resources}");
         bundle.assert_nothing_left();
     }
@@ -220,19 +143,9 @@ fn a_limit_that_cannot_be_is_refused_and_leaves_nothing() {
 fn unified_writes_the_files_it_names() {
     needs!(root);
     needs!(v2);
-    let bundle = Bundle::busybox().set(
-        "/linux/resources/unified",
-        json!({"cgroup.max.descendants": "17"}),
-    );
+    let bundle = Bundle::busybox().set("/linux/resources/unified", json!({"cgroup.max.descendants": "17"}));
     let container = bundle.create();
-    assert_eq!(
-        read(format!(
-            "/sys/fs/cgroup/{}/cgroup.max.descendants",
-            container.id()
-        ))
-        .trim(),
-        "17"
-    );
+    assert_eq!(read(format!("/sys/fs/cgroup/{}/cgroup.max.descendants", container.id())).trim(), "17");
 }
 
 #[test]
@@ -241,9 +154,7 @@ fn unified_names_no_file_elsewhere() {
     needs!(v2);
     let bundle = Bundle::busybox();
     for key in ["../cgroup.max.depth", "a/b", "/cgroup.max.depth", ""] {
-        let bundle = bundle
-            .twin("x")
-            .set("/linux/resources/unified", json!({key: "3"}));
+        let bundle = bundle.twin("x").set("/linux/resources/unified", json!({key: "3"}));
         assert_eq!(bundle.try_create().code, 1, "{key:?}");
         bundle.assert_nothing_left();
         std::fs::remove_dir_all(bundle.dir()).unwrap();

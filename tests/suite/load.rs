@@ -11,10 +11,7 @@ fn on_threads<T: Sync, R: Send>(items: &[T], deed: impl Fn(&T) -> R + Sync) -> V
             .chunks(items.len().div_ceil(8))
             .map(|part| scope.spawn(move || part.iter().map(deed).collect::<Vec<_>>()))
             .collect();
-        workers
-            .into_iter()
-            .flat_map(|worker| worker.join().expect("a worker"))
-            .collect()
+        workers.into_iter().flat_map(|worker| worker.join().expect("a worker")).collect()
     })
 }
 
@@ -36,29 +33,15 @@ fn a_hundred_containers_run_at_once() {
 fn a_hundred_short_runs_lose_no_output() {
     needs!(root);
     let bundle = Bundle::busybox();
-    let twins: Vec<_> = (0..4)
-        .map(|n| bundle.twin(&n.to_string()).args(["echo", "said"]))
-        .collect();
-    on_threads(&twins, |twin| {
-        (0..25).for_each(|_| assert_eq!(twin.run().ok().stdout, "said\n"))
-    });
+    let twins: Vec<_> = (0..4).map(|n| bundle.twin(&n.to_string()).args(["echo", "said"])).collect();
+    on_threads(&twins, |twin| (0..25).for_each(|_| assert_eq!(twin.run().ok().stdout, "said\n")));
 }
 
 #[test]
 fn a_hundred_execs_in_one_container() {
     needs!(root);
     let container = Bundle::busybox().start();
-    on_threads(&[0; 100], |_| {
-        assert_eq!(container.exec(["echo", "said"]).ok().stdout, "said\n")
-    });
-    let listed = container
-        .runtime(["ps", "-f", "json", container.id()])
-        .output()
-        .ok()
-        .stdout;
-    assert_eq!(
-        serde_json::from_str::<Vec<i32>>(&listed).unwrap().len(),
-        1,
-        "only init is left: {listed}"
-    );
+    on_threads(&[0; 100], |_| assert_eq!(container.exec(["echo", "said"]).ok().stdout, "said\n"));
+    let listed = container.runtime(["ps", "-f", "json", container.id()]).output().ok().stdout;
+    assert_eq!(serde_json::from_str::<Vec<i32>>(&listed).unwrap().len(), 1, "only init is left: {listed}");
 }

@@ -15,14 +15,8 @@ fn masked_files_read_empty_and_masked_directories_list_empty() {
         .sh("wc -c < /etc/secret; ls -A /var/secrets | wc -l; touch /var/secrets/x; echo x > /etc/secret; wc -c < /proc/keys; umount /etc/secret");
     let output = bundle.run();
     assert_eq!(output.stdout, "0\n0\n0\n", "{output:?}");
-    assert!(
-        output.code != 0 && output.stderr.contains("Read-only"),
-        "{output:?}"
-    );
-    assert_eq!(
-        fs::read_to_string(bundle.rootfs().join("etc/secret")).unwrap(),
-        "secret"
-    );
+    assert!(output.code != 0 && output.stderr.contains("Read-only"), "{output:?}");
+    assert_eq!(fs::read_to_string(bundle.rootfs().join("etc/secret")).unwrap(), "secret");
 }
 
 #[test]
@@ -42,16 +36,11 @@ fn every_default_mask_is_a_mount_exactly_there() {
         // What the kernel does not have needs no mask.
         if container.exec(["test", "-e", &path]).code == 0 {
             assert!(
-                table
-                    .lines()
-                    .any(|line| line.split(' ').nth(4) == Some(path.as_str())),
+                table.lines().any(|line| line.split(' ').nth(4) == Some(path.as_str())),
                 "{path} is not masked: {table}"
             );
-            let read = container.exec([
-                "sh",
-                "-c",
-                &format!("if test -d {path}; then ls -A {path}; else cat {path}; fi"),
-            ]);
+            let read =
+                container.exec(["sh", "-c", &format!("if test -d {path}; then ls -A {path}; else cat {path}; fi")]);
             assert_eq!(read.stdout, "", "{path}");
         }
     }
@@ -66,22 +55,14 @@ fn read_only_paths_cannot_be_written() {
         .set("/linux/readonlyPaths", json!(["/var/data", "/etc/config", "/no/such/path", "/proc/sys"]))
         .sh("touch /var/data/x; touch /var/data/inner/x; echo > /etc/config; echo 1 > /proc/sys/kernel/msgmax; touch /var/fine && echo fine");
     let output = bundle.run().ok();
-    assert_eq!(
-        output.stderr.to_lowercase().matches("read-only").count(),
-        4,
-        "{output:?}"
-    );
+    assert_eq!(output.stderr.to_lowercase().matches("read-only").count(), 4, "{output:?}");
     assert_eq!(output.stdout, "fine\n");
 }
 
 #[test]
 fn a_read_only_path_keeps_the_flags_of_its_mount() {
     needs!(root);
-    let output = Bundle::busybox()
-        .args(["grep", " /proc/sys ", "/proc/self/mountinfo"])
-        .run()
-        .ok()
-        .stdout;
+    let output = Bundle::busybox().args(["grep", " /proc/sys ", "/proc/self/mountinfo"]).run().ok().stdout;
     let flags = output.split(' ').nth(5).unwrap();
     assert!(flags.split(',').any(|flag| flag == "ro"), "{output}");
 }
@@ -106,14 +87,8 @@ fn a_mask_does_not_trust_the_images_dev_null() {
             .sh("wc -c < /proc/keys; echo x > /proc/keys; cat /proc/keys");
         let before = crate::harness::read("/proc/sys/kernel/core_pattern");
         let output = bundle.run();
-        assert!(
-            output.code == 1 && output.stdout.is_empty() || output.stdout == "0\n",
-            "{name}: {output:?}"
-        );
-        assert_eq!(
-            crate::harness::read("/proc/sys/kernel/core_pattern"),
-            before
-        );
+        assert!(output.code == 1 && output.stdout.is_empty() || output.stdout == "0\n", "{name}: {output:?}");
+        assert_eq!(crate::harness::read("/proc/sys/kernel/core_pattern"), before);
     }
 }
 
@@ -133,10 +108,7 @@ fn a_mask_through_a_symlink_stays_inside() {
     let bundle = bundle
         .symlink("/masked", canary.dir())
         .symlink("/masked-file", canary.dir().join("marker"))
-        .set(
-            "/linux/maskedPaths",
-            json!(["/masked", "/masked-file", "/masked/marker"]),
-        )
+        .set("/linux/maskedPaths", json!(["/masked", "/masked-file", "/masked/marker"]))
         .set("/linux/readonlyPaths", json!(["/masked/d"]))
         .args(["true"]);
     bundle.run();

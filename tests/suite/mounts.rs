@@ -7,20 +7,12 @@ use std::fs;
 
 /// The per-mount options and the propagation of the mount at `destination`, as the payload sees them.
 fn seen(bundle: Bundle, destination: &str) -> String {
-    let output = bundle
-        .args(["cat", "/proc/self/mountinfo"])
-        .run()
-        .ok()
-        .stdout;
+    let output = bundle.args(["cat", "/proc/self/mountinfo"]).run().ok().stdout;
     let line = output
         .lines()
         .rfind(|line| line.split(' ').nth(4) == Some(destination))
         .unwrap_or_else(|| panic!("no {destination}: {output}"));
-    line.split(' ')
-        .skip(5)
-        .take_while(|word| *word != "-")
-        .collect::<Vec<_>>()
-        .join(" ")
+    line.split(' ').skip(5).take_while(|word| *word != "-").collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -45,9 +37,7 @@ fn options_turn_flags_on_and_off() {
         let bundle = bundle.twin(word).mount("/tmp", "tmpfs", "tmpfs", &[word]);
         let flags = seen(bundle, "/tmp");
         let has = |flag: &str| flags.split([',', ' ']).any(|it| it == flag);
-        let good = expected
-            .strip_prefix('!')
-            .map_or_else(|| has(expected), |flag| !has(flag));
+        let good = expected.strip_prefix('!').map_or_else(|| has(expected), |flag| !has(flag));
         assert!(good, "{word}: {flags}");
     }
 }
@@ -66,10 +56,7 @@ fn later_words_undo_earlier_ones() {
     ] {
         let bundle = bundle.twin(on).mount("/tmp", "tmpfs", "tmpfs", &[off, on]);
         let flags = seen(bundle, "/tmp");
-        assert!(
-            !flags.split([',', ' ']).any(|it| it == off),
-            "{off},{on}: {flags}"
-        );
+        assert!(!flags.split([',', ' ']).any(|it| it == off), "{off},{on}: {flags}");
     }
 }
 
@@ -87,29 +74,15 @@ fn recursive_options_reach_the_mounts_below() {
     let bundle = Bundle::busybox().directory("/b");
     for (word, flag) in words {
         // A recursive bind of the host's /sys brings the mounts of its cgroups along.
-        let bundle = bundle
-            .twin(word)
-            .bind("/sys", "/b", &["rbind", word])
-            .args(["cat", "/proc/self/mountinfo"]);
+        let bundle = bundle.twin(word).bind("/sys", "/b", &["rbind", word]).args(["cat", "/proc/self/mountinfo"]);
         let table = bundle.run().ok().stdout;
         let below: Vec<_> = table
             .lines()
-            .filter(|line| {
-                line.split(' ')
-                    .nth(4)
-                    .is_some_and(|at| at == "/b" || at.starts_with("/b/"))
-            })
+            .filter(|line| line.split(' ').nth(4).is_some_and(|at| at == "/b" || at.starts_with("/b/")))
             .collect();
         assert!(below.len() > 1, "{table}");
         for line in below {
-            assert!(
-                line.split(' ')
-                    .nth(5)
-                    .unwrap()
-                    .split(',')
-                    .any(|it| it == flag),
-                "{word}: {line}"
-            );
+            assert!(line.split(' ').nth(5).unwrap().split(',').any(|it| it == flag), "{word}: {line}");
         }
     }
 }
@@ -123,17 +96,9 @@ fn plain_options_do_not_reach_the_mounts_below() {
         .run()
         .ok()
         .stdout;
-    let flags = |at: &str| {
-        table
-            .lines()
-            .find(|line| line.split(' ').nth(4) == Some(at))
-            .map(|line| line.contains("noatime"))
-    };
-    assert_eq!(
-        (flags("/tmp"), flags("/tmp/fs/cgroup")),
-        (Some(true), Some(false)),
-        "{table}"
-    );
+    let flags =
+        |at: &str| table.lines().find(|line| line.split(' ').nth(4) == Some(at)).map(|line| line.contains("noatime"));
+    assert_eq!((flags("/tmp"), flags("/tmp/fs/cgroup")), (Some(true), Some(false)), "{table}");
 }
 
 #[test]
@@ -150,14 +115,7 @@ fn propagation_words_set_the_propagation() {
     ] {
         let volume = bundle.host_directory("volume");
         let flags = seen(bundle.twin(word).bind(volume, "/tmp", &[word]), "/tmp");
-        assert!(
-            if mark.is_empty() {
-                !flags.contains("shared:")
-            } else {
-                flags.contains(mark)
-            },
-            "{word}: {flags}"
-        );
+        assert!(if mark.is_empty() { !flags.contains("shared:") } else { flags.contains(mark) }, "{word}: {flags}");
     }
 }
 
@@ -165,47 +123,23 @@ fn propagation_words_set_the_propagation() {
 fn rootfs_propagation_is_that_of_the_root() {
     needs!(root);
     let bundle = Bundle::busybox();
-    for (word, mark) in [
-        ("shared", "shared:"),
-        ("private", ""),
-        ("slave", ""),
-        ("unbindable", "unbindable"),
-    ] {
+    for (word, mark) in [("shared", "shared:"), ("private", ""), ("slave", ""), ("unbindable", "unbindable")] {
         let flags = seen(bundle.twin(word).set("/linux/rootfsPropagation", word), "/");
-        assert!(
-            if mark.is_empty() {
-                !flags.contains("shared:")
-            } else {
-                flags.contains(mark)
-            },
-            "{word}: {flags}"
-        );
+        assert!(if mark.is_empty() { !flags.contains("shared:") } else { flags.contains(mark) }, "{word}: {flags}");
     }
-    bundle
-        .twin("bogus")
-        .set("/linux/rootfsPropagation", "sideways")
-        .try_create()
-        .refused("sideways");
+    bundle.twin("bogus").set("/linux/rootfsPropagation", "sideways").try_create().refused("sideways");
 }
 
 #[test]
 fn an_unknown_option_goes_to_the_file_system_or_is_refused() {
     needs!(root);
     let bundle = Bundle::busybox();
-    let size =
-        bundle
-            .twin("size")
-            .mount("/tmp", "tmpfs", "tmpfs", &["size=64k", "mode=700", "uid=5"]);
+    let size = bundle.twin("size").mount("/tmp", "tmpfs", "tmpfs", &["size=64k", "mode=700", "uid=5"]);
     assert_eq!(
-        size.sh("stat -c '%a %u' /tmp; df -k /tmp | tail -1 | awk '{print $2}'")
-            .run()
-            .ok()
-            .stdout,
+        size.sh("stat -c '%a %u' /tmp; df -k /tmp | tail -1 | awk '{print $2}'").run().ok().stdout,
         "700 5\n64\n"
     );
-    let bogus = bundle
-        .twin("bogus")
-        .mount("/tmp", "tmpfs", "tmpfs", &["nosudi"]);
+    let bogus = bundle.twin("bogus").mount("/tmp", "tmpfs", "tmpfs", &["nosudi"]);
     assert_eq!(bogus.try_create().code, 1);
 }
 
@@ -222,33 +156,19 @@ fn a_bind_takes_no_options_of_a_file_system() {
 #[test]
 fn a_tmpfs_can_start_with_what_lay_below() {
     needs!(root);
-    let bundle = Bundle::busybox().file("/var/data/file", "below").mount(
-        "/var",
-        "tmpfs",
-        "tmpfs",
-        &["tmpcopyup"],
-    );
+    let bundle = Bundle::busybox().file("/var/data/file", "below").mount("/var", "tmpfs", "tmpfs", &["tmpcopyup"]);
     let image = bundle.rootfs();
     let bundle = bundle.sh("cat /var/data/file; echo new > /var/data/file; stat -f -c %T /var");
     let output = bundle.run().ok();
     assert_eq!(output.stdout, "belowtmpfs\n");
-    assert_eq!(
-        fs::read_to_string(image.join("var/data/file")).unwrap(),
-        "below"
-    );
+    assert_eq!(fs::read_to_string(image.join("var/data/file")).unwrap(), "below");
 }
 
 #[test]
 fn a_read_only_tmpfs_is_read_only() {
     needs!(root);
-    let output = Bundle::busybox()
-        .mount("/tmp", "tmpfs", "tmpfs", &["ro"])
-        .sh("touch /tmp/x")
-        .run();
-    assert!(
-        output.code != 0 && output.stderr.contains("Read-only"),
-        "{output:?}"
-    );
+    let output = Bundle::busybox().mount("/tmp", "tmpfs", "tmpfs", &["ro"]).sh("touch /tmp/x").run();
+    assert!(output.code != 0 && output.stderr.contains("Read-only"), "{output:?}");
 }
 
 #[test]
@@ -257,32 +177,18 @@ fn mounts_are_made_in_the_order_given() {
     let bundle = Bundle::busybox();
     let volume = bundle.host_directory("volume");
     fs::write(volume.join("file"), "volume").unwrap();
-    let bundle = bundle
-        .mount("/a", "tmpfs", "tmpfs", &[])
-        .mount("/a/b/c", "tmpfs", "tmpfs", &[])
-        .bind(volume, "/a/b/c/d", &[]);
-    assert_eq!(
-        bundle.args(["cat", "/a/b/c/d/file"]).run().ok().stdout,
-        "volume"
-    );
+    let bundle =
+        bundle.mount("/a", "tmpfs", "tmpfs", &[]).mount("/a/b/c", "tmpfs", "tmpfs", &[]).bind(volume, "/a/b/c/d", &[]);
+    assert_eq!(bundle.args(["cat", "/a/b/c/d/file"]).run().ok().stdout, "volume");
 }
 
 #[test]
 fn missing_targets_are_made_for_directories_and_files() {
     needs!(root);
     let bundle = Bundle::busybox();
-    let (directory, file) = (
-        bundle.host_directory("volume"),
-        bundle.host_file("file", "content"),
-    );
-    let bundle =
-        bundle
-            .bind(directory, "/new/deep/directory", &[])
-            .bind(file, "/new/deep/file", &[]);
-    let output = bundle
-        .sh("cat /new/deep/file; test -d /new/deep/directory && echo yes")
-        .run()
-        .ok();
+    let (directory, file) = (bundle.host_directory("volume"), bundle.host_file("file", "content"));
+    let bundle = bundle.bind(directory, "/new/deep/directory", &[]).bind(file, "/new/deep/file", &[]);
+    let output = bundle.sh("cat /new/deep/file; test -d /new/deep/directory && echo yes").run().ok();
     assert_eq!(output.stdout, "contentyes\n");
 }
 
@@ -300,10 +206,7 @@ fn a_directory_cannot_be_bound_onto_a_file() {
     let bundle = Bundle::busybox();
     let volume = bundle.host_directory("volume");
     // Engines recognise the words and hint at the usual mistake.
-    bundle
-        .bind(volume, "/etc/passwd", &[])
-        .try_create()
-        .refused("not a directory");
+    bundle.bind(volume, "/etc/passwd", &[]).try_create().refused("not a directory");
 }
 
 #[test]
@@ -313,36 +216,16 @@ fn only_proc_may_lie_on_proc() {
     let fake = bundle.host_directory("fake");
     fs::create_dir_all(fake.join("self/attr")).unwrap();
     for (name, refused) in [
-        (
-            "bind",
-            bundle
-                .twin("bind")
-                .without_mount("/proc")
-                .bind(&fake, "/proc", &[]),
-        ),
+        ("bind", bundle.twin("bind").without_mount("/proc").bind(&fake, "/proc", &[])),
         ("over", bundle.twin("over").bind(&fake, "/proc", &[])),
-        (
-            "tmpfs",
-            bundle.twin("tmpfs").mount("/proc", "tmpfs", "tmpfs", &[]),
-        ),
-        (
-            "below",
-            bundle
-                .twin("below")
-                .mount("/proc/self/attr", "tmpfs", "tmpfs", &[]),
-        ),
+        ("tmpfs", bundle.twin("tmpfs").mount("/proc", "tmpfs", "tmpfs", &[])),
+        ("below", bundle.twin("below").mount("/proc/self/attr", "tmpfs", "tmpfs", &[])),
     ] {
         let output = refused.try_create();
-        assert!(
-            output.code == 1 && output.stderr.contains("proc"),
-            "{name}: {output:?}"
-        );
+        assert!(output.code == 1 && output.stderr.contains("proc"), "{name}: {output:?}");
     }
     let meminfo = bundle.host_file("meminfo", "MemTotal: 1 kB\n");
-    let allowed = bundle
-        .twin("meminfo")
-        .bind(meminfo, "/proc/meminfo", &["ro"])
-        .args(["cat", "/proc/meminfo"]);
+    let allowed = bundle.twin("meminfo").bind(meminfo, "/proc/meminfo", &["ro"]).args(["cat", "/proc/meminfo"]);
     assert_eq!(allowed.run().ok().stdout, "MemTotal: 1 kB\n");
 }
 
@@ -352,14 +235,8 @@ fn a_mount_without_a_type_is_a_bind_only_when_it_says_so() {
     let bundle = Bundle::busybox();
     let volume = bundle.host_directory("volume");
     fs::write(volume.join("file"), "volume").unwrap();
-    let untyped = bundle.push(
-        "/mounts",
-        json!({"destination": "/tmp", "source": volume, "options": ["rbind"]}),
-    );
-    assert_eq!(
-        untyped.args(["cat", "/tmp/file"]).run().ok().stdout,
-        "volume"
-    );
+    let untyped = bundle.push("/mounts", json!({"destination": "/tmp", "source": volume, "options": ["rbind"]}));
+    assert_eq!(untyped.args(["cat", "/tmp/file"]).run().ok().stdout, "volume");
 }
 
 #[test]
@@ -368,12 +245,6 @@ fn the_cgroup_mount_shows_the_containers_own_cgroup() {
     let script = "cat $(find /sys/fs/cgroup -maxdepth 2 -name cgroup.procs | head -1); \
                   for dir in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $dir/x && echo made $dir/x; done; true";
     let output = Bundle::busybox().namespace("cgroup").sh(script).run().ok();
-    assert!(
-        output.stdout.lines().any(|pid| pid == "1"),
-        "init is in the cgroup that is mounted: {output:?}"
-    );
-    assert!(
-        !output.stdout.contains("made"),
-        "the mount is read-only: {output:?}"
-    );
+    assert!(output.stdout.lines().any(|pid| pid == "1"), "init is in the cgroup that is mounted: {output:?}");
+    assert!(!output.stdout.contains("made"), "the mount is read-only: {output:?}");
 }

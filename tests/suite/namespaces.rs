@@ -21,9 +21,7 @@ fn all() -> Bundle {
     KINDS
         .iter()
         .filter(|(kind, _)| *kind != "user")
-        .fold(Bundle::busybox().user_namespace(), |bundle, (kind, _)| {
-            bundle.namespace(kind)
-        })
+        .fold(Bundle::busybox().user_namespace(), |bundle, (kind, _)| bundle.namespace(kind))
 }
 
 #[test]
@@ -31,14 +29,8 @@ fn every_type_of_namespace_can_be_new() {
     needs!(root);
     let container = all().start();
     for (kind, file) in KINDS {
-        let (mine, its) = (
-            format!("/proc/self/ns/{file}"),
-            container.proc(&format!("ns/{file}")),
-        );
-        assert!(
-            !host::same_file(mine, its),
-            "{kind} namespace is the host's"
-        );
+        let (mine, its) = (format!("/proc/self/ns/{file}"), container.proc(&format!("ns/{file}")));
+        assert!(!host::same_file(mine, its), "{kind} namespace is the host's");
     }
 }
 
@@ -46,18 +38,10 @@ fn every_type_of_namespace_can_be_new() {
 fn a_namespace_that_is_not_listed_is_the_callers() {
     needs!(root);
     let bundle = Bundle::busybox();
-    let bundle = ["pid", "ipc", "cgroup"]
-        .into_iter()
-        .fold(bundle, Bundle::without_namespace);
+    let bundle = ["pid", "ipc", "cgroup"].into_iter().fold(bundle, Bundle::without_namespace);
     let container = bundle.without_mount("/dev/mqueue").start();
     for file in ["pid", "ipc", "cgroup", "user", "time"] {
-        assert!(
-            host::same_file(
-                format!("/proc/self/ns/{file}"),
-                container.proc(&format!("ns/{file}"))
-            ),
-            "{file}"
-        );
+        assert!(host::same_file(format!("/proc/self/ns/{file}"), container.proc(&format!("ns/{file}"))), "{file}");
     }
 }
 
@@ -68,33 +52,18 @@ fn every_type_of_namespace_can_be_joined_by_path() {
     let first = bundle.start();
     for (kind, file) in KINDS {
         // A user namespace owns the others, so it is joined along with each of them.
-        let second = bundle
-            .twin(kind)
-            .unset("/linux/uidMappings")
-            .unset("/linux/gidMappings");
+        let second = bundle.twin(kind).unset("/linux/uidMappings").unset("/linux/gidMappings");
         let second = second
             .join_namespace("user", first.proc("ns/user"))
             .join_namespace(kind, first.proc(&format!("ns/{file}")));
         let second = if kind == "network" {
             second
         } else {
-            second
-                .without_namespace("network")
-                .bind("/sys", "/sys", &["rbind", "ro"])
+            second.without_namespace("network").bind("/sys", "/sys", &["rbind", "ro"])
         };
-        let second = if kind == "mount" {
-            second.unset("/linux/maskedPaths")
-        } else {
-            second
-        };
+        let second = if kind == "mount" { second.unset("/linux/maskedPaths") } else { second };
         let container = second.start();
-        assert!(
-            host::same_file(
-                first.proc(&format!("ns/{file}")),
-                container.proc(&format!("ns/{file}"))
-            ),
-            "{kind}"
-        );
+        assert!(host::same_file(first.proc(&format!("ns/{file}")), container.proc(&format!("ns/{file}"))), "{kind}");
     }
 }
 
@@ -102,32 +71,14 @@ fn every_type_of_namespace_can_be_joined_by_path() {
 fn a_whole_pod_can_share_its_namespaces() {
     needs!(root);
     let pod = Bundle::busybox().start();
-    let kinds = [
-        ("network", "net"),
-        ("ipc", "ipc"),
-        ("uts", "uts"),
-        ("pid", "pid"),
-    ];
-    let join = |bundle: Bundle, (kind, file): &(&str, &str)| {
-        bundle.join_namespace(kind, pod.proc(&format!("ns/{file}")))
-    };
-    let member = kinds
-        .iter()
-        .fold(Bundle::busybox().unset("/hostname"), join)
-        .start();
+    let kinds = [("network", "net"), ("ipc", "ipc"), ("uts", "uts"), ("pid", "pid")];
+    let join =
+        |bundle: Bundle, (kind, file): &(&str, &str)| bundle.join_namespace(kind, pod.proc(&format!("ns/{file}")));
+    let member = kinds.iter().fold(Bundle::busybox().unset("/hostname"), join).start();
     for (kind, file) in kinds {
-        assert!(
-            host::same_file(
-                pod.proc(&format!("ns/{file}")),
-                member.proc(&format!("ns/{file}"))
-            ),
-            "{kind}"
-        );
+        assert!(host::same_file(pod.proc(&format!("ns/{file}")), member.proc(&format!("ns/{file}"))), "{kind}");
     }
-    assert!(
-        pod.exec(["ps"]).ok().stdout.matches("sleep 600").count() == 2,
-        "both inits in one pid namespace"
-    );
+    assert!(pod.exec(["ps"]).ok().stdout.matches("sleep 600").count() == 2, "both inits in one pid namespace");
     // The member's end must not take the pod's processes along.
     member.delete_by_force().ok();
     assert_eq!(pod.status(), "running");
@@ -137,16 +88,13 @@ fn a_whole_pod_can_share_its_namespaces() {
 fn killing_a_container_in_a_shared_pid_namespace_kills_all_of_it() {
     needs!(root);
     let pod = Bundle::busybox().start();
-    let bundle = Bundle::busybox()
-        .join_namespace("pid", pod.proc("ns/pid"))
-        .sh("sleep 600 & sleep 600 & echo ready; wait");
+    let bundle =
+        Bundle::busybox().join_namespace("pid", pod.proc("ns/pid")).sh("sleep 600 & sleep 600 & echo ready; wait");
     let member = bundle.start();
     member.has_said("ready");
     member.kill("KILL").ok();
     member.reaches("stopped");
-    crate::harness::eventually("its children to go", || {
-        host::processes(bundle.home(), bundle.id()).is_empty()
-    });
+    crate::harness::eventually("its children to go", || host::processes(bundle.home(), bundle.id()).is_empty());
     assert_eq!(pod.status(), "running");
 }
 
@@ -169,27 +117,20 @@ fn a_path_of_another_type_is_refused() {
 fn a_path_that_is_not_there_is_refused() {
     needs!(root);
     let bundle = Bundle::busybox().join_namespace("network", "/run/netns/rruntime-test-missing");
-    bundle
-        .try_create()
-        .refused("/run/netns/rruntime-test-missing");
+    bundle.try_create().refused("/run/netns/rruntime-test-missing");
     bundle.assert_nothing_left();
 }
 
 #[test]
 fn duplicate_and_unknown_types_are_refused() {
     needs!(root);
-    for namespace in [
-        json!({"type": "pid"}),
-        json!({"type": "ipc", "path": "/proc/self/ns/ipc"}),
-        json!({"type": "bogus"}),
-    ] {
+    for namespace in
+        [json!({"type": "pid"}), json!({"type": "ipc", "path": "/proc/self/ns/ipc"}), json!({"type": "bogus"})]
+    {
         let bundle = Bundle::busybox().push("/linux/namespaces", namespace.clone());
         let kind = namespace["type"].as_str().unwrap();
         let output = bundle.try_create();
-        assert!(
-            output.code == 1 && output.stderr.contains(kind),
-            "{namespace}: {output:?}"
-        );
+        assert!(output.code == 1 && output.stderr.contains(kind), "{namespace}: {output:?}");
         bundle.assert_nothing_left();
     }
 }
@@ -198,17 +139,8 @@ fn duplicate_and_unknown_types_are_refused() {
 fn the_hostname_and_domain_name_are_the_containers_own() {
     needs!(root);
     let host = read("/proc/sys/kernel/hostname");
-    let bundle = Bundle::busybox()
-        .set("/hostname", "inside")
-        .set("/domainname", "example.org");
-    let output = bundle
-        .args([
-            "cat",
-            "/proc/sys/kernel/hostname",
-            "/proc/sys/kernel/domainname",
-        ])
-        .run()
-        .ok();
+    let bundle = Bundle::busybox().set("/hostname", "inside").set("/domainname", "example.org");
+    let output = bundle.args(["cat", "/proc/sys/kernel/hostname", "/proc/sys/kernel/domainname"]).run().ok();
     assert_eq!(output.stdout, "inside\nexample.org\n");
     assert_eq!(read("/proc/sys/kernel/hostname"), host);
 }
@@ -216,39 +148,24 @@ fn the_hostname_and_domain_name_are_the_containers_own() {
 #[test]
 fn a_hostname_needs_a_namespace_of_its_own() {
     needs!(root);
-    let bundle = Bundle::busybox()
-        .without_namespace("uts")
-        .set("/hostname", "intruder");
+    let bundle = Bundle::busybox().without_namespace("uts").set("/hostname", "intruder");
     let output = bundle.try_create();
-    assert!(
-        output.code == 1 && output.stderr.to_lowercase().contains("uts namespace"),
-        "{output:?}"
-    );
+    assert!(output.code == 1 && output.stderr.to_lowercase().contains("uts namespace"), "{output:?}");
 }
 
 #[test]
 fn a_new_network_has_a_working_loopback() {
     needs!(root);
     let output = Bundle::busybox().args(["ifconfig"]).run().ok().stdout;
-    assert!(
-        output.contains("127.0.0.1") && output.contains("UP"),
-        "{output}"
-    );
+    assert!(output.contains("127.0.0.1") && output.contains("UP"), "{output}");
 }
 
 #[test]
 fn sysctls_of_the_namespaces_are_set() {
     needs!(root);
     let bundle = Bundle::busybox()
-        .set(
-            "/linux/sysctl",
-            json!({"net.ipv4.ip_forward": "1", "kernel.msgmax": "4242"}),
-        )
-        .args([
-            "cat",
-            "/proc/sys/net/ipv4/ip_forward",
-            "/proc/sys/kernel/msgmax",
-        ]);
+        .set("/linux/sysctl", json!({"net.ipv4.ip_forward": "1", "kernel.msgmax": "4242"}))
+        .args(["cat", "/proc/sys/net/ipv4/ip_forward", "/proc/sys/kernel/msgmax"]);
     assert_eq!(bundle.run().ok().stdout, "1\n4242\n");
 }
 
@@ -261,14 +178,9 @@ fn sysctls_of_the_host_are_refused() {
         ("kernel.msgmax", "ipc"),
         ("vm.swappiness", "pid"),
     ] {
-        let bundle = Bundle::busybox()
-            .without_namespace(namespace)
-            .set("/linux/sysctl", json!({name: "1"}));
+        let bundle = Bundle::busybox().without_namespace(namespace).set("/linux/sysctl", json!({name: "1"}));
         let output = bundle.try_create();
-        assert!(
-            output.code == 1 && output.stderr.contains(name),
-            "{name}: {output:?}"
-        );
+        assert!(output.code == 1 && output.stderr.contains(name), "{name}: {output:?}");
     }
 }
 
@@ -276,24 +188,14 @@ fn sysctls_of_the_host_are_refused() {
 fn time_offsets_move_the_containers_clocks() {
     needs!(root);
     needs!(file "/proc/self/timens_offsets");
-    let bundle = Bundle::busybox().namespace("time").set(
-        "/linux/timeOffsets",
-        json!({"monotonic": {"secs": 7200}, "boottime": {"secs": 864_000, "nanosecs": 5}}),
-    );
+    let bundle = Bundle::busybox()
+        .namespace("time")
+        .set("/linux/timeOffsets", json!({"monotonic": {"secs": 7200}, "boottime": {"secs": 864_000, "nanosecs": 5}}));
     let container = bundle.start();
     let uptime = |text: String| text.split('.').next().unwrap().parse::<u64>().unwrap();
-    let (outside, inside) = (
-        uptime(read("/proc/uptime")),
-        uptime(container.exec(["cat", "/proc/uptime"]).ok().stdout),
-    );
-    assert!(
-        inside >= outside + 863_990,
-        "init and exec see a later boottime: {inside} after {outside}"
-    );
-    let offsets = container
-        .exec(["cat", "/proc/1/timens_offsets"])
-        .ok()
-        .stdout;
+    let (outside, inside) = (uptime(read("/proc/uptime")), uptime(container.exec(["cat", "/proc/uptime"]).ok().stdout));
+    assert!(inside >= outside + 863_990, "init and exec see a later boottime: {inside} after {outside}");
+    let offsets = container.exec(["cat", "/proc/1/timens_offsets"]).ok().stdout;
     let words: Vec<_> = offsets.split_whitespace().collect();
     assert_eq!(words, ["monotonic", "7200", "0", "boottime", "864000", "5"]);
 }
@@ -308,16 +210,6 @@ fn time_offsets_need_a_time_namespace() {
 #[test]
 fn a_cgroup_namespace_hides_the_path_from_the_container() {
     needs!(root);
-    let output = Bundle::busybox()
-        .namespace("cgroup")
-        .args(["cat", "/proc/self/cgroup"])
-        .run()
-        .ok()
-        .stdout;
-    assert!(
-        output
-            .lines()
-            .all(|line| line.ends_with(":/") || !line.contains("rruntime-test")),
-        "{output}"
-    );
+    let output = Bundle::busybox().namespace("cgroup").args(["cat", "/proc/self/cgroup"]).run().ok().stdout;
+    assert!(output.lines().all(|line| line.ends_with(":/") || !line.contains("rruntime-test")), "{output}");
 }

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 /// A container that counts on its stdout.
 fn counting() -> Container {
-    let container = Bundle::busybox()
-        .sh("while :; do echo tick; sleep 0.01; done")
-        .start();
+    let container = Bundle::busybox().sh("while :; do echo tick; sleep 0.01; done").start();
     container.has_said("tick");
     container
 }
@@ -21,11 +19,7 @@ fn a_paused_container_stands_still_until_resumed() {
     container.does("pause", []).ok();
     assert_eq!(container.status(), "paused");
     let ticks = container.output().len();
-    assert!(
-        !within(Duration::from_millis(200), || container.output().len()
-            != ticks),
-        "it went on"
-    );
+    assert!(!within(Duration::from_millis(200), || container.output().len() != ticks), "it went on");
     container.does("resume", []).ok();
     assert_eq!(container.status(), "running");
     eventually("further ticks", || container.output().len() > ticks);
@@ -68,10 +62,7 @@ fn a_paused_container_can_be_deleted_by_force() {
     needs!(controller "freezer");
     let container = counting();
     container.does("pause", []).ok();
-    let text = format!(
-        "cannot delete container {} that is not stopped: paused",
-        container.id()
-    );
+    let text = format!("cannot delete container {} that is not stopped: paused", container.id());
     container.delete().refused(&text);
     container.end();
 }
@@ -82,18 +73,10 @@ fn exec_refuses_a_paused_container_unless_told_to_ignore_it() {
     needs!(controller "freezer");
     let container = counting();
     container.does("pause", []).ok();
-    container.exec(["true"]).failed(
-        255,
-        "cannot exec in a paused container (use --ignore-paused to override)",
-    );
+    container.exec(["true"]).failed(255, "cannot exec in a paused container (use --ignore-paused to override)");
     // The new process joins the frozen cgroup and runs as soon as that is thawed.
-    let mut late = container
-        .execution(["--ignore-paused"], ["echo", "late"])
-        .spawn();
-    assert!(
-        !within(Duration::from_millis(200), || late.is_over()),
-        "it ran in a paused container"
-    );
+    let mut late = container.execution(["--ignore-paused"], ["echo", "late"]).spawn();
+    assert!(!within(Duration::from_millis(200), || late.is_over()), "it ran in a paused container");
     container.does("resume", []).ok();
     assert_eq!(late.wait().ok().stdout, "late\n");
 }

@@ -16,14 +16,8 @@ fn prints(bundle: Bundle, script: &str) -> String {
 fn the_user_and_the_groups_are_exactly_those_asked_for() {
     needs!(root);
     let user = json!({"uid": 1234, "gid": 2345, "additionalGids": [10, 20]});
-    let seen = prints(
-        Bundle::busybox().set("/process/user", user),
-        "grep -E '^(Uid|Gid|Groups)' /proc/self/status",
-    );
-    assert_eq!(
-        seen,
-        "Uid:\t1234\t1234\t1234\t1234\nGid:\t2345\t2345\t2345\t2345\nGroups:\t10 20 \n"
-    );
+    let seen = prints(Bundle::busybox().set("/process/user", user), "grep -E '^(Uid|Gid|Groups)' /proc/self/status");
+    assert_eq!(seen, "Uid:\t1234\t1234\t1234\t1234\nGid:\t2345\t2345\t2345\t2345\nGroups:\t10 20 \n");
 }
 
 #[test]
@@ -31,11 +25,7 @@ fn groups_of_the_caller_are_dropped() {
     needs!(root);
     needs!(program "setpriv");
     let bundle = Bundle::busybox().args(["id", "-G"]);
-    let output = bundle
-        .invocation("run")
-        .under(["setpriv", "--groups", "7,8,9"])
-        .output()
-        .ok();
+    let output = bundle.invocation("run").under(["setpriv", "--groups", "7,8,9"]).output().ok();
     assert_eq!(output.stdout, "0\n");
 }
 
@@ -43,28 +33,10 @@ fn groups_of_the_caller_are_dropped() {
 fn the_umask_is_the_configured_one_or_022() {
     needs!(root);
     let bundle = Bundle::busybox().args(["sh", "-c", "umask; touch /tmp/x; stat -c %a /tmp/x"]);
-    for (umask, expected) in [
-        (None, "0022\n644\n"),
-        (Some(0o027), "0027\n640\n"),
-        (Some(0), "0000\n666\n"),
-    ] {
-        let bundle = bundle
-            .twin(&format!("{umask:?}").replace(['(', ')'], ""))
-            .mount("/tmp", "tmpfs", "tmpfs", &[]);
-        let bundle = if let Some(umask) = umask {
-            bundle.set("/process/user/umask", umask)
-        } else {
-            bundle
-        };
-        assert_eq!(
-            bundle
-                .invocation("run")
-                .after_shell("umask 077")
-                .output()
-                .ok()
-                .stdout,
-            expected
-        );
+    for (umask, expected) in [(None, "0022\n644\n"), (Some(0o027), "0027\n640\n"), (Some(0), "0000\n666\n")] {
+        let bundle = bundle.twin(&format!("{umask:?}").replace(['(', ')'], "")).mount("/tmp", "tmpfs", "tmpfs", &[]);
+        let bundle = if let Some(umask) = umask { bundle.set("/process/user/umask", umask) } else { bundle };
+        assert_eq!(bundle.invocation("run").after_shell("umask 077").output().ok().stdout, expected);
     }
 }
 
@@ -72,10 +44,7 @@ fn the_umask_is_the_configured_one_or_022() {
 fn the_working_directory_is_the_configured_one() {
     needs!(root);
     let bundle = Bundle::busybox().directory("/some/where");
-    assert_eq!(
-        prints(bundle.set("/process/cwd", "/some/where"), "pwd"),
-        "/some/where\n"
-    );
+    assert_eq!(prints(bundle.set("/process/cwd", "/some/where"), "pwd"), "/some/where\n");
 }
 
 #[test]
@@ -88,10 +57,7 @@ fn a_missing_working_directory_is_made() {
 #[test]
 fn a_working_directory_only_the_user_may_enter_is_entered() {
     needs!(root);
-    let bundle = Bundle::busybox()
-        .directory("/private")
-        .user(1000, 1000)
-        .set("/process/cwd", "/private");
+    let bundle = Bundle::busybox().directory("/private").user(1000, 1000).set("/process/cwd", "/private");
     let path = bundle.rootfs().join("private");
     std::os::unix::fs::chown(&path, Some(1000), Some(1000)).unwrap();
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
@@ -108,35 +74,13 @@ fn a_relative_working_directory_is_refused() {
 #[test]
 fn the_environment_is_the_configured_one_and_nothing_else() {
     needs!(root);
-    let environment = json!([
-        "PATH=/bin",
-        "A=first",
-        "B=with = and spaces",
-        "EMPTY=",
-        "A=second"
-    ]);
-    let bundle = Bundle::busybox()
-        .set("/process/env", environment)
-        .args(["cat", "/proc/self/environ"]);
-    let output = bundle
-        .invocation("run")
-        .env("SECRET", "of the host")
-        .output()
-        .ok()
-        .stdout;
+    let environment = json!(["PATH=/bin", "A=first", "B=with = and spaces", "EMPTY=", "A=second"]);
+    let bundle = Bundle::busybox().set("/process/env", environment).args(["cat", "/proc/self/environ"]);
+    let output = bundle.invocation("run").env("SECRET", "of the host").output().ok().stdout;
     let mut seen: Vec<_> = output.split('\0').filter(|word| !word.is_empty()).collect();
     seen.sort_unstable();
     // The last of two equal names wins, and HOME is added.
-    assert_eq!(
-        seen,
-        [
-            "A=second",
-            "B=with = and spaces",
-            "EMPTY=",
-            "HOME=/root",
-            "PATH=/bin"
-        ]
-    );
+    assert_eq!(seen, ["A=second", "B=with = and spaces", "EMPTY=", "HOME=/root", "PATH=/bin"]);
 }
 
 #[test]
@@ -144,25 +88,16 @@ fn home_comes_from_the_images_passwd_unless_it_is_set() {
     needs!(root);
     let bundle = Bundle::busybox();
     for (uid, home) in [(0, "/root\n"), (1000, "/home/user\n"), (4321, "/\n")] {
-        assert_eq!(
-            prints(bundle.twin(&uid.to_string()).user(uid, 0), "echo $HOME"),
-            home,
-            "{uid}"
-        );
+        assert_eq!(prints(bundle.twin(&uid.to_string()).user(uid, 0), "echo $HOME"), home, "{uid}");
     }
-    assert_eq!(
-        prints(bundle.twin("set").env("HOME=/else"), "echo $HOME"),
-        "/else\n"
-    );
+    assert_eq!(prints(bundle.twin("set").env("HOME=/else"), "echo $HOME"), "/else\n");
 }
 
 #[test]
 fn the_program_is_looked_up_in_the_containers_path() {
     needs!(root);
     let bundle = Bundle::busybox().script("/opt/tools/greet", "#!/bin/sh\necho hello\n", 0o755);
-    let bundle = bundle
-        .set("/process/env", json!(["PATH=/opt/tools:/bin"]))
-        .args(["greet"]);
+    let bundle = bundle.set("/process/env", json!(["PATH=/opt/tools:/bin"])).args(["greet"]);
     assert_eq!(bundle.run().ok().stdout, "hello\n");
 }
 
@@ -174,10 +109,7 @@ fn resource_limits_are_set() {
         {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
         {"type": "RLIMIT_CPU", "soft": 50, "hard": 60},
     ]);
-    let seen = prints(
-        Bundle::busybox().set("/process/rlimits", limits),
-        "cat /proc/self/limits",
-    );
+    let seen = prints(Bundle::busybox().set("/process/rlimits", limits), "cat /proc/self/limits");
     let row = |name: &str| {
         seen.lines().find(|line| line.starts_with(name)).unwrap()[name.len()..]
             .split_whitespace()
@@ -185,11 +117,7 @@ fn resource_limits_are_set() {
             .collect::<Vec<_>>()
     };
     assert_eq!(
-        (
-            row("Max open files"),
-            row("Max core file size"),
-            row("Max cpu time")
-        ),
+        (row("Max open files"), row("Max core file size"), row("Max cpu time")),
         (vec!["100", "200"], vec!["0", "0"], vec!["50", "60"])
     );
 }
@@ -198,10 +126,7 @@ fn resource_limits_are_set() {
 fn resource_limits_that_are_unknown_or_doubled_are_refused() {
     needs!(root);
     let one = json!({"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200});
-    for limits in [
-        json!([{"type": "RLIMIT_BOGUS", "soft": 1, "hard": 1}]),
-        json!([one, one]),
-    ] {
+    for limits in [json!([{"type": "RLIMIT_BOGUS", "soft": 1, "hard": 1}]), json!([one, one])] {
         let bundle = Bundle::busybox().set("/process/rlimits", limits);
         bundle.try_create().refused("RLIMIT_");
         bundle.assert_nothing_left();
@@ -213,13 +138,8 @@ fn no_new_privileges_is_as_configured() {
     needs!(root);
     let bundle = Bundle::busybox();
     for (flag, expected) in [(true, "NoNewPrivs:\t1\n"), (false, "NoNewPrivs:\t0\n")] {
-        let bundle = bundle
-            .twin(&flag.to_string())
-            .set("/process/noNewPrivileges", flag);
-        assert_eq!(
-            prints(bundle, "grep NoNewPrivs /proc/self/status"),
-            expected
-        );
+        let bundle = bundle.twin(&flag.to_string()).set("/process/noNewPrivileges", flag);
+        assert_eq!(prints(bundle, "grep NoNewPrivs /proc/self/status"), expected);
     }
 }
 
@@ -227,17 +147,8 @@ fn no_new_privileges_is_as_configured() {
 fn the_oom_score_is_as_configured_or_the_callers() {
     needs!(root);
     let bundle = Bundle::busybox();
-    assert_eq!(
-        prints(
-            bundle.twin("set").set("/process/oomScoreAdj", 321),
-            "cat /proc/self/oom_score_adj"
-        ),
-        "321\n"
-    );
-    assert_eq!(
-        prints(bundle.twin("unset"), "cat /proc/self/oom_score_adj"),
-        read("/proc/self/oom_score_adj")
-    );
+    assert_eq!(prints(bundle.twin("set").set("/process/oomScoreAdj", 321), "cat /proc/self/oom_score_adj"), "321\n");
+    assert_eq!(prints(bundle.twin("unset"), "cat /proc/self/oom_score_adj"), read("/proc/self/oom_score_adj"));
 }
 
 #[test]
@@ -246,12 +157,8 @@ fn the_session_keyring_is_the_containers_own() {
     // /proc/keys of the host shows a keyring named after the container while it lives.
     let bundle = Bundle::busybox();
     let container = bundle.start();
-    let keyrings = || {
-        read("/proc/keys")
-            .lines()
-            .filter(|line| line.contains(&format!("_ses.{}", container.id())))
-            .count()
-    };
+    let keyrings =
+        || read("/proc/keys").lines().filter(|line| line.contains(&format!("_ses.{}", container.id()))).count();
     assert_eq!(keyrings(), 1);
     let other = bundle.twin("b").option("--no-new-keyring").start();
     assert!(!read("/proc/keys").contains(&format!("_ses.{}", other.id())));
@@ -262,17 +169,8 @@ fn the_callers_cpu_affinity_is_not_inherited() {
     needs!(root);
     needs!(program "taskset");
     let bundle = Bundle::busybox().sh("grep Cpus_allowed_list /proc/self/status");
-    let output = bundle
-        .invocation("run")
-        .under(["taskset", "-c", "0"])
-        .output()
-        .ok()
-        .stdout;
-    let all = read("/proc/self/status")
-        .lines()
-        .find(|line| line.starts_with("Cpus_allowed_list"))
-        .unwrap()
-        .to_owned();
+    let output = bundle.invocation("run").under(["taskset", "-c", "0"]).output().ok().stdout;
+    let all = read("/proc/self/status").lines().find(|line| line.starts_with("Cpus_allowed_list")).unwrap().to_owned();
     assert_eq!(output.trim(), all);
     let container = bundle.twin("exec").args(["sleep", "600"]).start();
     let exec = container
@@ -287,15 +185,9 @@ fn the_callers_cpu_affinity_is_not_inherited() {
 fn signals_the_caller_ignores_or_blocks_are_not_inherited() {
     needs!(root);
     let bundle = Bundle::busybox().args(["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"]);
-    let output = bundle
-        .invocation("run")
-        .after_shell("trap '' INT QUIT PIPE USR1")
-        .output()
-        .ok()
-        .stdout;
+    let output = bundle.invocation("run").after_shell("trap '' INT QUIT PIPE USR1").output().ok().stdout;
     assert!(output.contains("SigBlk:\t0000000000000000"), "{output}");
-    let ignored =
-        u64::from_str_radix(output.split("SigIgn:\t").nth(1).unwrap().trim(), 16).unwrap();
+    let ignored = u64::from_str_radix(output.split("SigIgn:\t").nth(1).unwrap().trim(), 16).unwrap();
     assert_eq!(ignored & (1 << 12), 0, "SIGPIPE is ignored: {output}");
 }
 
@@ -306,30 +198,18 @@ fn a_container_cannot_reach_the_runtimes_file() {
     needs!(root);
     // CVE-2019-5736: before its start the process is still the runtime's program, so that must be a sealed copy.
     let container = Bundle::busybox().create();
-    assert!(
-        !host::same_file(container.proc("exe"), binary()),
-        "init runs from the runtime's own file"
-    );
+    assert!(!host::same_file(container.proc("exe"), binary()), "init runs from the runtime's own file");
     let opened = fs::File::options().write(true).open(container.proc("exe"));
-    assert!(
-        opened.is_err(),
-        "the program of a created container can be written"
-    );
+    assert!(opened.is_err(), "the program of a created container can be written");
 }
 
 #[test]
 fn a_payload_that_is_the_runtime_itself_leaves_it_unchanged() {
     needs!(root);
     use std::os::unix::fs::MetadataExt;
-    let look = |path: &Path| {
-        fs::metadata(path)
-            .map(|it| (it.ino(), it.size(), it.mtime(), it.mtime_nsec()))
-            .unwrap()
-    };
+    let look = |path: &Path| fs::metadata(path).map(|it| (it.ino(), it.size(), it.mtime(), it.mtime_nsec())).unwrap();
     let before = look(&binary());
-    let bundle = Bundle::busybox()
-        .script("/attack", "#!/proc/self/exe\n", 0o755)
-        .args(["/attack"]);
+    let bundle = Bundle::busybox().script("/attack", "#!/proc/self/exe\n", 0o755).args(["/attack"]);
     bundle.run();
     let container = bundle.twin("exec").args(["sleep", "600"]).start();
     container.exec(["/attack"]);
@@ -343,7 +223,6 @@ fn a_created_container_cannot_be_looked_into() {
     needs!(root);
     // CVE-2016-9962: until execve the process is the runtime, with its memory, environment and descriptors.
     let container = Bundle::busybox().create();
-    let script =
-        "readlink /proc/1/exe; readlink /proc/1/cwd; cat /proc/1/environ; ls /proc/1/fd; echo end";
+    let script = "readlink /proc/1/exe; readlink /proc/1/cwd; cat /proc/1/environ; ls /proc/1/fd; echo end";
     assert_eq!(container.exec(["sh", "-c", script]).ok().stdout, "end\n");
 }

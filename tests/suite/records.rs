@@ -14,8 +14,7 @@ fn record(container: &Container) -> std::path::PathBuf {
 fn the_record_is_json_and_names_the_init() {
     needs!(root);
     let container = Bundle::busybox().create();
-    let record: serde_json::Value =
-        serde_json::from_str(&read(record(&container))).expect("state.json is JSON");
+    let record: serde_json::Value = serde_json::from_str(&read(record(&container))).expect("state.json is JSON");
     assert!(record.to_string().contains(&container.pid().to_string()));
 }
 
@@ -24,11 +23,7 @@ fn the_state_directory_is_nobody_elses_business() {
     needs!(root);
     let container = Bundle::busybox().create();
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o077;
-    assert_eq!(
-        mode(&container.state_directory()) & 0o066,
-        0,
-        "others may pass at most"
-    );
+    assert_eq!(mode(&container.state_directory()) & 0o066, 0, "others may pass at most");
     assert_eq!(mode(&record(&container)), 0, "state.json");
 }
 
@@ -38,17 +33,7 @@ fn missing_directories_of_the_root_are_made() {
     let bundle = Bundle::busybox().args(["true"]);
     let deep = bundle.home().join("not/yet/there");
     let dir = bundle.write().dir().to_str().unwrap();
-    bundle
-        .runtime([
-            "--root",
-            deep.to_str().unwrap(),
-            "run",
-            "--bundle",
-            dir,
-            bundle.id(),
-        ])
-        .output()
-        .ok();
+    bundle.runtime(["--root", deep.to_str().unwrap(), "run", "--bundle", dir, bundle.id()]).output().ok();
     assert_eq!(fs::read_dir(deep).unwrap().count(), 0);
 }
 
@@ -62,31 +47,16 @@ fn survives(what: &str, damage: impl Fn(&Container)) {
     damage(&container);
     for verb in ["state", "kill", "pause", "start"] {
         let output = container.does(verb, []);
-        assert!(
-            output.code != 0 && !output.stderr.contains("panicked"),
-            "{what}: {verb}: {output:?}"
-        );
+        assert!(output.code != 0 && !output.stderr.contains("panicked"), "{what}: {verb}: {output:?}");
     }
     let list = bundle.runtime(["list", "-q"]).output();
-    assert!(
-        list.code == 0 && list.stdout.contains(other.id()),
-        "{what}: {list:?}"
-    );
+    assert!(list.code == 0 && list.stdout.contains(other.id()), "{what}: {list:?}");
     container.delete_by_force().ok();
     eventually("init to die", || !host::is_alive(pid));
-    assert!(
-        !container.state_directory().exists(),
-        "{what}: the state directory is left"
-    );
-    eventually("the cgroup to go", || {
-        host::cgroups(container.id()).is_empty()
-    });
+    assert!(!container.state_directory().exists(), "{what}: the state directory is left");
+    eventually("the cgroup to go", || host::cgroups(container.id()).is_empty());
     assert_eq!(other.status(), "running", "{what}");
-    assert_eq!(
-        bundle.start().status(),
-        "running",
-        "{what}: the id can be used again"
-    );
+    assert_eq!(bundle.start().status(), "running", "{what}: the id can be used again");
 }
 
 #[test]
@@ -110,18 +80,14 @@ fn a_corrupt_record_does_not_stop_delete_by_force() {
         ("other keys", b"{\"init\":{},\"pid\":\"x\"}"),
     ];
     for (what, bytes) in broken {
-        survives(what, |container| {
-            fs::write(record(container), bytes).unwrap()
-        });
+        survives(what, |container| fs::write(record(container), bytes).unwrap());
     }
 }
 
 #[test]
 fn a_missing_record_does_not_stop_delete_by_force() {
     needs!(root);
-    survives("no record", |container| {
-        fs::remove_file(record(container)).unwrap()
-    });
+    survives("no record", |container| fs::remove_file(record(container)).unwrap());
 }
 
 #[test]
@@ -186,11 +152,7 @@ fn a_record_from_before_a_reboot_is_of_a_stopped_container() {
     let boot = read("/proc/sys/kernel/random/boot_id");
     let text = read(record(&container));
     assert!(text.contains(boot.trim()), "the record names the boot");
-    fs::write(
-        record(&container),
-        text.replace(boot.trim(), "00000000-0000-0000-0000-000000000000"),
-    )
-    .unwrap();
+    fs::write(record(&container), text.replace(boot.trim(), "00000000-0000-0000-0000-000000000000")).unwrap();
     assert_eq!(container.status(), "stopped");
     container.kill("KILL").refused("container not running");
     fs::write(record(&container), text).unwrap();
@@ -215,16 +177,7 @@ fn a_root_with_odd_characters_works() {
     let dir = bundle.write().dir().to_str().unwrap();
     for name in ["with space", "colon:comma,back\\slash", "ünïcode"] {
         let root = bundle.home().join(name);
-        let output = bundle
-            .runtime([
-                "--root",
-                root.to_str().unwrap(),
-                "run",
-                "--bundle",
-                dir,
-                bundle.id(),
-            ])
-            .output();
+        let output = bundle.runtime(["--root", root.to_str().unwrap(), "run", "--bundle", dir, bundle.id()]).output();
         assert_eq!(output.ok().stdout, "fine\n");
     }
 }

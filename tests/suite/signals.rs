@@ -11,14 +11,7 @@ fn a_foreground_run_forwards_signals() {
     let bundle = Bundle::busybox().sh(script);
     let process = bundle.invocation("run").spawn();
     process.has_said("ready");
-    for signal in [
-        Signal::SIGHUP,
-        Signal::SIGINT,
-        Signal::SIGQUIT,
-        Signal::SIGUSR1,
-        Signal::SIGUSR2,
-        Signal::SIGTERM,
-    ] {
+    for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGTERM] {
         process.signal(signal);
         process.has_said(&format!("got {}", &signal.as_str()[3..]));
     }
@@ -31,15 +24,11 @@ fn a_forwarded_signal_that_kills_is_in_the_exit_status() {
     needs!(root);
     for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGINT, 130)] {
         // No handler, so only a process that is not pid 1 of a namespace dies of it.
-        let bundle = Bundle::busybox()
-            .without_namespace("pid")
-            .sh("echo ready; exec sleep 600");
+        let bundle = Bundle::busybox().without_namespace("pid").sh("echo ready; exec sleep 600");
         let process = bundle.invocation("run").spawn();
         process.has_said("ready");
         eventually("sleep", || {
-            host::processes(bundle.home(), bundle.id())
-                .iter()
-                .any(|(_, what)| what.starts_with("sleep"))
+            host::processes(bundle.home(), bundle.id()).iter().any(|(_, what)| what.starts_with("sleep"))
         });
         process.signal(signal);
         assert_eq!(process.wait().code, code);
@@ -52,14 +41,7 @@ fn a_foreground_exec_forwards_signals() {
     needs!(root);
     let container = Bundle::busybox().start();
     let process = container
-        .execution(
-            [],
-            [
-                "sh",
-                "-c",
-                "trap 'echo bye; exit 4' TERM; echo ready; while :; do sleep 0.02; done",
-            ],
-        )
+        .execution([], ["sh", "-c", "trap 'echo bye; exit 4' TERM; echo ready; while :; do sleep 0.02; done"])
         .spawn();
     process.has_said("ready");
     process.signal(Signal::SIGTERM);
@@ -84,15 +66,11 @@ fn orphans_of_the_payload_do_not_become_zombies() {
     needs!(root);
     // Without a pid namespace they are the foreground runtime's to reap.
     let bundle = Bundle::busybox().without_namespace("pid");
-    let bundle = bundle.sh(
-        "for n in 1 2 3 4 5 6 7 8 9; do (sleep 0.01 &) ; done; sleep 0.3; echo ready; sleep 600",
-    );
+    let bundle = bundle.sh("for n in 1 2 3 4 5 6 7 8 9; do (sleep 0.01 &) ; done; sleep 0.3; echo ready; sleep 600");
     let process = bundle.invocation("run").spawn();
     process.has_said("ready");
     let children = || crate::harness::read(format!("/proc/{0}/task/{0}/children", process.pid()));
-    eventually("the orphans to be reaped", || {
-        children().split_whitespace().count() <= 1
-    });
+    eventually("the orphans to be reaped", || children().split_whitespace().count() <= 1);
     process.signal(Signal::SIGTERM);
     process.wait();
 }
@@ -101,9 +79,7 @@ fn orphans_of_the_payload_do_not_become_zombies() {
 fn the_end_of_init_is_the_end_of_everybody() {
     needs!(root);
     for kind in ["none", "pid"] {
-        let bundle = Bundle::busybox()
-            .without_namespace(kind)
-            .sh("setsid sleep 600 & setsid sleep 600 & exit 2");
+        let bundle = Bundle::busybox().without_namespace(kind).sh("setsid sleep 600 & setsid sleep 600 & exit 2");
         assert_eq!(bundle.run().code, 2);
         bundle.assert_nothing_left();
     }

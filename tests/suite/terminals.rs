@@ -9,10 +9,7 @@ use std::fs;
 /// A bundle whose payload has a terminal, and the socket on which that is handed over.
 fn with_console(bundle: Bundle) -> (Bundle, Console) {
     let console = Console::listen(&bundle.home().join("console.sock"));
-    let bundle = bundle
-        .terminal(true)
-        .option("--console-socket")
-        .option(console.path());
+    let bundle = bundle.terminal(true).option("--console-socket").option(console.path());
     (bundle, console)
 }
 
@@ -24,11 +21,7 @@ fn create_hands_over_one_terminal_in_one_message() {
     // Already there when create returns.
     let mut delivery = console.receive();
     assert_eq!(delivery.descriptors.len(), 1);
-    assert!(
-        (1..4096).contains(&delivery.payload.len()),
-        "{} bytes of payload",
-        delivery.payload.len()
-    );
+    assert!((1..4096).contains(&delivery.payload.len()), "{} bytes of payload", delivery.payload.len());
     assert!(delivery.was_all(), "more than one message");
     assert!(console.is_quiet(), "more than one connection");
 }
@@ -52,28 +45,19 @@ fn the_terminal_is_the_payloads_own() {
 #[test]
 fn the_console_is_the_terminal() {
     needs!(root);
-    let (bundle, console) =
-        with_console(Bundle::busybox().sh("echo through the console > /dev/console; sleep 600"));
+    let (bundle, console) = with_console(Bundle::busybox().sh("echo through the console > /dev/console; sleep 600"));
     let container = bundle.create();
     let mut terminal = console.terminal();
     let container = container.start();
     terminal.has_shown("through the console");
-    let device = container
-        .exec(["stat", "-c", "%F %t", "/dev/console"])
-        .ok()
-        .stdout;
-    assert_eq!(
-        device, "character special file 88\n",
-        "a slave of devpts, major 136"
-    );
+    let device = container.exec(["stat", "-c", "%F %t", "/dev/console"]).ok().stdout;
+    assert_eq!(device, "character special file 88\n", "a slave of devpts, major 136");
 }
 
 #[test]
 fn the_terminal_has_the_configured_size() {
     needs!(root);
-    let bundle = Bundle::busybox()
-        .set("/process/consoleSize", json!({"height": 31, "width": 97}))
-        .sh("stty size");
+    let bundle = Bundle::busybox().set("/process/consoleSize", json!({"height": 31, "width": 97})).sh("stty size");
     let (bundle, console) = with_console(bundle);
     let container = bundle.create();
     let mut terminal = console.terminal();
@@ -84,11 +68,8 @@ fn the_terminal_has_the_configured_size() {
 #[test]
 fn the_terminal_belongs_to_the_user() {
     needs!(root);
-    let (bundle, console) = with_console(
-        Bundle::busybox()
-            .user(1000, 1000)
-            .sh("stat -c %u $(tty); echo again > /dev/stderr"),
-    );
+    let (bundle, console) =
+        with_console(Bundle::busybox().user(1000, 1000).sh("stat -c %u $(tty); echo again > /dev/stderr"));
     let container = bundle.create();
     let mut terminal = console.terminal();
     let _container = container.start();
@@ -99,11 +80,7 @@ fn the_terminal_belongs_to_the_user() {
 #[test]
 fn a_terminal_works_in_a_user_namespace() {
     needs!(root);
-    let (bundle, console) = with_console(
-        Bundle::busybox()
-            .user_namespace()
-            .sh("tty; stat -c %u $(tty)"),
-    );
+    let (bundle, console) = with_console(Bundle::busybox().user_namespace().sh("tty; stat -c %u $(tty)"));
     let container = bundle.create();
     let mut terminal = console.terminal();
     let _container = container.start();
@@ -117,9 +94,7 @@ fn exec_can_have_a_terminal_through_a_socket() {
     let container = Bundle::busybox().start();
     let console = Console::listen(&container.home().join("exec.sock"));
     let options = ["--tty", "--detach", "--console-socket", console.path()];
-    container
-        .exec_with(options, ["sh", "-c", "tty; read line; echo got $line"])
-        .ok();
+    container.exec_with(options, ["sh", "-c", "tty; read line; echo got $line"]).ok();
     let mut terminal = console.terminal();
     terminal.has_shown("/dev/pts/");
     terminal.write("hello\n");
@@ -135,9 +110,7 @@ fn a_socket_path_may_be_longer_than_an_address() {
     let short = bundle.home().join("s");
     std::os::unix::fs::symlink(&deep, &short).unwrap();
     let console = Console::listen(&short.join("console.sock"));
-    let bundle = bundle
-        .option("--console-socket")
-        .option(deep.join("console.sock").to_str().unwrap());
+    let bundle = bundle.option("--console-socket").option(deep.join("console.sock").to_str().unwrap());
     let _container = bundle.create();
     console.terminal();
 }
@@ -148,21 +121,12 @@ fn a_socket_and_a_terminal_go_together() {
     let bundle = Bundle::busybox();
     let console = Console::listen(&bundle.home().join("console.sock"));
     let me = me();
-    let socket_alone = bundle
-        .twin("a")
-        .option("--console-socket")
-        .option(console.path());
+    let socket_alone = bundle.twin("a").option("--console-socket").option(console.path());
     let text = format!("cannot use console socket if {me} will not detach or allocate tty");
     socket_alone.try_create().refused(&text);
     let text = format!("cannot allocate tty if {me} will detach without setting console socket");
     bundle.twin("b").terminal(true).try_create().refused(&text);
-    bundle
-        .twin("c")
-        .terminal(true)
-        .option("--detach")
-        .invocation("run")
-        .output()
-        .refused(&text);
+    bundle.twin("c").terminal(true).option("--detach").invocation("run").output().refused(&text);
     bundle.assert_nothing_left();
 }
 
@@ -186,9 +150,7 @@ fn a_socket_nobody_listens_on_fails_create_and_leaves_nothing() {
 #[test]
 fn run_connects_the_callers_terminal() {
     needs!(root);
-    let bundle = Bundle::busybox()
-        .terminal(true)
-        .sh("tty; read line; echo got $line; exit 5");
+    let bundle = Bundle::busybox().terminal(true).sh("tty; read line; echo got $line; exit 5");
     let (mut outside, slave, _) = pair();
     let process = bundle.invocation("run").terminal(slave).spawn();
     outside.has_shown("/dev/pts/0");
@@ -202,20 +164,11 @@ fn run_gives_back_the_terminal_as_it_was() {
     needs!(root);
     let bundle = Bundle::busybox().terminal(true).sh("echo ready; read line");
     let (mut outside, slave, path) = pair();
-    let settings = || {
-        bundle
-            .command(["stty", "-a", "-F", path.to_str().unwrap()])
-            .output()
-            .ok()
-            .stdout
-    };
+    let settings = || bundle.command(["stty", "-a", "-F", path.to_str().unwrap()]).output().ok().stdout;
     let before = settings();
     let process = bundle.invocation("run").terminal(slave).spawn();
     outside.has_shown("ready");
-    assert!(
-        settings().contains("-icanon"),
-        "the caller's terminal is raw while the container has it"
-    );
+    assert!(settings().contains("-icanon"), "the caller's terminal is raw while the container has it");
     outside.write("\n");
     process.wait().ok();
     assert_eq!(settings(), before);
@@ -237,43 +190,18 @@ fn every_byte_of_the_terminal_arrives() {
 /// Changes the size of the outer terminal and tells the runtime, as a terminal emulator does.
 fn resize(container: &Container, path: &std::path::Path, pid: i32, rows: &str, columns: &str) {
     let stty = container.home().to_owned();
-    let argv = [
-        "stty",
-        "-F",
-        path.to_str().unwrap(),
-        "rows",
-        rows,
-        "cols",
-        columns,
-    ];
+    let argv = ["stty", "-F", path.to_str().unwrap(), "rows", rows, "cols", columns];
     crate::harness::Invocation::new(&stty, argv).output().ok();
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(pid),
-        nix::sys::signal::Signal::SIGWINCH,
-    )
-    .unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGWINCH).unwrap();
 }
 
 #[test]
 fn the_size_of_the_callers_terminal_is_followed() {
     needs!(root);
-    let bundle = Bundle::busybox()
-        .terminal(true)
-        .sh("while :; do stty size; sleep 0.05; done");
+    let bundle = Bundle::busybox().terminal(true).sh("while :; do stty size; sleep 0.05; done");
     let (mut outside, slave, path) = pair();
     let container = bundle.handle();
-    bundle
-        .command([
-            "stty",
-            "-F",
-            path.to_str().unwrap(),
-            "rows",
-            "41",
-            "cols",
-            "111",
-        ])
-        .output()
-        .ok();
+    bundle.command(["stty", "-F", path.to_str().unwrap(), "rows", "41", "cols", "111"]).output().ok();
     let process = bundle.invocation("run").terminal(slave).spawn();
     outside.has_shown("41 111");
     resize(&container, &path, process.pid(), "23", "71");
@@ -287,13 +215,8 @@ fn exec_connects_the_callers_terminal() {
     needs!(root);
     let container = Bundle::busybox().start();
     let (mut outside, slave, _) = pair();
-    let process = container
-        .execution(
-            ["-t"],
-            ["sh", "-c", "tty; read line; echo got $line; exit 6"],
-        )
-        .terminal(slave)
-        .spawn();
+    let process =
+        container.execution(["-t"], ["sh", "-c", "tty; read line; echo got $line; exit 6"]).terminal(slave).spawn();
     outside.has_shown("/dev/pts/");
     outside.write("hello\n");
     outside.has_shown("got hello");
@@ -322,27 +245,14 @@ fn an_image_cannot_choose_what_becomes_the_console() {
     let canary = bundle.canary();
     let pts = bundle.host_directory("pts");
     for number in 0..8 {
-        std::os::unix::fs::symlink(
-            "/proc/sys/kernel/core_pattern",
-            pts.join(number.to_string()),
-        )
-        .unwrap();
+        std::os::unix::fs::symlink("/proc/sys/kernel/core_pattern", pts.join(number.to_string())).unwrap();
     }
     fs::write(pts.join("ptmx"), "no device").unwrap();
     let pattern = crate::harness::read("/proc/sys/kernel/core_pattern");
     let attacks = [
-        bundle
-            .twin("pts")
-            .without_mount("/dev/pts")
-            .bind(&pts, "/dev/pts", &["rbind"]),
-        bundle
-            .twin("link")
-            .without_dev()
-            .symlink("/dev/console", canary.dir().join("console")),
-        bundle
-            .twin("dangling")
-            .without_dev()
-            .symlink("/dev/console", canary.dir().join("created")),
+        bundle.twin("pts").without_mount("/dev/pts").bind(&pts, "/dev/pts", &["rbind"]),
+        bundle.twin("link").without_dev().symlink("/dev/console", canary.dir().join("console")),
+        bundle.twin("dangling").without_dev().symlink("/dev/console", canary.dir().join("created")),
     ];
     for attack in attacks {
         let (attack, console) = with_console(attack.sh("echo attack > /dev/console"));
@@ -355,9 +265,6 @@ fn an_image_cannot_choose_what_becomes_the_console() {
         }
         fs::remove_file(attack.home().join("console.sock")).unwrap();
         canary.assert_unchanged();
-        assert_eq!(
-            crate::harness::read("/proc/sys/kernel/core_pattern"),
-            pattern
-        );
+        assert_eq!(crate::harness::read("/proc/sys/kernel/core_pattern"), pattern);
     }
 }

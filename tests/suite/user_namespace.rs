@@ -6,9 +6,7 @@ use serde_json::json;
 
 /// The numbers of an id map, whatever its blanks.
 fn words(text: &str) -> Vec<u32> {
-    text.split_whitespace()
-        .map(|word| word.parse().unwrap())
-        .collect()
+    text.split_whitespace().map(|word| word.parse().unwrap()).collect()
 }
 
 #[test]
@@ -17,14 +15,8 @@ fn root_of_the_container_is_nobody_outside() {
     let container = Bundle::busybox().user_namespace().start();
     assert_eq!(container.exec(["id", "-u"]).ok().stdout, "0\n");
     let status = read(container.proc("status"));
-    assert!(
-        status.contains(&format!("Uid:\t{MAPPED}\t{MAPPED}\t{MAPPED}\t{MAPPED}\n")),
-        "{status}"
-    );
-    assert_eq!(
-        words(&container.exec(["cat", "/proc/self/uid_map"]).ok().stdout),
-        [0, MAPPED, 65536]
-    );
+    assert!(status.contains(&format!("Uid:\t{MAPPED}\t{MAPPED}\t{MAPPED}\t{MAPPED}\n")), "{status}");
+    assert_eq!(words(&container.exec(["cat", "/proc/self/uid_map"]).ok().stdout), [0, MAPPED, 65536]);
 }
 
 #[test]
@@ -37,16 +29,8 @@ fn maps_may_have_many_lines() {
             .user_namespace()
             .set("/linux/uidMappings", json!(lines))
             .set("/linux/gidMappings", json!(lines));
-        let output = bundle
-            .args(["wc", "-l", "/proc/self/uid_map", "/proc/self/gid_map"])
-            .run()
-            .ok()
-            .stdout;
-        assert_eq!(
-            output.matches(&format!("{count} /proc")).count(),
-            2,
-            "{output}"
-        );
+        let output = bundle.args(["wc", "-l", "/proc/self/uid_map", "/proc/self/gid_map"]).run().ok().stdout;
+        assert_eq!(output.matches(&format!("{count} /proc")).count(), 2, "{output}");
     }
 }
 
@@ -54,9 +38,7 @@ fn maps_may_have_many_lines() {
 fn maps_that_overlap_are_refused_and_leave_nothing() {
     needs!(root);
     let lines = json!([{"containerID": 0, "hostID": MAPPED, "size": 10}, {"containerID": 5, "hostID": MAPPED + 100, "size": 10}]);
-    let bundle = Bundle::busybox()
-        .user_namespace()
-        .set("/linux/uidMappings", lines);
+    let bundle = Bundle::busybox().user_namespace().set("/linux/uidMappings", lines);
     assert_eq!(bundle.try_create().code, 1);
     bundle.assert_nothing_left();
 }
@@ -86,25 +68,18 @@ fn a_user_that_is_not_mapped_is_refused() {
 #[test]
 fn users_and_groups_are_the_containers() {
     needs!(root);
-    let bundle = Bundle::busybox().user_namespace().set(
-        "/process/user",
-        json!({"uid": 7, "gid": 8, "additionalGids": [9]}),
-    );
+    let bundle =
+        Bundle::busybox().user_namespace().set("/process/user", json!({"uid": 7, "gid": 8, "additionalGids": [9]}));
     let container = bundle.start();
-    assert_eq!(
-        container.exec(["sh", "-c", "id -u; id -G"]).ok().stdout,
-        "7\n8 9\n"
-    );
-    assert_eq!(
-        read(container.proc("gid_map")).split_whitespace().nth(1),
-        Some(MAPPED.to_string().as_str())
-    );
+    assert_eq!(container.exec(["sh", "-c", "id -u; id -G"]).ok().stdout, "7\n8 9\n");
+    assert_eq!(read(container.proc("gid_map")).split_whitespace().nth(1), Some(MAPPED.to_string().as_str()));
 }
 
 #[test]
 fn default_devices_work_inside_a_user_namespace() {
     needs!(root);
-    let script = "echo x > /dev/null && head -c 4 /dev/zero | wc -c && head -c 4 /dev/urandom | wc -c && stat -c %F /dev/tty";
+    let script =
+        "echo x > /dev/null && head -c 4 /dev/zero | wc -c && head -c 4 /dev/urandom | wc -c && stat -c %F /dev/tty";
     let output = Bundle::busybox().user_namespace().sh(script).run().ok();
     assert_eq!(output.stdout, "4\n4\ncharacter special file\n");
 }
@@ -113,8 +88,7 @@ fn default_devices_work_inside_a_user_namespace() {
 fn masks_hold_in_a_user_namespace() {
     needs!(root);
     // A further user namespace gives the payload every capability, but not over mounts it was born with.
-    let script =
-        "wc -c < /proc/keys; umount /proc/keys || unshare -Urm umount /proc/keys || echo held";
+    let script = "wc -c < /proc/keys; umount /proc/keys || unshare -Urm umount /proc/keys || echo held";
     let output = Bundle::busybox().user_namespace().sh(script).run();
     assert_eq!(output.stdout, "0\nheld\n");
 }
@@ -123,13 +97,8 @@ fn masks_hold_in_a_user_namespace() {
 fn exec_joins_the_user_namespace_with_its_ids() {
     needs!(root);
     let container = Bundle::busybox().user_namespace().start();
-    let output = container
-        .exec_with(
-            ["--user", "5:6"],
-            ["sh", "-c", "id -u; id -g; cat /proc/self/uid_map"],
-        )
-        .ok()
-        .stdout;
+    let output =
+        container.exec_with(["--user", "5:6"], ["sh", "-c", "id -u; id -g; cat /proc/self/uid_map"]).ok().stdout;
     assert_eq!(words(&output), [5, 6, 0, MAPPED, 65536]);
 }
 
@@ -143,8 +112,6 @@ fn a_private_bundle_directory_is_no_obstacle() {
     std::fs::create_dir(secret.join("inner")).unwrap();
     std::fs::write(secret.join("inner/file"), "volume").unwrap();
     std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-    let bundle = bundle
-        .bind(secret.join("inner"), "/tmp", &["ro"])
-        .args(["cat", "/tmp/file"]);
+    let bundle = bundle.bind(secret.join("inner"), "/tmp", &["ro"]).args(["cat", "/tmp/file"]);
     assert_eq!(bundle.run().ok().stdout, "volume");
 }

@@ -11,14 +11,9 @@ fn a_volume_is_shared_with_the_host() {
     let bundle = Bundle::busybox();
     let volume = bundle.host_directory("volume");
     fs::write(volume.join("in"), "from the host").unwrap();
-    let bundle = bundle
-        .bind(&volume, "/volume", &["rw"])
-        .sh("cat /volume/in > /volume/out");
+    let bundle = bundle.bind(&volume, "/volume", &["rw"]).sh("cat /volume/in > /volume/out");
     bundle.run().ok();
-    assert_eq!(
-        fs::read_to_string(volume.join("out")).unwrap(),
-        "from the host"
-    );
+    assert_eq!(fs::read_to_string(volume.join("out")).unwrap(), "from the host");
 }
 
 #[test]
@@ -27,19 +22,12 @@ fn a_read_only_volume_cannot_be_written() {
     let bundle = Bundle::busybox();
     let volume = bundle.host_directory("volume");
     let file = bundle.host_file("file", "untouched");
-    let bundle = bundle
-        .bind(&volume, "/volume", &["ro"])
-        .bind(&file, "/file", &["ro"]);
-    let bundle = bundle.sh("echo x > /volume/new; echo x > /file; mount -o remount,rw /file; chmod 777 /volume; cat /file");
+    let bundle = bundle.bind(&volume, "/volume", &["ro"]).bind(&file, "/file", &["ro"]);
+    let bundle =
+        bundle.sh("echo x > /volume/new; echo x > /file; mount -o remount,rw /file; chmod 777 /volume; cat /file");
     let output = bundle.run();
     assert_eq!(output.stdout, "untouched", "{output:?}");
-    assert_eq!(
-        (
-            fs::read_dir(volume).unwrap().count(),
-            fs::read_to_string(file).unwrap().as_str()
-        ),
-        (0, "untouched")
-    );
+    assert_eq!((fs::read_dir(volume).unwrap().count(), fs::read_to_string(file).unwrap().as_str()), (0, "untouched"));
 }
 
 #[test]
@@ -47,9 +35,7 @@ fn a_file_can_be_a_volume() {
     needs!(root);
     let bundle = Bundle::busybox();
     let file = bundle.host_file("file", "one\n");
-    let bundle = bundle
-        .bind(&file, "/etc/motd", &[])
-        .sh("echo two >> /etc/motd");
+    let bundle = bundle.bind(&file, "/etc/motd", &[]).sh("echo two >> /etc/motd");
     bundle.run().ok();
     assert_eq!(fs::read_to_string(file).unwrap(), "one\ntwo\n");
 }
@@ -60,15 +46,7 @@ fn a_relative_source_counts_from_the_bundle() {
     let bundle = Bundle::busybox();
     fs::create_dir(bundle.dir().join("volume")).unwrap();
     fs::write(bundle.dir().join("volume/file"), "here").unwrap();
-    assert_eq!(
-        bundle
-            .bind("volume", "/tmp", &[])
-            .args(["cat", "/tmp/file"])
-            .run()
-            .ok()
-            .stdout,
-        "here"
-    );
+    assert_eq!(bundle.bind("volume", "/tmp", &[]).args(["cat", "/tmp/file"]).run().ok().stdout, "here");
 }
 
 #[test]
@@ -78,10 +56,7 @@ fn a_recursive_bind_brings_the_mounts_below_and_a_plain_one_does_not() {
     for (word, there) in [("bind", "1\n"), ("rbind", "0\n")] {
         // /dev/shm or the like below /dev; any mount below a bound directory will do.
         let bundle = bundle.twin(word).mount("/tmp", "bind", "/sys", &[word]);
-        let output = bundle
-            .sh("grep -q ' /tmp/fs/cgroup' /proc/self/mountinfo; echo $?")
-            .run()
-            .ok();
+        let output = bundle.sh("grep -q ' /tmp/fs/cgroup' /proc/self/mountinfo; echo $?").run().ok();
         assert_eq!(output.stdout, there, "{word}");
     }
 }
@@ -92,29 +67,17 @@ fn mounts_of_the_host_arrive_in_a_slave_volume() {
     let bundle = Bundle::busybox();
     let volume = bundle.host_directory("volume");
     fs::create_dir(volume.join("later")).unwrap();
-    let bundle = bundle.set("/linux/rootfsPropagation", "rslave").bind(
-        &volume,
-        "/volume",
-        &["rbind", "rslave"],
-    );
-    let bundle = bundle
-        .sh("echo ready; until test -f /volume/later/file; do sleep 0.01; done; echo arrived");
+    let bundle = bundle.set("/linux/rootfsPropagation", "rslave").bind(&volume, "/volume", &["rbind", "rslave"]);
+    let bundle = bundle.sh("echo ready; until test -f /volume/later/file; do sleep 0.01; done; echo arrived");
     let script = format!(
         "mount --bind {v} {v} && mount --make-shared {v} && \"$@\" && mount -t tmpfs none {v}/later && echo > {v}/later/file && $R start {id}; \
          while ! $R state {id} | grep -q stopped; do :; done; $R delete {id}",
         v = volume.display(),
         id = bundle.id()
     );
-    let runtime = format!(
-        "{} --root {}",
-        crate::harness::binary().display(),
-        bundle.state_root().display()
-    );
-    let output = bundle
-        .invocation("create")
-        .under(["unshare", "-m", "sh", "-c", &script, "sh"])
-        .env("R", &runtime)
-        .output();
+    let runtime = format!("{} --root {}", crate::harness::binary().display(), bundle.state_root().display());
+    let output =
+        bundle.invocation("create").under(["unshare", "-m", "sh", "-c", &script, "sh"]).env("R", &runtime).output();
     assert_eq!(output.ok().stdout, "ready\narrived\n");
 }
 
@@ -125,23 +88,13 @@ fn mounts_of_a_shared_volume_go_back_to_the_host() {
     let volume = bundle.host_directory("volume");
     fs::create_dir(volume.join("inner")).unwrap();
     let names = ["CAP_SYS_ADMIN"];
-    let bundle = ["bounding", "effective", "permitted"]
-        .iter()
-        .fold(bundle, |bundle, set| bundle.capabilities(set, &names));
-    let bundle = bundle.set("/linux/rootfsPropagation", "shared").bind(
-        &volume,
-        "/volume",
-        &["rbind", "rshared"],
-    );
+    let bundle =
+        ["bounding", "effective", "permitted"].iter().fold(bundle, |bundle, set| bundle.capabilities(set, &names));
+    let bundle = bundle.set("/linux/rootfsPropagation", "shared").bind(&volume, "/volume", &["rbind", "rshared"]);
     let bundle = bundle.sh("mount -t tmpfs none /volume/inner && echo > /volume/inner/file");
-    let script = format!(
-        "mount --bind {v} {v} && mount --make-shared {v} && \"$@\" && ls {v}/inner",
-        v = volume.display()
-    );
-    let output = bundle
-        .invocation("run")
-        .under(["unshare", "-m", "sh", "-c", &script, "sh"])
-        .output();
+    let script =
+        format!("mount --bind {v} {v} && mount --make-shared {v} && \"$@\" && ls {v}/inner", v = volume.display());
+    let output = bundle.invocation("run").under(["unshare", "-m", "sh", "-c", &script, "sh"]).output();
     assert_eq!(output.ok().stdout, "file\n");
 }
 
@@ -150,49 +103,26 @@ fn layered(bundle: &Bundle) -> String {
     let upper_layer = bundle.host_directory("layer");
     fs::create_dir(upper_layer.join("etc")).unwrap();
     fs::write(upper_layer.join("etc/motd"), "from the upper layer\n").unwrap();
-    format!(
-        "lowerdir={}:{}",
-        upper_layer.display(),
-        bundle.rootfs().display()
-    )
+    format!("lowerdir={}:{}", upper_layer.display(), bundle.rootfs().display())
 }
 
 #[test]
 fn the_root_can_be_an_overlay_of_two_layers() {
     needs!(root);
     let bundle = Bundle::busybox();
-    let (lower, changes, work) = (
-        layered(&bundle),
-        bundle.host_directory("changes"),
-        bundle.host_directory("work"),
-    );
-    let options = [
-        lower,
-        format!("upperdir={}", changes.display()),
-        format!("workdir={}", work.display()),
-    ];
+    let (lower, changes, work) = (layered(&bundle), bundle.host_directory("changes"), bundle.host_directory("work"));
+    let options = [lower, format!("upperdir={}", changes.display()), format!("workdir={}", work.display())];
     fs::create_dir(bundle.dir().join("merged")).unwrap();
-    let overlay =
-        json!({"destination": "/", "type": "overlay", "source": "overlay", "options": options});
+    let overlay = json!({"destination": "/", "type": "overlay", "source": "overlay", "options": options});
     // The overlay comes first: everything else is mounted on top of it.
     let mut mounts = bundle.config()["mounts"].clone();
     mounts.as_array_mut().unwrap().insert(0, overlay);
     let bundle = bundle.set("/root/path", "merged").set("/mounts", mounts);
-    let bundle =
-        bundle.sh("cat /etc/motd; head -1 /etc/passwd; echo new > /etc/motd; rm /etc/group");
+    let bundle = bundle.sh("cat /etc/motd; head -1 /etc/passwd; echo new > /etc/motd; rm /etc/group");
     let output = bundle.run().ok();
-    assert_eq!(
-        output.stdout,
-        "from the upper layer\nroot:x:0:0:root:/root:/bin/sh\n"
-    );
-    assert_eq!(
-        fs::read_to_string(changes.join("etc/motd")).unwrap(),
-        "new\n"
-    );
-    assert!(
-        bundle.rootfs().join("etc/group").exists(),
-        "a lower layer was changed"
-    );
+    assert_eq!(output.stdout, "from the upper layer\nroot:x:0:0:root:/root:/bin/sh\n");
+    assert_eq!(fs::read_to_string(changes.join("etc/motd")).unwrap(), "new\n");
+    assert!(bundle.rootfs().join("etc/group").exists(), "a lower layer was changed");
 }
 
 #[test]
@@ -200,14 +130,8 @@ fn an_overlay_can_be_a_volume() {
     needs!(root);
     let bundle = Bundle::busybox();
     let lower = layered(&bundle);
-    let output = bundle
-        .mount("/tmp", "overlay", "overlay", &[&lower])
-        .sh("cat /tmp/etc/motd; touch /tmp/x")
-        .run();
-    assert!(
-        output.stdout == "from the upper layer\n" && output.stderr.contains("Read-only"),
-        "{output:?}"
-    );
+    let output = bundle.mount("/tmp", "overlay", "overlay", &[&lower]).sh("cat /tmp/etc/motd; touch /tmp/x").run();
+    assert!(output.stdout == "from the upper layer\n" && output.stderr.contains("Read-only"), "{output:?}");
 }
 
 #[test]
@@ -215,15 +139,9 @@ fn the_root_can_be_read_only() {
     needs!(root);
     let bundle = Bundle::busybox().set("/root/readonly", true);
     let volume = bundle.host_directory("volume");
-    let bundle = bundle
-        .bind(&volume, "/tmp", &["rw"])
-        .sh("touch /x; touch /etc/x; touch /tmp/fine /dev/shm/fine");
+    let bundle = bundle.bind(&volume, "/tmp", &["rw"]).sh("touch /x; touch /etc/x; touch /tmp/fine /dev/shm/fine");
     let output = bundle.run().ok();
-    assert_eq!(
-        output.stderr.matches("Read-only file system").count(),
-        2,
-        "{output:?}"
-    );
+    assert_eq!(output.stderr.matches("Read-only file system").count(), 2, "{output:?}");
     assert!(volume.join("fine").exists());
 }
 
@@ -234,14 +152,8 @@ fn the_root_may_be_a_mount_point_or_an_absolute_path() {
     let absolute = bundle.twin("absolute").args(["echo", "fine"]);
     assert_eq!(absolute.run().ok().stdout, "fine\n");
     let mounted = bundle.twin("mounted").args(["echo", "fine"]);
-    let script = format!(
-        "mount --bind {r} {r} && \"$@\"",
-        r = bundle.rootfs().display()
-    );
-    let output = mounted
-        .invocation("run")
-        .under(["unshare", "-m", "sh", "-c", &script, "sh"])
-        .output();
+    let script = format!("mount --bind {r} {r} && \"$@\"", r = bundle.rootfs().display());
+    let output = mounted.invocation("run").under(["unshare", "-m", "sh", "-c", &script, "sh"]).output();
     assert_eq!(output.ok().stdout, "fine\n");
 }
 
@@ -256,9 +168,8 @@ fn a_missing_root_is_refused_by_name() {
 #[test]
 fn no_pivot_gives_the_same_root() {
     needs!(root);
-    let bundle = Bundle::busybox()
-        .option("--no-pivot")
-        .sh("ls -d /bin /work /usr /boot 2>/dev/null; cat /etc/group | head -1");
+    let bundle =
+        Bundle::busybox().option("--no-pivot").sh("ls -d /bin /work /usr /boot 2>/dev/null; cat /etc/group | head -1");
     assert_eq!(bundle.run().ok().stdout, "/bin\nroot:x:0:\n");
 }
 

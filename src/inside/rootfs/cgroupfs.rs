@@ -16,8 +16,7 @@ pub fn mount(view: &CgroupView, attributes: &Attributes, target: OwnedFd) -> Res
             let made = match instance("cgroup2", &[], attributes.set) {
                 // A user namespace without a cgroup namespace of its own may not mount one.
                 Err(sys::Error(Errno::EPERM | Errno::EBUSY)) => {
-                    let copy = mount::clone_tree(CWD, fallback, Depth::One)
-                        .context("bind the container's cgroup")?;
+                    let copy = mount::clone_tree(CWD, fallback, Depth::One).context("bind the container's cgroup")?;
                     plain::set(&copy, attributes)?;
                     copy
                 }
@@ -30,23 +29,15 @@ pub fn mount(view: &CgroupView, attributes: &Attributes, target: OwnedFd) -> Res
 }
 
 /// A tmpfs with a directory for each hierarchy. It becomes read-only when it is furnished; its parts are so from the start.
-fn v1(
-    parts: &[CgroupPart],
-    links: &[(String, String)],
-    attributes: &Attributes,
-    target: OwnedFd,
-) -> Result<()> {
+fn v1(parts: &[CgroupPart], links: &[(String, String)], attributes: &Attributes, target: OwnedFd) -> Result<()> {
     let plain_bits = attributes.set & !mount::ATTR_RDONLY;
-    let base = instance("tmpfs", &[("mode".into(), Some("755".into()))], plain_bits)
-        .context("make a tmpfs")?;
+    let base = instance("tmpfs", &[("mode".into(), Some("755".into()))], plain_bits).context("make a tmpfs")?;
     mount::attach(&base, target)?;
     let root = Root::new(base);
     for part in parts {
         let named = || format!("mount hierarchy {}", part.name);
         let made = match &part.source {
-            PartSource::Instance(options) => {
-                instance("cgroup", options, attributes.set).with_context(named)?
-            }
+            PartSource::Instance(options) => instance("cgroup", options, attributes.set).with_context(named)?,
             PartSource::Bind(source) => {
                 let copy = mount::clone_tree(CWD, source, Depth::One).with_context(named)?;
                 plain::set(&copy, attributes)?;
@@ -60,17 +51,12 @@ fn v1(
         file::symlink(to, root.as_fd(), name).with_context(|| format!("link {name}"))?;
     }
     if attributes.is_read_only() {
-        mount::set_attributes(&root, Depth::One, mount::ATTR_RDONLY, 0, 0)
-            .context("make it read-only")?;
+        mount::set_attributes(&root, Depth::One, mount::ATTR_RDONLY, 0, 0).context("make it read-only")?;
     }
     Ok(())
 }
 
-fn instance(
-    fs: &str,
-    options: &[(String, Option<String>)],
-    attributes: u64,
-) -> sys::Result<OwnedFd> {
+fn instance(fs: &str, options: &[(String, Option<String>)], attributes: u64) -> sys::Result<OwnedFd> {
     let context = mount::begin(fs)?;
     for (key, value) in options {
         context.set(key, value.as_deref())?;

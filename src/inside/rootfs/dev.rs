@@ -16,11 +16,7 @@ pub fn make_nodes(devices: &[Device], root: &Root) -> Result<()> {
         let dir = device.path.parent().unwrap_or(Path::new("/"));
         let dir_fd = match parent.take() {
             Some((path, open)) if path == dir => open,
-            _ => {
-                root.make_dir(dir)
-                    .with_context(|| format!("make {}", dir.display()))?
-                    .file
-            }
+            _ => root.make_dir(dir).with_context(|| format!("make {}", dir.display()))?.file,
         };
         let made = match device.way {
             Way::Make => make(device, dir_fd.as_fd()),
@@ -59,17 +55,13 @@ fn check(device: &Device, node: &OwnedFd) -> Result<()> {
     let stat = file::stat(node)?;
     let same_number = device.number == stat.st_rdev || device.number == 0;
     let (kind, wanted) = (stat.st_mode & libc::S_IFMT, device.kind.bits());
-    ensure!(
-        kind == wanted && same_number,
-        "it is of another type or number"
-    );
+    ensure!(kind == wanted && same_number, "it is of another type or number");
     Ok(())
 }
 
 /// In a user namespace: the host's node of the same name, checked to be the device that was asked for.
 fn bind(device: &Device, root: &Root) -> Result<()> {
-    let copy = mount::clone_tree(CWD, &device.path, Depth::One)
-        .context("find the host's node of that name")?;
+    let copy = mount::clone_tree(CWD, &device.path, Depth::One).context("find the host's node of that name")?;
     check(device, &copy)?;
     let target = root.make_file(&device.path)?;
     Ok(mount::attach(copy, target.file)?)

@@ -24,13 +24,8 @@ pub fn protect(sandbox: &Sandbox, root: &Root) -> Result<()> {
     for path in &sandbox.masked {
         let named = || format!("config.json: linux.maskedPaths: {}", path.display());
         if let Some(target) = existing(root, path).with_context(named)? {
-            let is_dir =
-                file::stat(&target).with_context(named)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
-            let cover = if is_dir {
-                &mut dir_cover
-            } else {
-                &mut file_cover
-            };
+            let is_dir = file::stat(&target).with_context(named)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+            let cover = if is_dir { &mut dir_cover } else { &mut file_cover };
             let make = if is_dir { empty_directory } else { null_device };
             cover_with(cover, make, &target).with_context(named)?;
         }
@@ -50,20 +45,14 @@ fn existing(root: &Root, path: &Path) -> Result<Option<OwnedFd>> {
 /// A copy of the tree, read-only before anybody sees it, on top of itself. Other flags stay as they are.
 fn make_read_only(target: &OwnedFd) -> Result<()> {
     let copy = mount::clone_tree(target.as_fd(), "", Depth::Recursive).context("copy the mount")?;
-    mount::set_attributes(&copy, Depth::Recursive, ATTR_RDONLY, 0, 0)
-        .context("make it read-only")?;
+    mount::set_attributes(&copy, Depth::Recursive, ATTR_RDONLY, 0, 0).context("make it read-only")?;
     Ok(mount::attach(copy, target)?)
 }
 
-fn cover_with(
-    cover: &mut Option<OwnedFd>,
-    make: fn() -> Result<OwnedFd>,
-    target: &OwnedFd,
-) -> Result<()> {
+fn cover_with(cover: &mut Option<OwnedFd>, make: fn() -> Result<OwnedFd>, target: &OwnedFd) -> Result<()> {
     match cover {
         Some(first) => {
-            let copy =
-                mount::clone_tree(first.as_fd(), "", Depth::One).context("copy the cover")?;
+            let copy = mount::clone_tree(first.as_fd(), "", Depth::One).context("copy the cover")?;
             Ok(mount::attach(copy, target)?)
         }
         None => {
@@ -76,33 +65,21 @@ fn cover_with(
 }
 
 fn null_device() -> Result<OwnedFd> {
-    let null = file::open(CWD, "/dev/null", libc::O_PATH | libc::O_NOFOLLOW, 0)
-        .context("open the host's /dev/null")?;
+    let null = file::open(CWD, "/dev/null", libc::O_PATH | libc::O_NOFOLLOW, 0).context("open the host's /dev/null")?;
     let stat = file::stat(&null)?;
-    let is_null =
-        stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == file::device(1, 3);
-    ensure!(
-        is_null,
-        "the host's /dev/null is not the null device (char 1:3); restore it"
-    );
-    let copy =
-        mount::clone_tree(null.as_fd(), "", Depth::One).context("copy the mount of /dev/null")?;
+    let is_null = stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == file::device(1, 3);
+    ensure!(is_null, "the host's /dev/null is not the null device (char 1:3); restore it");
+    let copy = mount::clone_tree(null.as_fd(), "", Depth::One).context("copy the mount of /dev/null")?;
     let attributes = ATTR_RDONLY | ATTR_NOSUID | ATTR_NOEXEC; // not nodev: it must still answer as the null device
-    mount::set_attributes(&copy, Depth::One, attributes, 0, 0)
-        .context("make the cover read-only")?;
+    mount::set_attributes(&copy, Depth::One, attributes, 0, 0).context("make the cover read-only")?;
     Ok(copy)
 }
 
 fn empty_directory() -> Result<OwnedFd> {
     let tmpfs = mount::begin("tmpfs").context("open a tmpfs")?;
     for (key, value) in [("nr_blocks", "1"), ("nr_inodes", "1"), ("mode", "755")] {
-        tmpfs
-            .set(key, Some(value))
-            .with_context(|| format!("set {key}={value}"))?;
+        tmpfs.set(key, Some(value)).with_context(|| format!("set {key}={value}"))?;
     }
     let attributes = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC;
-    tmpfs
-        .mount(attributes)
-        .map_err(|(error, _)| error)
-        .context("make an empty tmpfs")
+    tmpfs.mount(attributes).map_err(|(error, _)| error).context("make an empty tmpfs")
 }

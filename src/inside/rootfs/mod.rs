@@ -22,13 +22,8 @@ pub fn build(plan: &Plan, sandbox: &Sandbox, link: &link::Child) -> Result<()> {
     sys::process::chdir(&sandbox.bundle).context("enter the bundle")?; // relative names of file system options start there
     let mut root = pivot::prepare(&sandbox.rootfs)?;
     for op in &sandbox.mounts {
-        mount::perform(op, &mut root, link).with_context(|| {
-            format!(
-                "config.json: mounts[{}]: mount on {}",
-                op.index,
-                op.at.display()
-            )
-        })?;
+        mount::perform(op, &mut root, link)
+            .with_context(|| format!("config.json: mounts[{}]: mount on {}", op.index, op.at.display()))?;
     }
     dev::make_nodes(&sandbox.devices, &root)?;
     if sandbox.dev_setup == DevSetup::Furnish {
@@ -42,8 +37,7 @@ pub fn build(plan: &Plan, sandbox: &Sandbox, link: &link::Child) -> Result<()> {
     mask::protect(sandbox, &root)?; // last, so that nothing can be mounted over a mask
     if sandbox.rootfs.access == Access::ReadOnly {
         let read_only = sys::mount::ATTR_RDONLY;
-        sys::mount::set_attributes(&root, Depth::One, read_only, 0, 0)
-            .context("make the root filesystem read-only")?;
+        sys::mount::set_attributes(&root, Depth::One, read_only, 0, 0).context("make the root filesystem read-only")?;
     }
     pivot::enter(&sandbox.rootfs, root)
 }
@@ -51,35 +45,19 @@ pub fn build(plan: &Plan, sandbox: &Sandbox, link: &link::Child) -> Result<()> {
 /// A missing working directory is made, inside the root.
 fn make_cwd(plan: &Plan, root: &Root) -> Result<()> {
     let made = root.make_dir(&plan.process.cwd);
-    made.map(drop)
-        .with_context(|| format!("config.json: process.cwd: {}", plan.process.cwd.display()))
+    made.map(drop).with_context(|| format!("config.json: process.cwd: {}", plan.process.cwd.display()))
 }
 
 /// prestart and createRuntime by the parent, in its namespaces; createContainer here. runtime.md, "Lifecycle".
 fn run_hooks(plan: &Plan, sandbox: &Sandbox, link: &link::Child) -> Result<()> {
     let hooks = &plan.hooks;
-    if hooks.prestart.is_empty()
-        && hooks.create_runtime.is_empty()
-        && hooks.create_container.is_empty()
-    {
+    if hooks.prestart.is_empty() && hooks.create_runtime.is_empty() && hooks.create_container.is_empty() {
         return Ok(());
     }
     let pid = link.ask_go(&Request::RunHooks)?;
     ensure!(pid > 0, "the parent does not know our pid");
     let (bundle, annotations) = (&sandbox.bundle, &sandbox.annotations);
-    let state = hooks::State {
-        id: &plan.id,
-        status: "creating",
-        pid,
-        bundle,
-        annotations,
-    };
+    let state = hooks::State { id: &plan.id, status: "creating", pid, bundle, annotations };
     let nothing = Surroundings::Exactly(&[]);
-    hooks::run(
-        "createContainer",
-        &hooks.create_container,
-        &state,
-        &nothing,
-        bundle,
-    )
+    hooks::run("createContainer", &hooks.create_container, &state, &nothing, bundle)
 }

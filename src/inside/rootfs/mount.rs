@@ -14,20 +14,12 @@ use std::path::Path;
 
 pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child) -> Result<()> {
     match &op.what {
-        MountWhat::New {
-            fs,
-            source,
-            options,
-        } => {
+        MountWhat::New { fs, source, options } => {
             let target = directory(root, &op.at, fs)?;
             let made = new_filesystem(fs, source.as_deref(), options, op.attributes.set, &target)?;
             put(made, op, target, root)
         }
-        MountWhat::Bind {
-            source,
-            depth,
-            opener,
-        } => {
+        MountWhat::Bind { source, depth, opener } => {
             let copy = match opener {
                 Opener::Child => mount::clone_tree(CWD, source, *depth)
                     .with_context(|| format!("bind mount source {}", source.display()))?,
@@ -64,37 +56,22 @@ fn put(made: OwnedFd, op: &MountOp, target: Target, root: &mut Root) -> Result<(
 
 /// The directory to mount on, made where it is missing. /proc and /sys must not be reached through links.
 fn directory(root: &Root, at: &Path, fs: &str) -> Result<Target> {
-    if matches!(fs, "proc" | "sysfs") {
-        root.make_dir_without_links(at)
-    } else {
-        root.make_dir(at)
-    }
+    if matches!(fs, "proc" | "sysfs") { root.make_dir_without_links(at) } else { root.make_dir(at) }
 }
 
 /// A file goes on a file, a directory on a directory.
 fn place_for(copy: &OwnedFd, root: &Root, op: &MountOp) -> Result<Target> {
     let is_dir = file::stat(copy)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
     if op.at == Path::new("/proc") {
-        ensure!(
-            file::filesystem(copy)? == libc::PROC_SUPER_MAGIC,
-            "only procfs can be bound on /proc"
-        );
+        ensure!(file::filesystem(copy)? == libc::PROC_SUPER_MAGIC, "only procfs can be bound on /proc");
         return root.make_dir_without_links(&op.at);
     }
-    let target = if is_dir {
-        root.make_dir(&op.at)
-    } else {
-        root.make_file(&op.at)
-    };
+    let target = if is_dir { root.make_dir(&op.at) } else { root.make_file(&op.at) };
     let target = target.with_context(|| format!("make mount point {}", op.at.display()))?;
     let target_is_dir = file::stat(&target.file)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
     if is_dir != target_is_dir {
         let kind = |is_dir: bool| if is_dir { "a directory" } else { "a file" };
-        bail!(
-            "not a directory: the source is {}, the destination {}",
-            kind(is_dir),
-            kind(target_is_dir)
-        );
+        bail!("not a directory: the source is {}, the destination {}", kind(is_dir), kind(target_is_dir));
     }
     Ok(target)
 }
@@ -111,24 +88,17 @@ fn new_filesystem(
         error => anyhow!(error).context(format!("open file system {fs:?}")),
     })?;
     if let Some(source) = source {
-        context
-            .set("source", Some(source))
-            .with_context(|| format!("set source {source:?}"))?;
+        context.set("source", Some(source)).with_context(|| format!("set source {source:?}"))?;
     }
     for (key, value) in options {
         set_option(&context, fs, key, value.as_deref())?;
     }
-    if fs == "tmpfs" && target.made == Made::Before && !options.iter().any(|(key, _)| key == "mode")
-    {
+    if fs == "tmpfs" && target.made == Made::Before && !options.iter().any(|(key, _)| key == "mode") {
         // It covers a directory of the image, and looks like it.
         let mode = file::stat(&target.file)?.st_mode & 0o7777;
-        context
-            .set("mode", Some(&format!("{mode:o}")))
-            .context("set mode")?;
+        context.set("mode", Some(&format!("{mode:o}"))).context("set mode")?;
     }
-    context
-        .mount(attributes)
-        .map_err(|(error, complaint)| explain(error, &complaint, fs))
+    context.mount(attributes).map_err(|(error, complaint)| explain(error, &complaint, fs))
 }
 
 fn set_option(context: &mount::Context, fs: &str, key: &str, value: Option<&str>) -> Result<()> {
@@ -140,30 +110,16 @@ fn set_option(context: &mount::Context, fs: &str, key: &str, value: Option<&str>
     }
     let word = value.map_or_else(|| key.to_string(), |value| format!("{key}={value}"));
     let hint = options::did_you_mean(&word, options::WORDS.iter().map(|(name, _)| *name));
-    let hint = hint
-        .map(|name| format!(" (did you mean {name:?}?)"))
-        .unwrap_or_default();
+    let hint = hint.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
     let complaint = context.complaint();
-    let complaint = if complaint.is_empty() {
-        String::new()
-    } else {
-        format!(": {complaint}")
-    };
-    Err(anyhow!(error).context(format!(
-        "option {word:?}{hint} is refused by {fs}{complaint}"
-    )))
+    let complaint = if complaint.is_empty() { String::new() } else { format!(": {complaint}") };
+    Err(anyhow!(error).context(format!("option {word:?}{hint} is refused by {fs}{complaint}")))
 }
 
 fn explain(error: sys::Error, complaint: &str, fs: &str) -> anyhow::Error {
-    let complaint = if complaint.is_empty() {
-        String::new()
-    } else {
-        format!(": {complaint}")
-    };
+    let complaint = if complaint.is_empty() { String::new() } else { format!(": {complaint}") };
     let hint = match (error.0, fs) {
-        (Errno::EPERM, "sysfs") => {
-            ": a new sysfs needs a network namespace of the container's own; bind /sys instead"
-        }
+        (Errno::EPERM, "sysfs") => ": a new sysfs needs a network namespace of the container's own; bind /sys instead",
         (Errno::EPERM, "proc") => {
             ": a new procfs needs a pid namespace of the container's own, and a full /proc on the host"
         }
@@ -175,15 +131,10 @@ fn explain(error: sys::Error, complaint: &str, fs: &str) -> anyhow::Error {
 /// Attributes of a copy, before anybody can see it.
 pub fn set(mount: &OwnedFd, attributes: &Attributes) -> Result<()> {
     let one = (Depth::One, attributes.set, attributes.clear);
-    let all = (
-        Depth::Recursive,
-        attributes.recursive_set,
-        attributes.recursive_clear,
-    );
+    let all = (Depth::Recursive, attributes.recursive_set, attributes.recursive_clear);
     for (depth, set, clear) in [one, all] {
         if set != 0 || clear != 0 {
-            mount::set_attributes(mount, depth, set, with_atime(set, clear), 0)
-                .context("set its attributes")?;
+            mount::set_attributes(mount, depth, set, with_atime(set, clear), 0).context("set its attributes")?;
         }
     }
     Ok(())
@@ -191,11 +142,7 @@ pub fn set(mount: &OwnedFd, attributes: &Attributes) -> Result<()> {
 
 /// The access-time values are a field, not bits: to set any, the whole field must be cleared.
 fn with_atime(set: u64, clear: u64) -> u64 {
-    if (set | clear) & mount::ATTR_ATIME != 0 {
-        clear | mount::ATTR_ATIME
-    } else {
-        clear
-    }
+    if (set | clear) & mount::ATTR_ATIME != 0 { clear | mount::ATTR_ATIME } else { clear }
 }
 
 fn propagate(mount: &OwnedFd, attributes: &Attributes) -> Result<()> {

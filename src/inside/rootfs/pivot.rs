@@ -18,10 +18,8 @@ pub fn prepare(rootfs: &Rootfs) -> Result<Root> {
         // pivot_root refuses a shared parent, and our mount must not appear on the host.
         make_parent_private(&rootfs.path).with_context(|| named("find the mount that holds"))?;
     }
-    let copy = mount::clone_tree(CWD, &rootfs.path, Depth::Recursive)
-        .with_context(|| named("copy the mount of"))?;
-    let at = file::open(CWD, &rootfs.path, libc::O_PATH | libc::O_DIRECTORY, 0)
-        .with_context(|| named("open"))?;
+    let copy = mount::clone_tree(CWD, &rootfs.path, Depth::Recursive).with_context(|| named("copy the mount of"))?;
+    let at = file::open(CWD, &rootfs.path, libc::O_PATH | libc::O_DIRECTORY, 0).with_context(|| named("open"))?;
     mount::attach(&copy, at).with_context(|| named("mount"))?;
     Ok(Root::new(copy))
 }
@@ -53,14 +51,12 @@ pub fn enter(rootfs: &Rootfs, root: Root) -> Result<()> {
 
 fn pivot(rootfs: &Rootfs) -> Result<()> {
     let old = mount::place("/").context("open the old root")?;
-    mount::pivot_here()
-        .context("pivot_root: use --no-pivot if this host runs from its initramfs")?;
+    mount::pivot_here().context("pivot_root: use --no-pivot if this host runs from its initramfs")?;
     process::fchdir(&old).context("enter the old root")?;
     drop(old);
     if rootfs.propagation & (libc::MS_SLAVE | libc::MS_PRIVATE) == 0 {
         // Otherwise the unmounting would reach the host.
-        mount::change(c".", libc::MS_SLAVE | libc::MS_REC)
-            .context("cut the old root from the host")?;
+        mount::change(c".", libc::MS_SLAVE | libc::MS_REC).context("cut the old root from the host")?;
     }
     mount::detach(c".").context("unmount the old root")?;
     if rootfs.propagation & libc::MS_PRIVATE == 0 && rootfs.propagation & libc::MS_SLAVE == 0 {
@@ -74,19 +70,11 @@ fn pivot(rootfs: &Rootfs) -> Result<()> {
 /// locked.
 fn move_and_chroot() -> Result<()> {
     let own = process::cwd().context("find the root filesystem")?;
-    let table = file::read_all(
-        file::open(CWD, "/proc/self/mountinfo", libc::O_RDONLY, 0)?,
-        64 << 20,
-    )?;
-    for (at, fs) in String::from_utf8_lossy(&table)
-        .lines()
-        .filter_map(mount_line)
-    {
+    let table = file::read_all(file::open(CWD, "/proc/self/mountinfo", libc::O_RDONLY, 0)?, 64 << 20)?;
+    for (at, fs) in String::from_utf8_lossy(&table).lines().filter_map(mount_line) {
         if (fs == "proc" || fs == "sysfs") && !at.starts_with(&own) {
             let path = CString::new(at.as_os_str().as_bytes())?;
-            match mount::change(&path, libc::MS_PRIVATE | libc::MS_REC)
-                .and_then(|()| mount::detach(&path))
-            {
+            match mount::change(&path, libc::MS_PRIVATE | libc::MS_REC).and_then(|()| mount::detach(&path)) {
                 Ok(()) | Err(Error(Errno::ENOENT)) => {}
                 Err(Error(Errno::EINVAL | Errno::EPERM)) => cover(&at)?,
                 Err(error) => {
@@ -100,9 +88,7 @@ fn move_and_chroot() -> Result<()> {
 }
 
 fn cover(at: &Path) -> Result<()> {
-    let empty = mount::begin("tmpfs")?
-        .mount(mount::ATTR_RDONLY)
-        .map_err(|(error, _)| error)?;
+    let empty = mount::begin("tmpfs")?.mount(mount::ATTR_RDONLY).map_err(|(error, _)| error)?;
     mount::attach(empty, mount::place(at)?).with_context(|| format!("cover {}", at.display()))
 }
 
@@ -119,8 +105,7 @@ fn unescape(text: &str) -> PathBuf {
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
         let octal = (*first == b'\\').then(|| tail.get(..3)).flatten();
-        let value =
-            octal.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
+        let value = octal.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
         match value {
             Some(byte) => {
                 bytes.push(byte);

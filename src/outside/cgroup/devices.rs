@@ -19,22 +19,14 @@ pub(super) fn apply(dirs: &[Dir], rules: &DeviceRules) -> Result<()> {
     };
     match dir.version {
         Version::V1 => write(dir, rules),
-        Version::V2 => {
-            attach(dir, fd, rules).with_context(|| format!("cgroup: device rules of {dir}"))
-        }
+        Version::V2 => attach(dir, fd, rules).with_context(|| format!("cgroup: device rules of {dir}")),
     }
 }
 
 fn write(dir: &Dir, rules: &DeviceRules) -> Result<()> {
     let list = "devices.list";
-    let current = if dir.is_fresh() {
-        None
-    } else {
-        Some(
-            dir.read(list)
-                .with_context(|| format!("read {dir}/{list}"))?,
-        )
-    };
+    let current =
+        if dir.is_fresh() { None } else { Some(dir.read(list).with_context(|| format!("read {dir}/{list}"))?) };
     let mut open: Option<(&str, OwnedFd)> = None;
     for write in rules.writes(current.as_deref())? {
         let doing = || format!("cgroup: write {:?} to {dir}/{}", write.value, write.file);
@@ -43,9 +35,7 @@ fn write(dir: &Dir, rules: &DeviceRules) -> Result<()> {
             Some((_, file)) => file,
             None => dir.open(write.file, libc::O_WRONLY).with_context(doing)?,
         };
-        write_once(&file, write.value.as_bytes())
-            .map_err(explain_write)
-            .with_context(doing)?;
+        write_once(&file, write.value.as_bytes()).map_err(explain_write).with_context(doing)?;
         open = Some((write.file, file));
     }
     Ok(())
@@ -63,17 +53,11 @@ fn explain_write(error: Error) -> anyhow::Error {
 /// A program that stands there is replaced, so that there is no moment without one. Several (of a systemd unit, say)
 /// are taken off after ours is on.
 fn attach(dir: &Dir, fd: BorrowedFd, rules: &DeviceRules) -> Result<()> {
-    let old = if dir.is_fresh() {
-        Vec::new()
-    } else {
-        bpf::attached(fd).context("list the programs")?
-    };
+    let old = if dir.is_fresh() { Vec::new() } else { bpf::attached(fd).context("list the programs")? };
     if rules.allow_everything() {
         return take_off(fd, &old);
     }
-    let program = bpf::load_device_program(&rules.program())
-        .map_err(explain_load)
-        .context("load the program")?;
+    let program = bpf::load_device_program(&rules.program()).map_err(explain_load).context("load the program")?;
     match &old[..] {
         [one] => bpf::replace(fd, one, &program).context("replace the program"),
         all => {
@@ -84,10 +68,7 @@ fn attach(dir: &Dir, fd: BorrowedFd, rules: &DeviceRules) -> Result<()> {
 }
 
 fn take_off(fd: BorrowedFd, programs: &[OwnedFd]) -> Result<()> {
-    programs
-        .iter()
-        .try_for_each(|program| bpf::detach(fd, program))
-        .context("detach the program before")
+    programs.iter().try_for_each(|program| bpf::detach(fd, program)).context("detach the program before")
 }
 
 fn explain_load(error: Error) -> anyhow::Error {

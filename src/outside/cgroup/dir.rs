@@ -41,12 +41,7 @@ impl Dir {
     /// Makes the directory, and its parents, unless they are there. On failure everything made so far is in the
     /// `Dir`, to be unmade.
     pub fn make(version: Version, controllers: &[String], spot: &Spot) -> (Dir, Result<()>) {
-        let mut dir = Dir {
-            mount: None,
-            own: None,
-            made: Vec::new(),
-            ..Dir::new(version, controllers, spot)
-        };
+        let mut dir = Dir { mount: None, own: None, made: Vec::new(), ..Dir::new(version, controllers, spot) };
         let done = dir.make_all();
         (dir, done)
     }
@@ -54,12 +49,10 @@ impl Dir {
     fn make_all(&mut self) -> Result<()> {
         let flags = libc::O_PATH | libc::O_DIRECTORY;
         let open = file::open(CWD, &self.spot.mount, flags, 0);
-        self.mount =
-            Some(open.with_context(|| format!("cgroup: open {}", self.spot.mount.display()))?);
+        self.mount = Some(open.with_context(|| format!("cgroup: open {}", self.spot.mount.display()))?);
         let mount = self.mount.as_ref().map_or(CWD, AsFd::as_fd);
         let done = make_path(mount, &self.spot.path, &mut self.made);
-        done.map_err(explain_mkdir)
-            .with_context(|| format!("cgroup: mkdir {self}"))?;
+        done.map_err(explain_mkdir).with_context(|| format!("cgroup: mkdir {self}"))?;
         let own = file::open_in(mount, &self.spot.path, flags, 0, Resolve::Beneath);
         self.own = Some(own.with_context(|| format!("cgroup: open {self}"))?);
         Ok(())
@@ -73,15 +66,8 @@ impl Dir {
             Err(Error(Errno::ENOENT | Errno::ENOTDIR)) => return Ok(dir),
             open => open.with_context(|| format!("cgroup: open {}", spot.mount.display()))?,
         };
-        let magic = if version == Version::V2 {
-            libc::CGROUP2_SUPER_MAGIC
-        } else {
-            libc::CGROUP_SUPER_MAGIC
-        };
-        if file::filesystem(&open)
-            .with_context(|| format!("cgroup: statfs {}", spot.mount.display()))?
-            != magic
-        {
+        let magic = if version == Version::V2 { libc::CGROUP2_SUPER_MAGIC } else { libc::CGROUP_SUPER_MAGIC };
+        if file::filesystem(&open).with_context(|| format!("cgroup: statfs {}", spot.mount.display()))? != magic {
             return Ok(dir); // unmounted since
         }
         dir.own = match file::open_in(open.as_fd(), &spot.path, flags, 0, Resolve::Beneath) {
@@ -94,28 +80,14 @@ impl Dir {
 
     /// A directory below this one, which must be there.
     pub fn below(&self, path: &Path) -> Result<Dir> {
-        let spot = Spot {
-            mount: self.spot.mount.clone(),
-            path: self.spot.path.join(path),
-        };
+        let spot = Spot { mount: self.spot.mount.clone(), path: self.spot.path.join(path) };
         let dir = Dir::find(self.version, &self.controllers, &spot)?;
-        ensure!(
-            dir.own.is_some(),
-            "cgroup: {dir}: {}: make it before you join it",
-            Error(Errno::ENOENT)
-        );
+        ensure!(dir.own.is_some(), "cgroup: {dir}: {}: make it before you join it", Error(Errno::ENOENT));
         Ok(dir)
     }
 
     fn new(version: Version, controllers: &[String], spot: &Spot) -> Dir {
-        Dir {
-            version,
-            controllers: controllers.to_vec(),
-            spot: spot.clone(),
-            mount: None,
-            own: None,
-            made: Vec::new(),
-        }
+        Dir { version, controllers: controllers.to_vec(), spot: spot.clone(), mount: None, own: None, made: Vec::new() }
     }
 
     /// Below the mount.
@@ -144,33 +116,20 @@ impl Dir {
     /// The directories from the mount down to the parent, as paths below the mount; the mount itself is ".".
     pub fn parents(&self) -> Vec<PathBuf> {
         let parents = self.spot.path.ancestors().skip(1);
-        let mut parents: Vec<PathBuf> = parents
-            .map(|p| {
-                if p.as_os_str().is_empty() {
-                    ".".into()
-                } else {
-                    p.to_owned()
-                }
-            })
-            .collect();
+        let mut parents: Vec<PathBuf> =
+            parents.map(|p| if p.as_os_str().is_empty() { ".".into() } else { p.to_owned() }).collect();
         parents.reverse();
         parents
     }
 
     /// The parents that `make` made, outermost first.
     pub fn made_parents(&self) -> impl Iterator<Item = &Path> {
-        self.made
-            .iter()
-            .filter(|path| **path != self.spot.path)
-            .map(PathBuf::as_path)
+        self.made.iter().filter(|path| **path != self.spot.path).map(PathBuf::as_path)
     }
 
     /// Reads a file of the directory. ENOENT too when the directory is gone.
     pub fn read(&self, name: &str) -> sys::Result<String> {
-        read(
-            self.own.as_ref().ok_or(Error(Errno::ENOENT))?.as_fd(),
-            Path::new(name),
-        )
+        read(self.own.as_ref().ok_or(Error(Errno::ENOENT))?.as_fd(), Path::new(name))
     }
 
     pub fn write(&self, name: &str, value: &str) -> sys::Result<()> {
@@ -178,31 +137,17 @@ impl Dir {
     }
 
     pub fn open(&self, name: &str, flags: i32) -> sys::Result<OwnedFd> {
-        file::open(
-            self.own.as_ref().ok_or(Error(Errno::ENOENT))?.as_fd(),
-            name,
-            flags,
-            0,
-        )
+        file::open(self.own.as_ref().ok_or(Error(Errno::ENOENT))?.as_fd(), name, flags, 0)
     }
 
     /// Reads a file of a parent, `parent` as `parents` gives it.
     pub fn read_parent(&self, parent: &Path, name: &str) -> sys::Result<String> {
-        read(
-            self.mount.as_ref().ok_or(Error(Errno::ENOENT))?.as_fd(),
-            &parent.join(name),
-        )
+        read(self.mount.as_ref().ok_or(Error(Errno::ENOENT))?.as_fd(), &parent.join(name))
     }
 
     pub fn write_parent(&self, parent: &Path, name: &str, value: &str) -> sys::Result<()> {
         let mount = self.mount.as_ref().ok_or(Error(Errno::ENOENT))?;
-        let open = file::open_in(
-            mount.as_fd(),
-            parent.join(name),
-            libc::O_WRONLY,
-            0,
-            Resolve::Beneath,
-        )?;
+        let open = file::open_in(mount.as_fd(), parent.join(name), libc::O_WRONLY, 0, Resolve::Beneath)?;
         file::write_once(open, value.as_bytes())
     }
 
@@ -210,8 +155,7 @@ impl Dir {
     pub fn processes(&self) -> Result<Vec<i32>> {
         let mut pids = Vec::new();
         if let Some(own) = self.fd() {
-            collect(own, &mut pids, 0)
-                .with_context(|| format!("cgroup: list the processes of {self}"))?;
+            collect(own, &mut pids, 0).with_context(|| format!("cgroup: list the processes of {self}"))?;
         }
         Ok(pids)
     }
@@ -228,13 +172,7 @@ impl Dir {
                 Err(error) => error,
             };
             // A read-only mount refuses before it looks whether there is anything to remove.
-            let own = file::open_in(
-                mount,
-                &self.spot.path,
-                libc::O_PATH | libc::O_DIRECTORY,
-                0,
-                Resolve::Beneath,
-            );
+            let own = file::open_in(mount, &self.spot.path, libc::O_PATH | libc::O_DIRECTORY, 0, Resolve::Beneath);
             if own.as_ref().is_err_and(|error| is_gone(*error)) {
                 return Ok(());
             }
@@ -248,11 +186,7 @@ impl Dir {
 
     fn explain_rmdir(&self, error: Error) -> anyhow::Error {
         let pids = self.processes().unwrap_or_default();
-        let why = if pids.is_empty() {
-            String::new()
-        } else {
-            format!(": it still has {}", count(&pids))
-        };
+        let why = if pids.is_empty() { String::new() } else { format!(": it still has {}", count(&pids)) };
         anyhow!(error).context(format!("cgroup: rmdir {self}{why}"))
     }
 
@@ -261,17 +195,8 @@ impl Dir {
         let Some(mount) = self.mount.as_ref() else {
             return Ok(());
         };
-        let done = if self.is_fresh() {
-            self.remove(patience)
-        } else {
-            Ok(())
-        };
-        for parent in self
-            .made
-            .iter()
-            .rev()
-            .filter(|path| **path != self.spot.path)
-        {
+        let done = if self.is_fresh() { self.remove(patience) } else { Ok(()) };
+        for parent in self.made.iter().rev().filter(|path| **path != self.spot.path) {
             if file::rmdir(mount.as_fd(), parent).is_err() {
                 break; // in use; then so are those above
             }
@@ -314,11 +239,7 @@ impl Patience {
 pub(super) fn count(pids: &[i32]) -> String {
     let shown: Vec<String> = pids.iter().take(10).map(i32::to_string).collect();
     let dots = if pids.len() > 10 { ", …" } else { "" };
-    format!(
-        "{} process(es) (pid {}{dots})",
-        pids.len(),
-        shown.join(", ")
-    )
+    format!("{} process(es) (pid {}{dots})", pids.len(), shown.join(", "))
 }
 
 /// A cgroup on its way out answers so.
@@ -335,11 +256,7 @@ fn collect(dir: BorrowedFd, pids: &mut Vec<i32>, depth: usize) -> Result<()> {
     ensure!(depth < DEEPEST, "cgroups are nested deeper than {DEEPEST}");
     match read(dir, Path::new("cgroup.procs")) {
         // 0 stands for a process that our pid namespace cannot see; it must never reach kill(2).
-        Ok(text) => pids.extend(
-            text.lines()
-                .filter_map(|line| line.parse::<i32>().ok())
-                .filter(|pid| *pid > 0),
-        ),
+        Ok(text) => pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0)),
         Err(error) if is_gone(error) => return Ok(()),
         Err(Error(Errno::EOPNOTSUPP)) => {} // a threaded cgroup: its processes are listed above it
         Err(error) => return Err(error.into()),
@@ -361,23 +278,14 @@ fn remove_below(dir: BorrowedFd, depth: usize) -> bool {
     removed && done.is_ok()
 }
 
-fn for_each_below(
-    dir: BorrowedFd,
-    mut visit: impl FnMut(BorrowedFd, &Path) -> Result<()>,
-) -> Result<()> {
+fn for_each_below(dir: BorrowedFd, mut visit: impl FnMut(BorrowedFd, &Path) -> Result<()>) -> Result<()> {
     let names = match cgroupfs::subdirectories(dir) {
         Err(error) if is_gone(error) => return Ok(()),
         names => names?,
     };
     for name in names {
         let name = Path::new(&name);
-        match file::open_in(
-            dir,
-            name,
-            libc::O_PATH | libc::O_DIRECTORY,
-            0,
-            Resolve::Beneath,
-        ) {
+        match file::open_in(dir, name, libc::O_PATH | libc::O_DIRECTORY, 0, Resolve::Beneath) {
             Err(error) if is_gone(error) => {}
             child => visit(child?.as_fd(), name)?,
         }
@@ -397,10 +305,7 @@ fn make_path(mount: BorrowedFd, path: &Path, made: &mut Vec<PathBuf>) -> sys::Re
     };
     match make(path) {
         Err(Error(Errno::ENOENT)) => {
-            let mut steps: Vec<&Path> = path
-                .ancestors()
-                .filter(|p| !p.as_os_str().is_empty())
-                .collect();
+            let mut steps: Vec<&Path> = path.ancestors().filter(|p| !p.as_os_str().is_empty()).collect();
             steps.reverse();
             steps.into_iter().try_for_each(make)
         }
@@ -410,15 +315,9 @@ fn make_path(mount: BorrowedFd, path: &Path, made: &mut Vec<PathBuf>) -> sys::Re
 
 fn explain_mkdir(error: Error) -> anyhow::Error {
     let hint = match error.0 {
-        Errno::EROFS => {
-            "the hierarchy is mounted read-only; mount it writable, or run without a cgroup"
-        }
-        Errno::EACCES | Errno::EPERM => {
-            "no permission; run as root, or below a cgroup that was delegated to you"
-        }
-        Errno::EAGAIN => {
-            "cgroup.max.depth or cgroup.max.descendants of a parent does not allow one more"
-        }
+        Errno::EROFS => "the hierarchy is mounted read-only; mount it writable, or run without a cgroup",
+        Errno::EACCES | Errno::EPERM => "no permission; run as root, or below a cgroup that was delegated to you",
+        Errno::EAGAIN => "cgroup.max.depth or cgroup.max.descendants of a parent does not allow one more",
         _ => return error.into(),
     };
     anyhow!(error).context(hint)

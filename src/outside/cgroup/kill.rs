@@ -17,11 +17,7 @@ pub(super) fn all(cgroup: &Cgroup, signal: i32) -> Result<()> {
         && v2::kill(dir)?.is_some()
     {
         // v2's own freezer lets the killed go; that of v1 holds them until they are thawed.
-        return if cgroup.v1_freezer().is_some() {
-            thaw_if_frozen(cgroup)
-        } else {
-            Ok(())
-        };
+        return if cgroup.v1_freezer().is_some() { thaw_if_frozen(cgroup) } else { Ok(()) };
     }
     let patience = &mut Patience::new();
     loop {
@@ -32,10 +28,7 @@ pub(super) fn all(cgroup: &Cgroup, signal: i32) -> Result<()> {
             return Ok(());
         }
         if !patience.wait() {
-            bail!(
-                "cgroup: SIGKILL leaves {}; in an uninterruptible sleep?",
-                count(&left)
-            );
+            bail!("cgroup: SIGKILL leaves {}; in an uninterruptible sleep?", count(&left));
         }
     }
 }

@@ -30,13 +30,7 @@ pub struct Cgroup {
 ///
 /// Undone, exactly what was made here is removed; of a cgroup that was there before, values are not put back.
 pub fn create(plan: &plan::Cgroup) -> Result<Draft<Cgroup>> {
-    let mut draft = Draft::new(
-        Cgroup {
-            owner: plan.place.owner,
-            dirs: Vec::new(),
-        },
-        unmake,
-    );
+    let mut draft = Draft::new(Cgroup { owner: plan.place.owner, dirs: Vec::new() }, unmake);
     for (version, controllers, spot) in spots(&plan.place) {
         let (dir, done) = Dir::make(version, controllers, spot);
         draft.dirs.push(dir);
@@ -74,34 +68,21 @@ fn unmake(mut cgroup: Cgroup) {
 
 /// Finds the cgroup of an existing container.
 pub fn open(place: &Place) -> Result<Cgroup> {
-    let dirs =
-        spots(place).map(|(version, controllers, spot)| Dir::find(version, controllers, spot));
-    Ok(Cgroup {
-        owner: place.owner,
-        dirs: dirs.collect::<Result<_>>()?,
-    })
+    let dirs = spots(place).map(|(version, controllers, spot)| Dir::find(version, controllers, spot));
+    Ok(Cgroup { owner: place.owner, dirs: dirs.collect::<Result<_>>()? })
 }
 
 fn spots(place: &Place) -> impl Iterator<Item = (Version, &[String], &plan::Spot)> {
     let (one, many, unified) = match &place.layout {
         Layout::V2(spot) => (Some(spot), &[][..], None),
-        Layout::V1 {
-            hierarchies,
-            unified,
-        } => (None, &hierarchies[..], unified.as_ref()),
+        Layout::V1 { hierarchies, unified } => (None, &hierarchies[..], unified.as_ref()),
         Layout::Missing => (None, &[][..], None),
     };
-    let v1 = many
-        .iter()
-        .map(|h| (Version::V1, &h.controllers[..], &h.spot));
+    let v1 = many.iter().map(|h| (Version::V1, &h.controllers[..], &h.spot));
     // In hybrid mode there are no controllers on v2, but its directory makes `cgroup.kill` work and lets the container
     // be recognised by its v2 path, as other tools expect it. A mkdir and an rmdir without controllers cost 60 µs
     // together; the child is born into it, which spares the write to cgroup.procs that would cost more.
-    v1.chain(
-        one.into_iter()
-            .chain(unified)
-            .map(|spot| (Version::V2, &[][..], spot)),
-    )
+    v1.chain(one.into_iter().chain(unified).map(|spot| (Version::V2, &[][..], spot)))
 }
 
 impl Cgroup {
@@ -113,25 +94,18 @@ impl Cgroup {
 
     /// Must a process that was born into `birth_fd` still be put elsewhere with `add`?
     pub fn needs_place(&self) -> bool {
-        self.dirs
-            .iter()
-            .any(|dir| dir.version == Version::V1 || dir.fd().is_none())
+        self.dirs.iter().any(|dir| dir.version == Version::V1 || dir.fd().is_none())
     }
 
     /// Puts a process into every directory that nobody can be born into: those of v1. Fails when one of them, or the v2
     /// directory, is gone: a process must not run outside of its limits.
     pub fn add(&self, pid: i32) -> Result<()> {
-        self.add_all(pid)
-            .with_context(|| format!("adding pid {pid} to cgroups"))
+        self.add_all(pid).with_context(|| format!("adding pid {pid} to cgroups"))
     }
 
     fn add_all(&self, pid: i32) -> Result<()> {
         for dir in &self.dirs {
-            ensure!(
-                dir.fd().is_some(),
-                "{dir} is gone: {}",
-                Error(Errno::ENOENT)
-            );
+            ensure!(dir.fd().is_some(), "{dir} is gone: {}", Error(Errno::ENOENT));
             if dir.version == Version::V1 {
                 add_to(dir, pid)?;
             }
@@ -143,38 +117,16 @@ impl Cgroup {
     /// all controllers if it has it, and else stays.
     pub fn sub(&self, wanted: &[SubCgroup]) -> Result<Cgroup> {
         let known = |controller: &String| self.dirs.iter().any(|dir| dir.has(controller));
-        if let Some(unknown) = wanted
-            .iter()
-            .flat_map(|sub| &sub.controllers)
-            .find(|c| !known(c))
-        {
-            bail!(
-                "--cgroup: unknown controller {unknown}; this container has {}",
-                self.controllers()
-            );
+        if let Some(unknown) = wanted.iter().flat_map(|sub| &sub.controllers).find(|c| !known(c)) {
+            bail!("--cgroup: unknown controller {unknown}; this container has {}", self.controllers());
         }
-        let dirs = self
-            .dirs
-            .iter()
-            .map(|dir| sub_dir(dir, self.dirs.len(), wanted));
-        Ok(Cgroup {
-            owner: Owner::Nobody,
-            dirs: dirs.collect::<Result<_>>()?,
-        })
+        let dirs = self.dirs.iter().map(|dir| sub_dir(dir, self.dirs.len(), wanted));
+        Ok(Cgroup { owner: Owner::Nobody, dirs: dirs.collect::<Result<_>>()? })
     }
 
     fn controllers(&self) -> String {
-        let names: Vec<&str> = self
-            .dirs
-            .iter()
-            .flat_map(|dir| &dir.controllers)
-            .map(String::as_str)
-            .collect();
-        if names.is_empty() {
-            "a cgroup without a controller before its path".to_owned()
-        } else {
-            names.join(", ")
-        }
+        let names: Vec<&str> = self.dirs.iter().flat_map(|dir| &dir.controllers).map(String::as_str).collect();
+        if names.is_empty() { "a cgroup without a controller before its path".to_owned() } else { names.join(", ") }
     }
 
     /// The v2 cgroup that a process is in now, from the text of its /proc/PID/cgroup. A container's init may have moved
@@ -184,24 +136,12 @@ impl Cgroup {
         let Layout::V2(spot) = &place.layout else {
             return Ok(None);
         };
-        let Some(path) = proc_cgroup
-            .lines()
-            .find_map(|line| line.strip_prefix("0::/"))
-        else {
+        let Some(path) = proc_cgroup.lines().find_map(|line| line.strip_prefix("0::/")) else {
             return Ok(None);
         };
-        ensure!(
-            !path.split('/').any(|part| part == ".."),
-            "cgroup: {path:?} lies outside of what we can see"
-        );
-        let spot = plan::Spot {
-            mount: spot.mount.clone(),
-            path: path.into(),
-        };
-        Ok(Some(Cgroup {
-            owner: Owner::Nobody,
-            dirs: vec![Dir::find(Version::V2, &[], &spot)?],
-        }))
+        ensure!(!path.split('/').any(|part| part == ".."), "cgroup: {path:?} lies outside of what we can see");
+        let spot = plan::Spot { mount: spot.mount.clone(), path: path.into() };
+        Ok(Some(Cgroup { owner: Owner::Nobody, dirs: vec![Dir::find(Version::V2, &[], &spot)?] }))
     }
 
     /// Writes settings to an existing cgroup, as an update does.
@@ -243,8 +183,7 @@ impl Cgroup {
 
     /// The processes in it and below, in no order; none when it is gone.
     pub fn processes(&self) -> Result<Vec<i32>> {
-        self.tracking()
-            .map_or_else(|| Ok(Vec::new()), Dir::processes)
+        self.tracking().map_or_else(|| Ok(Vec::new()), Dir::processes)
     }
 
     /// Sends the signal to all processes, in it and below. SIGKILL leaves nobody, or fails and names them.
@@ -259,12 +198,7 @@ impl Cgroup {
             return Ok(());
         }
         let patience = &mut Patience::new();
-        let errors = self
-            .dirs
-            .iter()
-            .rev()
-            .filter_map(|dir| dir.remove(patience).err())
-            .collect();
+        let errors = self.dirs.iter().rev().filter_map(|dir| dir.remove(patience).err()).collect();
         all(errors).map_or(Ok(()), Err)
     }
 
@@ -275,16 +209,8 @@ impl Cgroup {
 
     /// How often the kernel has killed something in it for want of memory. `None` where nobody counts.
     pub fn oom_killed(&self) -> Option<u64> {
-        let dir = self
-            .dirs
-            .iter()
-            .find(|dir| dir.has("memory"))
-            .or_else(|| self.v2())?;
-        let file = if dir.version == Version::V1 {
-            "memory.oom_control"
-        } else {
-            "memory.events"
-        };
+        let dir = self.dirs.iter().find(|dir| dir.has("memory")).or_else(|| self.v2())?;
+        let file = if dir.version == Version::V1 { "memory.oom_control" } else { "memory.events" };
         field(&dir.read(file).ok()?, "oom_kill")
     }
 
@@ -294,10 +220,7 @@ impl Cgroup {
 
     /// The directory whose processes are the container's: the v2 one, where `cgroup.kill` is, else the freezer's.
     fn tracking(&self) -> Option<&Dir> {
-        self.v2()
-            .filter(|dir| dir.fd().is_some())
-            .or_else(|| self.v1_freezer())
-            .or_else(|| self.dirs.first())
+        self.v2().filter(|dir| dir.fd().is_some()).or_else(|| self.v1_freezer()).or_else(|| self.dirs.first())
     }
 
     fn v1_freezer(&self) -> Option<&Dir> {
@@ -307,13 +230,8 @@ impl Cgroup {
     /// The freezer of v1 where there is one: tools that look at a v1 or hybrid machine look there.
     fn freezer(&self) -> Result<&Dir> {
         let dir = self.v1_freezer().or_else(|| self.v2());
-        let dir =
-            dir.ok_or_else(|| anyhow!("cgroup: the container has none that could be frozen"))?;
-        ensure!(
-            dir.fd().is_some(),
-            "cgroup: {dir} is gone: {}",
-            Error(Errno::ENOENT)
-        );
+        let dir = dir.ok_or_else(|| anyhow!("cgroup: the container has none that could be frozen"))?;
+        ensure!(dir.fd().is_some(), "cgroup: {dir} is gone: {}", Error(Errno::ENOENT));
         Ok(dir)
     }
 }
@@ -325,11 +243,10 @@ fn add_to(dir: &Dir, pid: i32) -> Result<()> {
             Ok(()) => return Ok(()),
             // A process that is just being born answers so (as does a real-time one in a cgroup without such time).
             Err(Error(Errno::EINVAL)) if patience.is_short() && patience.wait() => continue,
-            Err(error @ Error(Errno::ENOSPC)) => {
-                anyhow!(error).context("the cpuset has no CPUs or no memory nodes")
+            Err(error @ Error(Errno::ENOSPC)) => anyhow!(error).context("the cpuset has no CPUs or no memory nodes"),
+            Err(error @ Error(Errno::EINVAL)) => {
+                anyhow!(error).context("a real-time process needs cpu.realtimeRuntime in its cgroup")
             }
-            Err(error @ Error(Errno::EINVAL)) => anyhow!(error)
-                .context("a real-time process needs cpu.realtimeRuntime in its cgroup"),
             Err(error) => error.into(),
         };
         return Err(hint.context(format!("write to {dir}/cgroup.procs")));
@@ -338,21 +255,13 @@ fn add_to(dir: &Dir, pid: i32) -> Result<()> {
 
 /// Where `dir` leads for these sub-cgroups; `count` is the number of the container's directories.
 fn sub_dir(dir: &Dir, count: usize, wanted: &[SubCgroup]) -> Result<Dir> {
-    let for_this =
-        |sub: &&SubCgroup| sub.controllers.is_empty() || sub.controllers.iter().any(|c| dir.has(c));
-    let mut paths: Vec<_> = wanted
-        .iter()
-        .filter(for_this)
-        .map(|sub| &sub.path)
-        .collect();
+    let for_this = |sub: &&SubCgroup| sub.controllers.is_empty() || sub.controllers.iter().any(|c| dir.has(c));
+    let mut paths: Vec<_> = wanted.iter().filter(for_this).map(|sub| &sub.path).collect();
     paths.dedup();
     let path = match &paths[..] {
         [] => std::path::Path::new(""),
         [one] => one,
-        _ => bail!(
-            "--cgroup: {} are one hierarchy; give them one path",
-            dir.controllers.join(", ")
-        ),
+        _ => bail!("--cgroup: {} are one hierarchy; give them one path", dir.controllers.join(", ")),
     };
     let optional = dir.version == Version::V2 && count > 1;
     match dir.below(path) {
@@ -373,13 +282,7 @@ fn refuse_populated(dir: &Dir, pids: &[i32]) -> Result<()> {
 
 /// The number after a name at the start of a line, as `memory.events` and its kin have it.
 fn field(text: &str, name: &str) -> Option<u64> {
-    let value = |line: &str| {
-        line.strip_prefix(name)?
-            .strip_prefix(' ')?
-            .trim()
-            .parse()
-            .ok()
-    };
+    let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok();
     text.lines().find_map(value)
 }
 

@@ -46,9 +46,7 @@ fn one(dirs: &[Dir], setting: &Setting, all: &[Setting]) -> Result<(), Failure> 
         done = dir.open(&setting.file, libc::O_WRONLY);
     }
     match (done, &setting.if_missing) {
-        (Ok(open), _) => {
-            file::write_once(open, setting.value.as_bytes()).map_err(|error| (error, None))
-        }
+        (Ok(open), _) => file::write_once(open, setting.value.as_bytes()).map_err(|error| (error, None)),
         (Err(Error(Errno::ENOENT)), IfMissing::Skip) => Ok(()),
         (Err(Error(Errno::ENOENT)), IfMissing::Instead(other)) => one(dirs, other, all),
         (Err(error), _) => Err((error, problem)),
@@ -56,24 +54,17 @@ fn one(dirs: &[Dir], setting: &Setting, all: &[Setting]) -> Result<(), Failure> 
 }
 
 fn place<'a>(dirs: &'a [Dir], setting: &Setting) -> Option<&'a Dir> {
-    dirs.iter()
-        .find(|dir| dir.version == Version::V2 && dirs.len() == 1 || dir.has(&setting.controller))
+    dirs.iter().find(|dir| dir.version == Version::V2 && dirs.len() == 1 || dir.has(&setting.controller))
 }
 
 /// A missing file on v2 may mean that nobody enabled the controller yet: enables all that the settings need, at once,
 /// and says why this one could not be. On most machines systemd has done it, and we never come here.
 fn enable(dir: &Dir, setting: &Setting, all: &[Setting]) -> Option<String> {
-    let mut needed: Vec<&str> = all
-        .iter()
-        .map(|s| s.controller.as_ref())
-        .filter(|c| *c != "cgroup")
-        .collect();
+    let mut needed: Vec<&str> = all.iter().map(|s| s.controller.as_ref()).filter(|c| *c != "cgroup").collect();
     needed.sort_unstable();
     needed.dedup();
     let problems = v2::enable(dir, &needed);
-    let (_, what) = problems
-        .into_iter()
-        .find(|(controller, _)| *controller == setting.controller)?;
+    let (_, what) = problems.into_iter().find(|(controller, _)| *controller == setting.controller)?;
     let there = v2::available(dir);
     Some(format!(
         "controller {:?} is not available (the hierarchy has: {there}) or cannot be enabled: write {what}",
@@ -82,23 +73,13 @@ fn enable(dir: &Dir, setting: &Setting, all: &[Setting]) -> Option<String> {
 }
 
 fn explain(dirs: &[Dir], setting: &Setting, error: Error, hint: Option<String>) -> anyhow::Error {
-    let at = place(dirs, setting)
-        .map(|dir| format!("{dir}/"))
-        .unwrap_or_default();
-    let hint = hint.or_else(|| {
-        HINTS
-            .iter()
-            .find(|h| h.fits(setting, error))
-            .map(|h| h.text.to_owned())
-    });
+    let at = place(dirs, setting).map(|dir| format!("{dir}/")).unwrap_or_default();
+    let hint = hint.or_else(|| HINTS.iter().find(|h| h.fits(setting, error)).map(|h| h.text.to_owned()));
     let chain = match hint {
         Some(hint) => anyhow!(error).context(hint),
         None => anyhow!(error),
     };
-    chain.context(format!(
-        "cgroup: write {:?} to {at}{}",
-        setting.value, setting.file
-    ))
+    chain.context(format!("cgroup: write {:?} to {at}{}", setting.value, setting.file))
 }
 
 /// What an errno means in a file.
@@ -120,97 +101,29 @@ const fn hint(file: &'static str, errno: Errno, text: &'static str) -> Hint {
 }
 
 const HINTS: &[Hint] = &[
-    hint(
-        "memory.memsw",
-        Errno::ENOENT,
-        "the kernel does not count swap; boot it with swapaccount=1",
-    ),
-    hint(
-        "memory.swap",
-        Errno::ENOENT,
-        "the kernel does not count swap; boot it with swapaccount=1",
-    ),
+    hint("memory.memsw", Errno::ENOENT, "the kernel does not count swap; boot it with swapaccount=1"),
+    hint("memory.swap", Errno::ENOENT, "the kernel does not count swap; boot it with swapaccount=1"),
     hint("memory.limit", Errno::EBUSY, "more is in use already"),
-    hint(
-        "memory.oom_control",
-        Errno::EINVAL,
-        "the OOM killer cannot be disabled where memory has no hierarchy",
-    ),
-    hint(
-        "cpuset.",
-        Errno::EACCES,
-        "the parent cgroup does not have all of them",
-    ),
-    hint(
-        "cpuset.",
-        Errno::EINVAL,
-        "not a list of CPUs or nodes that this machine and the parent cgroup have",
-    ),
-    hint(
-        "cpuset.",
-        Errno::ERANGE,
-        "not a list of CPUs or nodes that this machine has",
-    ),
+    hint("memory.oom_control", Errno::EINVAL, "the OOM killer cannot be disabled where memory has no hierarchy"),
+    hint("cpuset.", Errno::EACCES, "the parent cgroup does not have all of them"),
+    hint("cpuset.", Errno::EINVAL, "not a list of CPUs or nodes that this machine and the parent cgroup have"),
+    hint("cpuset.", Errno::ERANGE, "not a list of CPUs or nodes that this machine has"),
     hint(
         "cpu.rt_",
         Errno::EINVAL,
         "the parent cgroup must have at least as much real-time runtime; it starts with none",
     ),
-    hint(
-        "cpu.rt_",
-        Errno::ENOENT,
-        "the kernel lacks CONFIG_RT_GROUP_SCHED",
-    ),
-    hint(
-        "cpu.cfs_",
-        Errno::EINVAL,
-        "outside of what the kernel or the parent cgroup allows",
-    ),
+    hint("cpu.rt_", Errno::ENOENT, "the kernel lacks CONFIG_RT_GROUP_SCHED"),
+    hint("cpu.cfs_", Errno::EINVAL, "outside of what the kernel or the parent cgroup allows"),
     hint("cpu.idle", Errno::ENOENT, "needs Linux 5.15"),
-    hint(
-        "blkio.bfq",
-        Errno::ENOENT,
-        "the kernel has no I/O scheduler with weights (BFQ)",
-    ),
-    hint(
-        "blkio.leaf_weight",
-        Errno::ENOENT,
-        "Linux 5.0 removed leaf weights with the CFQ scheduler",
-    ),
-    hint(
-        "blkio.",
-        Errno::ENODEV,
-        "no such block device on this machine; partitions do not count",
-    ),
-    hint(
-        "io.weight",
-        Errno::ENOENT,
-        "the kernel has no I/O controller with weights (BFQ or io.cost)",
-    ),
-    hint(
-        "io.",
-        Errno::ENODEV,
-        "no such block device on this machine; partitions do not count",
-    ),
-    hint(
-        "hugetlb.",
-        Errno::ENOENT,
-        "no such page size on this machine; /sys/kernel/mm/hugepages lists them",
-    ),
-    hint(
-        "rdma.",
-        Errno::ENODEV,
-        "no such RDMA device on this machine",
-    ),
-    hint(
-        "net_prio.",
-        Errno::ENODEV,
-        "no such network interface in the runtime's network namespace",
-    ),
-    hint(
-        "",
-        Errno::EACCES,
-        "no permission; the cgroup was not delegated to you",
-    ),
+    hint("blkio.bfq", Errno::ENOENT, "the kernel has no I/O scheduler with weights (BFQ)"),
+    hint("blkio.leaf_weight", Errno::ENOENT, "Linux 5.0 removed leaf weights with the CFQ scheduler"),
+    hint("blkio.", Errno::ENODEV, "no such block device on this machine; partitions do not count"),
+    hint("io.weight", Errno::ENOENT, "the kernel has no I/O controller with weights (BFQ or io.cost)"),
+    hint("io.", Errno::ENODEV, "no such block device on this machine; partitions do not count"),
+    hint("hugetlb.", Errno::ENOENT, "no such page size on this machine; /sys/kernel/mm/hugepages lists them"),
+    hint("rdma.", Errno::ENODEV, "no such RDMA device on this machine"),
+    hint("net_prio.", Errno::ENODEV, "no such network interface in the runtime's network namespace"),
+    hint("", Errno::EACCES, "no permission; the cgroup was not delegated to you"),
     hint("", Errno::EROFS, "the hierarchy is mounted read-only"),
 ];

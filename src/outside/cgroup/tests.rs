@@ -17,11 +17,7 @@ use std::time::{Duration, Instant};
 /// Name of a cgroup that nobody else has.
 fn name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!(
-        "rruntime-test-{}-{}",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    )
+    format!("rruntime-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The machine's own layout, if that is v1 or hybrid and we are root.
@@ -39,14 +35,7 @@ fn v2() -> Option<Cgroups> {
     let none = None::<&str>;
     let private = namespace::unshare(libc::CLONE_NEWNS).is_ok()
         && mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).is_ok()
-        && mount(
-            none,
-            "/sys/fs/cgroup",
-            Some("cgroup2"),
-            MsFlags::empty(),
-            none,
-        )
-        .is_ok();
+        && mount(none, "/sys/fs/cgroup", Some("cgroup2"), MsFlags::empty(), none).is_ok();
     if !private {
         eprintln!("not tested: needs root that may mount cgroup2");
         return None;
@@ -58,22 +47,13 @@ fn v2() -> Option<Cgroups> {
 
 fn planned(host: &Cgroups, path: &str, resources: &str) -> plan::Cgroup {
     let json = format!(r#"{{"cgroupsPath": {path:?}, "resources": {resources}}}"#);
-    plan::lower(
-        &serde_json::from_str(&json).unwrap(),
-        "ctr",
-        host,
-        &mut Vec::new(),
-    )
-    .unwrap()
+    plan::lower(&serde_json::from_str(&json).unwrap(), "ctr", host, &mut Vec::new()).unwrap()
 }
 
 /// Without the unified directory of a hybrid machine: what pure v1 is.
 fn without_unified(host: Cgroups) -> Cgroups {
     match host {
-        Cgroups::V1 { hierarchies, .. } => Cgroups::V1 {
-            hierarchies,
-            unified: None,
-        },
+        Cgroups::V1 { hierarchies, .. } => Cgroups::V1 { hierarchies, unified: None },
         other => other,
     }
 }
@@ -87,12 +67,7 @@ fn paths(plan: &plan::Cgroup) -> Vec<PathBuf> {
 }
 
 fn contents(cgroup: &Cgroup, controller: &str, file: &str) -> String {
-    let dir = cgroup
-        .dirs
-        .iter()
-        .find(|dir| dir.has(controller))
-        .or_else(|| cgroup.v2())
-        .unwrap();
+    let dir = cgroup.dirs.iter().find(|dir| dir.has(controller)).or_else(|| cgroup.v2()).unwrap();
     dir.read(file).unwrap().trim().to_owned()
 }
 
@@ -108,12 +83,8 @@ impl Victim {
     fn inside(cgroup: &Cgroup, script: &str) -> Victim {
         // It waits for a line before it does anything, so that it is inside by then.
         let script = format!("read go; {script}");
-        let victim = Command::new("sh")
-            .args(["-c", &script])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        let victim =
+            Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut victim = Victim(victim);
         let pid = victim.pid();
         cgroup.add(pid).unwrap();
@@ -163,20 +134,11 @@ fn create_makes_it_and_an_early_end_unmakes_just_that() {
         let draft = create(&plan).unwrap();
         assert!(paths(&plan).iter().all(|path| path.is_dir()));
         drop(draft);
-        assert!(
-            paths(&plan)
-                .iter()
-                .all(|path| !path.ancestors().nth(2).unwrap().exists())
-        );
+        assert!(paths(&plan).iter().all(|path| !path.ancestors().nth(2).unwrap().exists()));
 
         let outer = create(&planned(host, &format!("/{top}"), "{}")).unwrap();
         drop(create(&plan).unwrap());
-        assert!(
-            outer.exists()
-                && paths(&plan)
-                    .iter()
-                    .all(|path| !path.parent().unwrap().exists())
-        );
+        assert!(outer.exists() && paths(&plan).iter().all(|path| !path.parent().unwrap().exists()));
         drop(create(&planned(host, &format!("/{top}"), "{}")).unwrap());
         assert!(outer.exists(), "what was there before stays");
     });
@@ -198,14 +160,8 @@ fn removal_takes_everything_below_and_can_be_repeated() {
         assert!(!again.exists() && again.birth_fd().is_none() && again.needs_place());
         again.remove().unwrap();
         again.kill(libc::SIGKILL).unwrap();
-        assert_eq!(
-            (again.processes().unwrap(), again.is_frozen().unwrap()),
-            (vec![], false)
-        );
-        assert!(
-            format!("{:#}", again.add(1).unwrap_err())
-                .contains("is gone: no such file or directory (ENOENT)")
-        );
+        assert_eq!((again.processes().unwrap(), again.is_frozen().unwrap()), (vec![], false));
+        assert!(format!("{:#}", again.add(1).unwrap_err()).contains("is gone: no such file or directory (ENOENT)"));
         assert!(again.freeze().is_err());
     });
 }
@@ -217,10 +173,7 @@ fn a_cgroup_with_processes_is_refused_and_named() {
         let cgroup = create(&plan).unwrap();
         let victim = Victim::inside(&cgroup, "sleep 60");
         let refusal = refusal(&plan);
-        assert!(
-            refusal.contains("container's cgroup is not empty: "),
-            "{refusal}"
-        );
+        assert!(refusal.contains("container's cgroup is not empty: "), "{refusal}");
         assert!(refusal.contains(&format!("{}", victim.pid())), "{refusal}");
         assert!(cgroup.exists());
         cgroup.kill(libc::SIGKILL).unwrap();
@@ -237,10 +190,7 @@ fn a_frozen_cgroup_is_refused_also_when_a_parent_is() {
         cgroup.freeze().unwrap();
         for path in [format!("/{top}"), format!("/{top}/child")] {
             let refusal = refusal(&planned(host, &path, "{}"));
-            assert!(
-                refusal.contains("container's cgroup unexpectedly frozen"),
-                "{refusal}"
-            );
+            assert!(refusal.contains("container's cgroup unexpectedly frozen"), "{refusal}");
         }
         cgroup.thaw().unwrap();
         assert!(paths(&plan).iter().all(|path| !path.join("child").exists()));
@@ -254,14 +204,7 @@ fn freeze_stops_and_thaw_goes_on() {
         let victim = Victim::inside(&cgroup, "while :; do :; done");
         let used = || {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", victim.pid())).unwrap();
-            stat.rsplit(')')
-                .next()
-                .unwrap()
-                .split(' ')
-                .nth(12)
-                .unwrap()
-                .parse::<u64>()
-                .unwrap()
+            stat.rsplit(')').next().unwrap().split(' ').nth(12).unwrap().parse::<u64>().unwrap()
         };
         until("it runs", || used() > 1);
         assert!(!cgroup.is_frozen().unwrap());
@@ -282,18 +225,10 @@ fn kill_reaches_everybody_below_however_fast_they_fork() {
     on_each_layout(|host| {
         let plan = planned(host, &format!("/{}", name()), r#"{"pids": {"limit": 100}}"#);
         // The pids controller of this machine may not be on v2.
-        let plan = if is_v2(host) {
-            plan::Cgroup {
-                settings: Vec::new(),
-                ..plan
-            }
-        } else {
-            plan
-        };
+        let plan = if is_v2(host) { plan::Cgroup { settings: Vec::new(), ..plan } } else { plan };
         let cgroup = create(&plan).unwrap().keep();
-        let victims: Vec<Victim> = (0..4)
-            .map(|_| Victim::inside(&cgroup, "while :; do (sleep 0.01 &); done 2>/dev/null"))
-            .collect();
+        let victims: Vec<Victim> =
+            (0..4).map(|_| Victim::inside(&cgroup, "while :; do (sleep 0.01 &); done 2>/dev/null")).collect();
         until("they fork", || cgroup.processes().unwrap().len() > 8);
         cgroup.kill(libc::SIGKILL).unwrap();
         until("all are dead", || cgroup.processes().unwrap().is_empty());
@@ -324,10 +259,7 @@ fn a_busy_cgroup_is_not_removed_and_its_processes_are_named() {
         let victim = Victim::inside(&cgroup, "sleep 60");
         let start = Instant::now();
         let error = format!("{:#}", cgroup.remove().unwrap_err());
-        assert!(
-            error.contains(&format!("(pid {}", victim.pid())) && error.contains("(EBUSY)"),
-            "{error}"
-        );
+        assert!(error.contains(&format!("(pid {}", victim.pid())) && error.contains("(EBUSY)"), "{error}");
         assert!(start.elapsed() < Duration::from_secs(3));
         cgroup.kill(libc::SIGKILL).unwrap();
     });
@@ -341,10 +273,7 @@ fn a_child_is_born_into_the_v2_directory() {
             assert!(cgroup.needs_place());
             return;
         };
-        let ask = Clone {
-            cgroup: Some(fd),
-            ..Clone::default()
-        };
+        let ask = Clone { cgroup: Some(fd), ..Clone::default() };
         let Side::Parent { pid, .. } = process::clone(&ask).unwrap() else {
             loop {
                 std::thread::sleep(Duration::from_secs(60));
@@ -374,12 +303,8 @@ fn a_denied_device_cannot_be_opened_and_an_allowed_one_can() {
                 "true </dev/kmsg && ! true <>/dev/kmsg && ! true >>/dev/kmsg",
             ),
         ] {
-            let cgroup = create(&planned(
-                host,
-                &format!("/{}", name()),
-                &format!(r#"{{"devices": {rules}}}"#),
-            ))
-            .unwrap();
+            let cgroup =
+                create(&planned(host, &format!("/{}", name()), &format!(r#"{{"devices": {rules}}}"#))).unwrap();
             let mut victim = Victim::inside(&cgroup, &format!("{{ {script}; }} 2>/dev/null"));
             assert!(victim.0.wait().unwrap().success(), "{rules}: {script}");
         }
@@ -393,13 +318,8 @@ fn device_rules_replace_those_before() {
         let with = |rules: &str| planned(host, &top, &format!(r#"{{"devices": {rules}}}"#));
         let cgroup = create(&with("[]")).unwrap();
         let all = r#"[{"allow": true, "access": "rwm"}]"#;
-        let programs = |cgroup: &Cgroup| {
-            crate::sys::bpf::attached(cgroup.v2().unwrap().fd().unwrap())
-                .unwrap()
-                .len()
-        };
-        for (rules, expected, count) in [("[]", "! true", 1), (all, "true", 0), ("[]", "! true", 1)]
-        {
+        let programs = |cgroup: &Cgroup| crate::sys::bpf::attached(cgroup.v2().unwrap().fd().unwrap()).unwrap().len();
+        for (rules, expected, count) in [("[]", "! true", 1), (all, "true", 0), ("[]", "! true", 1)] {
             let again = create(&with(rules)).unwrap().keep();
             let mut victim = Victim::inside(&again, &format!("{expected} </dev/kmsg 2>/dev/null"));
             assert!(victim.0.wait().unwrap().success(), "{rules}");
@@ -420,26 +340,14 @@ fn the_kernel_takes_every_kind_of_program() {
     for number in 0..729u32 {
         // Two rules: kind, allow, wildcard or not, whole access or part, in every combination.
         let rule = |n: u32| {
-            let (kind, minor) = (
-                kinds[(n % 3) as usize],
-                if n / 3 % 3 == 0 {
-                    ""
-                } else {
-                    r#""minor": 3, "#
-                },
-            );
-            let major = if n / 3 % 3 == 2 {
-                r#""major": 9, "#
-            } else {
-                ""
-            };
+            let (kind, minor) = (kinds[(n % 3) as usize], if n / 3 % 3 == 0 { "" } else { r#""minor": 3, "# });
+            let major = if n / 3 % 3 == 2 { r#""major": 9, "# } else { "" };
             let (allow, access) = (n / 9 % 2 == 0, ["rwm", "r", "wm"][(n / 9 % 3) as usize]);
             format!(r#"{{"allow": {allow}, "type": "{kind}", {major}{minor}"access": "{access}"}}"#)
         };
         let json = format!("[{}, {}]", rule(number % 27), rule(number / 27));
         let rules = device_rules::lower(&serde_json::from_str::<Vec<_>>(&json).unwrap()).unwrap();
-        crate::sys::bpf::load_device_program(&rules.program())
-            .unwrap_or_else(|error| panic!("{json}: {error}"));
+        crate::sys::bpf::load_device_program(&rules.program()).unwrap_or_else(|error| panic!("{json}: {error}"));
     }
 }
 
@@ -476,38 +384,19 @@ fn limits_that_depend_on_each_other_can_go_both_ways() {
     let path = format!("/{}", name());
     let with = |json: &str| planned(&host, &path, json).settings;
     let cgroup = create(&planned(&host, &path, "{}")).unwrap();
-    for (limit, swap) in [
-        (20 << 20, 30 << 20),
-        (100 << 20, 100 << 20),
-        (10 << 20, 11 << 20),
-        (-1, -1),
-        (8 << 20, 9 << 20),
-    ] {
-        cgroup
-            .set(&with(&format!(
-                r#"{{"memory": {{"limit": {limit}, "swap": {swap}}}}}"#
-            )))
-            .unwrap();
-        let swap: i64 = contents(&cgroup, "memory", "memory.memsw.limit_in_bytes")
-            .parse()
-            .unwrap();
+    for (limit, swap) in
+        [(20 << 20, 30 << 20), (100 << 20, 100 << 20), (10 << 20, 11 << 20), (-1, -1), (8 << 20, 9 << 20)]
+    {
+        cgroup.set(&with(&format!(r#"{{"memory": {{"limit": {limit}, "swap": {swap}}}}}"#))).unwrap();
+        let swap: i64 = contents(&cgroup, "memory", "memory.memsw.limit_in_bytes").parse().unwrap();
         assert!(limit == -1 || swap > limit - 1);
     }
     for (quota, period) in [(900_000, 1_000_000), (1000, 1000), (500_000, 1_000_000)] {
-        cgroup
-            .set(&with(&format!(
-                r#"{{"cpu": {{"quota": {quota}, "period": {period}}}}}"#
-            )))
-            .unwrap();
+        cgroup.set(&with(&format!(r#"{{"cpu": {{"quota": {quota}, "period": {period}}}}}"#))).unwrap();
     }
-    let error = cgroup
-        .set(&with(r#"{"cpu": {"cpus": "9000"}}"#))
-        .unwrap_err();
+    let error = cgroup.set(&with(r#"{"cpu": {"cpus": "9000"}}"#)).unwrap_err();
     let text = format!("{error:#}");
-    assert!(
-        text.starts_with("cgroup: write \"9000\" to /sys/fs/cgroup/cpuset/rruntime-test-"),
-        "{text}"
-    );
+    assert!(text.starts_with("cgroup: write \"9000\" to /sys/fs/cgroup/cpuset/rruntime-test-"), "{text}");
     assert!(text.contains("cpuset.cpus: not a list of CPUs"), "{text}");
 }
 
@@ -520,10 +409,7 @@ fn v2_enables_what_a_setting_needs() {
             "not tested: the machine's v2 root has no hugetlb enabled, and its root is not ours to change"
         );
     }
-    let (top, json) = (
-        name(),
-        r#"{"hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}]}"#,
-    );
+    let (top, json) = (name(), r#"{"hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}]}"#);
     // A parent that somebody else made passes on nothing.
     let path = PathBuf::from("/sys/fs/cgroup").join(&top);
     std::fs::create_dir(&path).unwrap();
@@ -542,21 +428,14 @@ fn v2_enables_what_a_setting_needs() {
 #[test]
 fn v2_says_why_a_controller_is_missing() {
     let Some(host) = v2() else { return };
-    if std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers")
-        .unwrap()
-        .contains("memory")
-    {
+    if std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap().contains("memory") {
         return eprintln!("not tested: this machine has memory on v2");
     }
     let path = format!("/{}", name());
     let refused = refusal(&planned(&host, &path, r#"{"memory": {"limit": 200}}"#));
-    let start = format!(
-        "cgroup: write \"200\" to /sys/fs/cgroup{path}/memory.max: controller \"memory\" is not available"
-    );
-    assert!(
-        refused.starts_with(&start) && refused.ends_with("no such file or directory (ENOENT)"),
-        "{refused}"
-    );
+    let start =
+        format!("cgroup: write \"200\" to /sys/fs/cgroup{path}/memory.max: controller \"memory\" is not available");
+    assert!(refused.starts_with(&start) && refused.ends_with("no such file or directory (ENOENT)"), "{refused}");
     assert!(!Path::new("/sys/fs/cgroup").join(&path[1..]).exists());
     // Swap without accounting is no swap.
     create(&planned(&host, &path, r#"{"memory": {"swap": -1}}"#)).unwrap();
@@ -571,10 +450,7 @@ fn a_place_where_no_container_can_live_is_refused() {
     std::fs::write(path.join("t/cgroup.type"), "threaded").unwrap();
     for inside in ["t", "other"] {
         let refusal = refusal(&planned(&host, &format!("/{top}/{inside}"), "{}"));
-        assert!(
-            refusal.contains("where a container cannot live"),
-            "{refusal}"
-        );
+        assert!(refusal.contains("where a container cannot live"), "{refusal}");
     }
     std::fs::remove_dir(path.join("t")).unwrap();
     std::fs::remove_dir(path).unwrap();
@@ -591,32 +467,16 @@ fn exec_can_choose_a_cgroup_below() {
         let sub = |said: &[&str]| cgroup.sub(&plan::sub_cgroups(said).unwrap());
         let below = sub(&["below"]).unwrap();
         assert!(below.dirs.iter().all(|dir| dir.path().ends_with("below")));
-        assert!(
-            sub(&["/"])
-                .unwrap()
-                .dirs
-                .iter()
-                .all(|dir| !dir.path().ends_with("below"))
-        );
+        assert!(sub(&["/"]).unwrap().dirs.iter().all(|dir| !dir.path().ends_with("below")));
         let missing = format!("{:#}", sub(&["nowhere"]).unwrap_err());
         assert!(missing.contains("no such file or directory"), "{missing}");
         assert!(sub(&["whaaat:/"]).is_err());
         if !is_v2(host) {
             let mixed = sub(&["memory:below"]).unwrap();
-            let changed = mixed
-                .dirs
-                .iter()
-                .filter(|dir| dir.path().ends_with("below"));
-            assert_eq!(
-                changed.map(|dir| dir.has("memory")).collect::<Vec<_>>(),
-                [true]
-            );
+            let changed = mixed.dirs.iter().filter(|dir| dir.path().ends_with("below"));
+            assert_eq!(changed.map(|dir| dir.has("memory")).collect::<Vec<_>>(), [true]);
         }
-        below
-            .dirs
-            .iter()
-            .filter(|dir| dir.has("cpuset"))
-            .for_each(|dir| v1::fill(dir).unwrap());
+        below.dirs.iter().filter(|dir| dir.has("cpuset")).for_each(|dir| v1::fill(dir).unwrap());
         let victim = Victim::inside(&below, "sleep 60");
         assert_eq!(cgroup.processes().unwrap(), [victim.pid()]);
         cgroup.kill(libc::SIGKILL).unwrap();
@@ -632,15 +492,8 @@ fn exec_can_follow_a_process() {
     let Some(host) = v2() else { return };
     let plan = planned(&host, &format!("/{}", name()), "{}");
     let cgroup = create(&plan).unwrap().keep();
-    let Layout::V2(spot) = &plan.place.layout else {
-        panic!()
-    };
-    let found = Cgroup::of_process(
-        &plan.place,
-        &format!("1:cpu:/x\n0::/{}\n", spot.path.display()),
-    )
-    .unwrap()
-    .unwrap();
+    let Layout::V2(spot) = &plan.place.layout else { panic!() };
+    let found = Cgroup::of_process(&plan.place, &format!("1:cpu:/x\n0::/{}\n", spot.path.display())).unwrap().unwrap();
     assert!(found.exists() && found.birth_fd().is_some());
     assert!(Cgroup::of_process(&plan.place, "0::/../x").is_err());
     cgroup.remove().unwrap();
@@ -659,13 +512,7 @@ fn an_oom_kill_is_counted() {
 
 #[test]
 fn without_cgroups_everything_is_quietly_nothing() {
-    let plan = plan::lower(
-        &serde_json::from_str("{}").unwrap(),
-        "ctr",
-        &Cgroups::Missing,
-        &mut Vec::new(),
-    )
-    .unwrap();
+    let plan = plan::lower(&serde_json::from_str("{}").unwrap(), "ctr", &Cgroups::Missing, &mut Vec::new()).unwrap();
     let cgroup = create(&plan).unwrap().keep();
     assert!(!cgroup.exists() && cgroup.birth_fd().is_none() && !cgroup.needs_place());
     cgroup.add(1).unwrap();

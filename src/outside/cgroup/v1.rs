@@ -20,9 +20,7 @@ pub(super) fn check(dir: &Dir) -> Result<()> {
     }
     // A fresh freezer directly below the mount cannot be frozen: the root cannot be.
     if dir.has("freezer") && (!dir.is_fresh() || dir.is_nested()) {
-        let state = dir
-            .read(STATE)
-            .with_context(|| format!("cgroup: read {dir}/{STATE}"))?;
+        let state = dir.read(STATE).with_context(|| format!("cgroup: read {dir}/{STATE}"))?;
         let thawed = state.trim() == "THAWED";
         ensure!(
             thawed,
@@ -35,11 +33,7 @@ pub(super) fn check(dir: &Dir) -> Result<()> {
 /// A cpuset without CPUs or memory nodes takes no process and no value, and a new one has none. So the parents are
 /// filled before anything is written into ours; nothing that somebody set is changed.
 pub(super) fn fill_parents(dir: &Dir) -> Result<()> {
-    if dir.is_nested() {
-        fill_chain(dir, &dir.parents())
-    } else {
-        Ok(())
-    }
+    if dir.is_nested() { fill_chain(dir, &dir.parents()) } else { Ok(()) }
 }
 
 /// What no setting gave comes from the parent. After the settings, so that an exclusive set of a neighbour, which a
@@ -53,19 +47,11 @@ pub(super) fn fill(dir: &Dir) -> Result<()> {
 fn fill_chain(dir: &Dir, chain: &[PathBuf]) -> Result<()> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
         // From the bottom up to the first that has something; usually that is the last or its parent.
-        let filled = chain
-            .iter()
-            .enumerate()
-            .rev()
-            .find_map(|(i, at)| Some((i, read_list(dir, at, file)?)));
+        let filled = chain.iter().enumerate().rev().find_map(|(i, at)| Some((i, read_list(dir, at, file)?)));
         let Some((from, list)) = filled else { continue };
         for at in &chain[from + 1..] {
-            dir.write_parent(at, file, &list).with_context(|| {
-                format!(
-                    "cgroup: write {list:?} to {file} of {} for {dir}",
-                    at.display()
-                )
-            })?;
+            dir.write_parent(at, file, &list)
+                .with_context(|| format!("cgroup: write {list:?} to {file} of {} for {dir}", at.display()))?;
         }
     }
     Ok(())
@@ -92,9 +78,7 @@ fn freeze_with_patience(dir: &Dir) -> Result<()> {
     let end = Instant::now() + FREEZE_TIME;
     for round in 1u32.. {
         change(dir, "FROZEN")?;
-        let state = dir
-            .read(STATE)
-            .with_context(|| format!("cgroup: read {dir}/{STATE}"))?;
+        let state = dir.read(STATE).with_context(|| format!("cgroup: read {dir}/{STATE}"))?;
         match state.trim() {
             "FROZEN" => return Ok(()),
             "FREEZING" => {}
@@ -110,10 +94,7 @@ fn freeze_with_patience(dir: &Dir) -> Result<()> {
         }
         std::thread::sleep(Duration::from_micros(pause));
     }
-    bail!(
-        "cgroup: {dir} is not frozen after {} s; a process in an uninterruptible sleep?",
-        FREEZE_TIME.as_secs()
-    )
+    bail!("cgroup: {dir} is not frozen after {} s; a process in an uninterruptible sleep?", FREEZE_TIME.as_secs())
 }
 
 pub(super) fn thaw(dir: &Dir) -> Result<()> {
@@ -121,8 +102,7 @@ pub(super) fn thaw(dir: &Dir) -> Result<()> {
 }
 
 fn change(dir: &Dir, state: &str) -> Result<()> {
-    dir.write(STATE, state)
-        .with_context(|| format!("cgroup: write {state} to {dir}/{STATE}"))
+    dir.write(STATE, state).with_context(|| format!("cgroup: write {state} to {dir}/{STATE}"))
 }
 
 /// Is it frozen, or being frozen, by its own switch? (A frozen parent is somebody else's doing.)

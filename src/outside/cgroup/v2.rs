@@ -16,9 +16,7 @@ pub(super) fn check(dir: &Dir) -> Result<()> {
     if dir.is_fresh() && !dir.is_nested() {
         return Ok(());
     }
-    let kind = dir
-        .read("cgroup.type")
-        .with_context(|| format!("cgroup: read {dir}/cgroup.type"))?;
+    let kind = dir.read("cgroup.type").with_context(|| format!("cgroup: read {dir}/cgroup.type"))?;
     let kind = kind.trim();
     ensure!(
         kind == "domain",
@@ -40,58 +38,34 @@ pub(super) fn check(dir: &Dir) -> Result<()> {
 /// What fails is found out by the settings that need it.
 pub(super) fn enable_in_new_parents(dir: &Dir) {
     for parent in dir.made_parents() {
-        let all = dir
-            .read_parent(parent, "cgroup.controllers")
-            .unwrap_or_default();
+        let all = dir.read_parent(parent, "cgroup.controllers").unwrap_or_default();
         let _ = enable_in(dir, parent, &all.split_whitespace().collect::<Vec<_>>());
     }
 }
 
 /// Enables controllers from the mount down. Returns for each that failed what happened where.
 pub(super) fn enable(dir: &Dir, controllers: &[&str]) -> Vec<(String, String)> {
-    dir.parents()
-        .iter()
-        .flat_map(|parent| enable_in(dir, parent, controllers))
-        .collect()
+    dir.parents().iter().flat_map(|parent| enable_in(dir, parent, controllers)).collect()
 }
 
 fn enable_in(dir: &Dir, parent: &Path, controllers: &[&str]) -> Vec<(String, String)> {
     let file = "cgroup.subtree_control";
-    let list = |names: &[&str]| {
-        names
-            .iter()
-            .map(|name| format!("+{name}"))
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
+    let list = |names: &[&str]| names.iter().map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ");
     if controllers.is_empty() || dir.write_parent(parent, file, &list(controllers)).is_ok() {
         return Vec::new();
     }
     // The write is all or nothing, so one that is missing would take the others with it.
     let one = |controller: &&str| {
         let error = dir.write_parent(parent, file, &list(&[controller])).err()?;
-        let hint = if error.0 == Errno::EBUSY {
-            " (that cgroup has processes of its own)"
-        } else {
-            ""
-        };
-        Some((
-            (*controller).to_owned(),
-            format!(
-                "\"+{controller}\" to {}/{file}: {error}{hint}",
-                parent.display()
-            ),
-        ))
+        let hint = if error.0 == Errno::EBUSY { " (that cgroup has processes of its own)" } else { "" };
+        Some(((*controller).to_owned(), format!("\"+{controller}\" to {}/{file}: {error}{hint}", parent.display())))
     };
     controllers.iter().filter_map(one).collect()
 }
 
 /// The controllers of this machine's v2 hierarchy, for a message.
 pub(super) fn available(dir: &Dir) -> String {
-    dir.read_parent(Path::new("."), "cgroup.controllers")
-        .unwrap_or_default()
-        .trim()
-        .replace(' ', ", ")
+    dir.read_parent(Path::new("."), "cgroup.controllers").unwrap_or_default().trim().replace(' ', ", ")
 }
 
 /// Freezes, and waits until everything stands still. On failure it is thawed again.
@@ -110,8 +84,7 @@ pub(super) fn thaw(dir: &Dir) -> Result<()> {
 }
 
 fn change(dir: &Dir, value: &str) -> Result<()> {
-    dir.write("cgroup.freeze", value)
-        .with_context(|| format!("cgroup: write {value:?} to {dir}/cgroup.freeze"))
+    dir.write("cgroup.freeze", value).with_context(|| format!("cgroup: write {value:?} to {dir}/cgroup.freeze"))
 }
 
 /// Is it frozen by its own switch? (A frozen parent is somebody else's doing.)
@@ -121,9 +94,7 @@ pub(super) fn is_frozen(dir: &Dir) -> sys::Result<bool> {
 
 fn wait_frozen(dir: &Dir, wanted: bool) -> Result<()> {
     let doing = || format!("cgroup: read {dir}/cgroup.events");
-    let file = dir
-        .open("cgroup.events", libc::O_RDONLY)
-        .with_context(doing)?;
+    let file = dir.open("cgroup.events", libc::O_RDONLY).with_context(doing)?;
     let end = Instant::now() + FREEZE_TIME;
     let mut buffer = [0; 256];
     loop {
@@ -148,9 +119,7 @@ pub(super) fn kill(dir: &Dir) -> Result<Option<()>> {
         Ok(()) => Ok(Some(())),
         Err(Error(Errno::ENODEV)) => Ok(Some(())), // it is gone, and so are its processes
         Err(Error(Errno::ENOENT)) => Ok(None),
-        Err(error) => {
-            Err(anyhow!(error).context(format!("cgroup: write \"1\" to {dir}/cgroup.kill")))
-        }
+        Err(error) => Err(anyhow!(error).context(format!("cgroup: write \"1\" to {dir}/cgroup.kill"))),
     }
 }
 
@@ -163,18 +132,13 @@ struct Events {
 
 impl Events {
     fn read(dir: &Dir) -> Result<Events> {
-        let text = dir
-            .read("cgroup.events")
-            .with_context(|| format!("cgroup: read {dir}/cgroup.events"))?;
+        let text = dir.read("cgroup.events").with_context(|| format!("cgroup: read {dir}/cgroup.events"))?;
         Ok(Events::parse(&text))
     }
 
     fn parse(text: &str) -> Events {
         let is_on = |name| super::field(text, name) == Some(1);
-        Events {
-            populated: is_on("populated"),
-            frozen: is_on("frozen"),
-        }
+        Events { populated: is_on("populated"), frozen: is_on("frozen") }
     }
 }
 
@@ -184,19 +148,7 @@ mod tests {
 
     #[test]
     fn events_are_read_by_name() {
-        assert_eq!(
-            Events::parse("populated 1\nfrozen 0\n"),
-            Events {
-                populated: true,
-                frozen: false
-            }
-        );
-        assert_eq!(
-            Events::parse("frozen 1\nnew 3\npopulated 0"),
-            Events {
-                populated: false,
-                frozen: true
-            }
-        );
+        assert_eq!(Events::parse("populated 1\nfrozen 0\n"), Events { populated: true, frozen: false });
+        assert_eq!(Events::parse("frozen 1\nnew 3\npopulated 0"), Events { populated: false, frozen: true });
     }
 }

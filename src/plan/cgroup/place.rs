@@ -16,20 +16,11 @@ const LONGEST_PATH: usize = 3800;
 /// - on v2 from the *parent* of the runtime's own cgroup: its own has processes in it, and a cgroup with processes
 ///   cannot have children with controllers;
 /// - on v1, which has no such rule, from the runtime's own cgroup in each hierarchy.
-pub(super) fn layout(
-    said: Option<&Path>,
-    id: &str,
-    host: &Cgroups,
-    warnings: &mut Vec<String>,
-) -> Result<Layout> {
-    let said = said
-        .map(|path| path.to_str().unwrap_or_default())
-        .unwrap_or_default();
+pub(super) fn layout(said: Option<&Path>, id: &str, host: &Cgroups, warnings: &mut Vec<String>) -> Result<Layout> {
+    let said = said.map(|path| path.to_str().unwrap_or_default()).unwrap_or_default();
     let cleaned = clean(said)?;
     if said.starts_with('/') && cleaned.as_os_str().is_empty() {
-        bail!(
-            "{said:?} is the root cgroup, which takes no limits; name a cgroup below it, or leave cgroupsPath out"
-        );
+        bail!("{said:?} is the root cgroup, which takes no limits; name a cgroup below it, or leave cgroupsPath out");
     }
     if said.matches(':').count() == 2 {
         warnings.push(format!(
@@ -38,55 +29,24 @@ pub(super) fn layout(
         ));
     }
     let absolute = said.starts_with('/');
-    let name = if cleaned.as_os_str().is_empty() {
-        clean(id)?
-    } else {
-        cleaned
-    };
+    let name = if cleaned.as_os_str().is_empty() { clean(id)? } else { cleaned };
     let spot = |mount: &Path, base: &Path| -> Result<Spot> {
-        let base = if absolute {
-            PathBuf::new()
-        } else {
-            clean(base.to_str().unwrap_or_default())?
-        };
-        Ok(Spot {
-            mount: mount.to_owned(),
-            path: base.join(&name),
-        })
+        let base = if absolute { PathBuf::new() } else { clean(base.to_str().unwrap_or_default())? };
+        Ok(Spot { mount: mount.to_owned(), path: base.join(&name) })
     };
     Ok(match host {
         Cgroups::Missing => {
-            ensure!(
-                said.is_empty(),
-                "no cgroup hierarchy is mounted on this machine; mount one at /sys/fs/cgroup"
-            );
-            warnings.push(
-                "linux.cgroupsPath: no cgroup hierarchy is mounted: the container gets no cgroup"
-                    .to_owned(),
-            );
+            ensure!(said.is_empty(), "no cgroup hierarchy is mounted on this machine; mount one at /sys/fs/cgroup");
+            warnings.push("linux.cgroupsPath: no cgroup hierarchy is mounted: the container gets no cgroup".to_owned());
             Layout::Missing
         }
-        Cgroups::V2 { mount, own } => {
-            Layout::V2(spot(mount, own.parent().unwrap_or(Path::new("")))?)
-        }
-        Cgroups::V1 {
-            hierarchies,
-            unified,
-        } => {
+        Cgroups::V2 { mount, own } => Layout::V2(spot(mount, own.parent().unwrap_or(Path::new("")))?),
+        Cgroups::V1 { hierarchies, unified } => {
             let on = |h: &Hierarchy| -> Result<HierarchySpot> {
-                Ok(HierarchySpot {
-                    controllers: h.controllers.clone(),
-                    spot: spot(&h.mount, &h.own)?,
-                })
+                Ok(HierarchySpot { controllers: h.controllers.clone(), spot: spot(&h.mount, &h.own)? })
             };
-            let unified = unified
-                .as_ref()
-                .map(|h| spot(&h.mount, &h.own))
-                .transpose()?;
-            Layout::V1 {
-                hierarchies: hierarchies.iter().map(on).collect::<Result<_>>()?,
-                unified,
-            }
+            let unified = unified.as_ref().map(|h| spot(&h.mount, &h.own)).transpose()?;
+            Layout::V1 { hierarchies: hierarchies.iter().map(on).collect::<Result<_>>()?, unified }
         }
     })
 }
@@ -103,19 +63,13 @@ pub(super) fn clean(said: &str) -> Result<PathBuf> {
         match component {
             Component::ParentDir => drop(path.pop()),
             Component::Normal(name) => {
-                ensure!(
-                    name.len() <= LONGEST_NAME,
-                    "{name:?} is longer than {LONGEST_NAME} bytes; shorten it"
-                );
+                ensure!(name.len() <= LONGEST_NAME, "{name:?} is longer than {LONGEST_NAME} bytes; shorten it");
                 path.push(name);
             }
             Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
         }
     }
-    ensure!(
-        path.as_os_str().len() <= LONGEST_PATH,
-        "is longer than {LONGEST_PATH} bytes; shorten it"
-    );
+    ensure!(path.as_os_str().len() <= LONGEST_PATH, "is longer than {LONGEST_PATH} bytes; shorten it");
     Ok(path)
 }
 
@@ -124,23 +78,15 @@ mod tests {
     use super::*;
 
     fn v2(own: &str) -> Cgroups {
-        Cgroups::V2 {
-            mount: "/sys/fs/cgroup".into(),
-            own: own.into(),
-        }
+        Cgroups::V2 { mount: "/sys/fs/cgroup".into(), own: own.into() }
     }
 
     fn placed(said: Option<&str>, host: &Cgroups) -> String {
         match layout(said.map(Path::new), "ctr", host, &mut Vec::new()).unwrap() {
             Layout::V2(spot) => spot.full().display().to_string(),
-            Layout::V1 {
-                hierarchies,
-                unified,
-            } => {
+            Layout::V1 { hierarchies, unified } => {
                 let all = hierarchies.iter().map(|h| &h.spot).chain(unified.as_ref());
-                all.map(|spot| spot.full().display().to_string())
-                    .collect::<Vec<_>>()
-                    .join(" ")
+                all.map(|spot| spot.full().display().to_string()).collect::<Vec<_>>().join(" ")
             }
             Layout::Missing => "missing".to_owned(),
         }
@@ -170,23 +116,10 @@ mod tests {
             mount: Path::new("/c").join(name),
             own: own.into(),
         };
-        let unified = Hierarchy {
-            controllers: Vec::new(),
-            mount: "/c/unified".into(),
-            own: "/".into(),
-        };
-        let host = Cgroups::V1 {
-            hierarchies: vec![on("memory", "/svc"), on("pids", "/")],
-            unified: Some(unified),
-        };
-        assert_eq!(
-            placed(Some("x"), &host),
-            "/c/memory/svc/x /c/pids/x /c/unified/x"
-        );
-        assert_eq!(
-            placed(Some("/x"), &host),
-            "/c/memory/x /c/pids/x /c/unified/x"
-        );
+        let unified = Hierarchy { controllers: Vec::new(), mount: "/c/unified".into(), own: "/".into() };
+        let host = Cgroups::V1 { hierarchies: vec![on("memory", "/svc"), on("pids", "/")], unified: Some(unified) };
+        assert_eq!(placed(Some("x"), &host), "/c/memory/svc/x /c/pids/x /c/unified/x");
+        assert_eq!(placed(Some("/x"), &host), "/c/memory/x /c/pids/x /c/unified/x");
     }
 
     #[test]
@@ -194,29 +127,15 @@ mod tests {
         let long = "x".repeat(256);
         let deep = "x/".repeat(2000);
         for bad in ["/", "/..", "a\0b", "a\nb", long.as_str(), deep.as_str()] {
-            assert!(
-                layout(Some(Path::new(bad)), "ctr", &v2("/"), &mut Vec::new()).is_err(),
-                "{bad:.20}"
-            );
+            assert!(layout(Some(Path::new(bad)), "ctr", &v2("/"), &mut Vec::new()).is_err(), "{bad:.20}");
         }
     }
 
     #[test]
     fn without_cgroups_a_path_is_refused_and_silence_is_a_warning() {
         let mut warnings = Vec::new();
-        assert_eq!(
-            layout(None, "ctr", &Cgroups::Missing, &mut warnings).unwrap(),
-            Layout::Missing
-        );
+        assert_eq!(layout(None, "ctr", &Cgroups::Missing, &mut warnings).unwrap(), Layout::Missing);
         assert_eq!(warnings.len(), 1);
-        assert!(
-            layout(
-                Some(Path::new("/x")),
-                "ctr",
-                &Cgroups::Missing,
-                &mut warnings
-            )
-            .is_err()
-        );
+        assert!(layout(Some(Path::new("/x")), "ctr", &Cgroups::Missing, &mut warnings).is_err());
     }
 }

@@ -2,9 +2,7 @@
 
 use super::{IfMissing, Layout, Setting};
 use crate::error::{Context, Result, bail, ensure};
-use oci_spec::runtime::{
-    LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources, LinuxThrottleDevice, LinuxWeightDevice,
-};
+use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources, LinuxThrottleDevice, LinuxWeightDevice};
 use std::borrow::Cow;
 
 /// One knob of `linux.resources`.
@@ -16,23 +14,13 @@ pub(super) struct Row {
 
 enum Does {
     /// One value to one file.
-    Write {
-        controller: &'static str,
-        file: &'static str,
-        value: fn(&LinuxResources) -> Result<Option<Value>>,
-    },
+    Write { controller: &'static str, file: &'static str, value: fn(&LinuxResources) -> Result<Option<Value>> },
     /// A list or a map: for each entry the rest of its place in the JSON, and its settings.
     WriteEach(fn(&LinuxResources) -> Vec<(String, Result<Vec<Setting>>)>),
     /// This layout cannot do it. config-linux.md, "Unified": what cannot be converted MUST be an error.
-    Refuse {
-        asked: fn(&LinuxResources) -> bool,
-        why: &'static str,
-    },
+    Refuse { asked: fn(&LinuxResources) -> bool, why: &'static str },
     /// It makes no difference here.
-    Ignore {
-        asked: fn(&LinuxResources) -> bool,
-        why: &'static str,
-    },
+    Ignore { asked: fn(&LinuxResources) -> bool, why: &'static str },
 }
 
 /// The text for a file.
@@ -44,18 +32,12 @@ pub(super) struct Value {
 impl Value {
     /// Without this file there is nothing to do.
     pub fn or_skip(self) -> Value {
-        Value {
-            if_missing: IfMissing::Skip,
-            ..self
-        }
+        Value { if_missing: IfMissing::Skip, ..self }
     }
 }
 
 pub(super) fn value(text: impl ToString) -> Value {
-    Value {
-        text: text.to_string(),
-        if_missing: IfMissing::Fail,
-    }
+    Value { text: text.to_string(), if_missing: IfMissing::Fail }
 }
 
 pub(super) const fn write(
@@ -64,46 +46,22 @@ pub(super) const fn write(
     file: &'static str,
     value: fn(&LinuxResources) -> Result<Option<Value>>,
 ) -> Row {
-    Row {
-        said,
-        does: Does::Write {
-            controller,
-            file,
-            value,
-        },
-    }
+    Row { said, does: Does::Write { controller, file, value } }
 }
 
 pub(super) const fn write_each(
     said: &'static str,
     each: fn(&LinuxResources) -> Vec<(String, Result<Vec<Setting>>)>,
 ) -> Row {
-    Row {
-        said,
-        does: Does::WriteEach(each),
-    }
+    Row { said, does: Does::WriteEach(each) }
 }
 
-pub(super) const fn refuse(
-    said: &'static str,
-    asked: fn(&LinuxResources) -> bool,
-    why: &'static str,
-) -> Row {
-    Row {
-        said,
-        does: Does::Refuse { asked, why },
-    }
+pub(super) const fn refuse(said: &'static str, asked: fn(&LinuxResources) -> bool, why: &'static str) -> Row {
+    Row { said, does: Does::Refuse { asked, why } }
 }
 
-pub(super) const fn ignore(
-    said: &'static str,
-    asked: fn(&LinuxResources) -> bool,
-    why: &'static str,
-) -> Row {
-    Row {
-        said,
-        does: Does::Ignore { asked, why },
-    }
+pub(super) const fn ignore(said: &'static str, asked: fn(&LinuxResources) -> bool, why: &'static str) -> Row {
+    Row { said, does: Does::Ignore { asked, why } }
 }
 
 /// A setting whose absence is an error.
@@ -113,12 +71,7 @@ pub(super) fn setting(
     value: impl ToString,
 ) -> Setting {
     let (controller, file) = (controller.into(), file.into().into());
-    Setting {
-        controller,
-        file,
-        value: value.to_string(),
-        if_missing: IfMissing::Fail,
-    }
+    Setting { controller, file, value: value.to_string(), if_missing: IfMissing::Fail }
 }
 
 /// Every row in turn. Errors and warnings start with the place in the JSON.
@@ -133,31 +86,14 @@ pub(super) fn lower(
         let place = |rest: &str| format!("linux.resources.{}{rest}", row.said);
         let mut add = |rest: &str, setting: Setting| {
             let known = layout.has(&setting.controller);
-            ensure!(
-                known,
-                "{}: {}",
-                place(rest),
-                no_controller(&setting.controller)
-            );
+            ensure!(known, "{}: {}", place(rest), no_controller(&setting.controller));
             settings.push(setting);
             Ok(())
         };
         match row.does {
-            Does::Write {
-                controller,
-                file,
-                value,
-            } => {
+            Does::Write { controller, file, value } => {
                 if let Some(Value { text, if_missing }) = value(said).with_context(|| place(""))? {
-                    add(
-                        "",
-                        Setting {
-                            controller: controller.into(),
-                            file: file.into(),
-                            value: text,
-                            if_missing,
-                        },
-                    )?;
+                    add("", Setting { controller: controller.into(), file: file.into(), value: text, if_missing })?;
                 }
             }
             Does::WriteEach(each) => {
@@ -193,19 +129,13 @@ pub(super) fn cpu<T>(said: &LinuxResources, field: fn(&LinuxCpu) -> Option<T>) -
     said.cpu().as_ref().and_then(field)
 }
 
-pub(super) fn block_io<T>(
-    said: &LinuxResources,
-    field: fn(&LinuxBlockIo) -> Option<T>,
-) -> Option<T> {
+pub(super) fn block_io<T>(said: &LinuxResources, field: fn(&LinuxBlockIo) -> Option<T>) -> Option<T> {
     said.block_io().as_ref().and_then(field)
 }
 
 /// `cpu.cpus` and `cpu.mems`: a list as it stands; empty is "not set".
 pub(super) fn list(text: Option<String>) -> Result<Option<Value>> {
-    ensure!(
-        !text.as_deref().unwrap_or_default().contains('\n'),
-        "has a newline in it; write a list such as 0-3,7"
-    );
+    ensure!(!text.as_deref().unwrap_or_default().contains('\n'), "has a newline in it; write a list such as 0-3,7");
     Ok(text.filter(|text| !text.is_empty()).map(value))
 }
 
@@ -229,10 +159,7 @@ pub(super) enum Swap {
 /// Unlimited memory without a word about swap means unlimited swap. `limit` is `None` when memory is unlimited.
 pub(super) fn swap(said: &LinuxResources) -> Result<Swap> {
     let limit = memory(said, LinuxMemory::limit).filter(|limit| *limit != 0);
-    match (
-        memory(said, LinuxMemory::swap).filter(|swap| *swap != 0),
-        limit,
-    ) {
+    match (memory(said, LinuxMemory::swap).filter(|swap| *swap != 0), limit) {
         (None, Some(-1)) | (Some(-1), _) => Ok(Swap::Unlimited),
         (None, _) => Ok(Swap::Unset),
         (Some(total), _) if total < 0 => {
@@ -247,10 +174,7 @@ pub(super) fn swap(said: &LinuxResources) -> Result<Swap> {
                 total >= limit,
                 "{total} is less than memory.limit ({limit}), but counts memory and swap together; write the sum"
             );
-            Ok(Swap::Total {
-                total,
-                limit: Some(limit),
-            })
+            Ok(Swap::Total { total, limit: Some(limit) })
         }
     }
 }
@@ -259,26 +183,16 @@ pub(super) fn swap(said: &LinuxResources) -> Result<Swap> {
 /// be born inside. It cannot fork either way.
 pub(super) fn pids(said: &LinuxResources) -> Option<Value> {
     let limit = said.pids().as_ref()?.limit();
-    Some(if limit < 0 {
-        value("max")
-    } else {
-        value(limit.max(1))
-    })
+    Some(if limit < 0 { value("max") } else { value(limit.max(1)) })
 }
 
 /// cfs quota and period, in microseconds; what the kernel takes, checked here for a better message than EINVAL.
 pub(super) fn bandwidth(said: &LinuxResources) -> Result<(Option<i64>, Option<u64>)> {
     let quota = cpu(said, LinuxCpu::quota).filter(|quota| *quota != 0);
     let period = cpu(said, LinuxCpu::period).filter(|period| *period != 0);
-    ensure!(
-        !quota.is_some_and(|q| (1..1000).contains(&q)),
-        "less than 1000 (1 ms) is no quota; write microseconds"
-    );
+    ensure!(!quota.is_some_and(|q| (1..1000).contains(&q)), "less than 1000 (1 ms) is no quota; write microseconds");
     let fits = period.is_none_or(|p| (1000..=1_000_000).contains(&p));
-    ensure!(
-        fits,
-        "with a cpu.period outside of 1000 to 1000000 (1 ms to 1 s); write microseconds"
-    );
+    ensure!(fits, "with a cpu.period outside of 1000 to 1000000 (1 ms to 1 s); write microseconds");
     Ok((quota, period))
 }
 
@@ -288,29 +202,20 @@ pub(super) fn burst(said: &LinuxResources) -> Result<Option<Value>> {
     };
     let quota = cpu(said, LinuxCpu::quota).filter(|quota| *quota > 0);
     let fits = quota.is_none_or(|quota| burst <= quota.unsigned_abs());
-    ensure!(
-        fits,
-        "{burst} is more than cpu.quota; a burst saves up quota, so it cannot exceed it"
-    );
+    ensure!(fits, "{burst} is more than cpu.quota; a burst saves up quota, so it cannot exceed it");
     Ok(Some(value(burst)))
 }
 
 pub(super) fn idle(said: &LinuxResources) -> Result<Option<Value>> {
     let idle = cpu(said, LinuxCpu::idle);
-    ensure!(
-        idle.is_none_or(|idle| idle == 0 || idle == 1),
-        "is neither 0 nor 1"
-    );
+    ensure!(idle.is_none_or(|idle| idle == 0 || idle == 1), "is neither 0 nor 1");
     Ok(idle.map(value))
 }
 
 /// A weight of the block layer. 0 is "not set".
 pub(super) fn weight(weight: Option<u16>) -> Result<Option<u16>> {
     let weight = weight.filter(|weight| *weight != 0);
-    ensure!(
-        weight.is_none_or(|w| (10..=1000).contains(&w)),
-        "is outside of 10 to 1000"
-    );
+    ensure!(weight.is_none_or(|w| (10..=1000).contains(&w)), "is outside of 10 to 1000");
     Ok(weight)
 }
 
@@ -319,20 +224,13 @@ pub(super) fn weights(
     said: &LinuxResources,
     one: fn(&LinuxWeightDevice) -> Result<Vec<Setting>>,
 ) -> Vec<(String, Result<Vec<Setting>>)> {
-    let all = said
-        .block_io()
-        .as_ref()
-        .and_then(|io| io.weight_device().as_deref())
-        .unwrap_or_default();
+    let all = said.block_io().as_ref().and_then(|io| io.weight_device().as_deref()).unwrap_or_default();
     let checked = |device: &LinuxWeightDevice| {
         let asked = device.weight().or(device.leaf_weight()).is_some();
         ensure!(asked, "has neither weight nor leafWeight; give one");
         one(device)
     };
-    all.iter()
-        .enumerate()
-        .map(|(i, device)| (format!("[{i}]"), checked(device)))
-        .collect()
+    all.iter().enumerate().map(|(i, device)| (format!("[{i}]"), checked(device))).collect()
 }
 
 /// Each entry of one of the four throttle lists, by its index.
@@ -341,36 +239,21 @@ pub(super) fn throttles(
     one: impl Fn(&LinuxThrottleDevice) -> Setting,
 ) -> Vec<(String, Result<Vec<Setting>>)> {
     let all = list.and_then(Option::as_deref).unwrap_or_default();
-    all.iter()
-        .enumerate()
-        .map(|(i, device)| (format!("[{i}]"), Ok(vec![one(device)])))
-        .collect()
+    all.iter().enumerate().map(|(i, device)| (format!("[{i}]"), Ok(vec![one(device)]))).collect()
 }
 
 /// Each entry of `hugepageLimits`. The limit counts reservations where the kernel can (Linux 5.7), and page faults
 /// always.
-pub(super) fn huge_pages(
-    said: &LinuxResources,
-    suffix: &str,
-) -> Vec<(String, Result<Vec<Setting>>)> {
+pub(super) fn huge_pages(said: &LinuxResources, suffix: &str) -> Vec<(String, Result<Vec<Setting>>)> {
     let one = |size: &str, limit: i64| {
         page_size(size)?;
         ensure!(limit >= 0, "limit: {limit} is below zero; write bytes");
         let reserved = setting("hugetlb", format!("hugetlb.{size}.rsvd.{suffix}"), limit);
         let used = setting("hugetlb", format!("hugetlb.{size}.{suffix}"), limit);
-        Ok(vec![
-            used,
-            Setting {
-                if_missing: IfMissing::Skip,
-                ..reserved
-            },
-        ])
+        Ok(vec![used, Setting { if_missing: IfMissing::Skip, ..reserved }])
     };
     let all = said.hugepage_limits().as_deref().unwrap_or_default();
-    all.iter()
-        .enumerate()
-        .map(|(i, entry)| (format!("[{i}]"), one(entry.page_size(), entry.limit())))
-        .collect()
+    all.iter().enumerate().map(|(i, entry)| (format!("[{i}]"), one(entry.page_size(), entry.limit()))).collect()
 }
 
 /// It becomes part of a file's name, so nothing but a size may pass.
@@ -385,9 +268,7 @@ fn page_size(said: &str) -> Result<()> {
         Some(first @ ('K' | 'M' | 'G')) if number => {
             bail!("pageSize: {said:?} (did you mean \"{digits}{first}B\"?)")
         }
-        _ => bail!(
-            "pageSize: {said:?} is not a size as the kernel writes it; write 64KB, 2MB or 1GB"
-        ),
+        _ => bail!("pageSize: {said:?} is not a size as the kernel writes it; write 64KB, 2MB or 1GB"),
     }
 }
 
@@ -397,18 +278,13 @@ pub(super) fn rdma(said: &LinuxResources) -> Vec<(String, Result<Vec<Setting>>)>
         ensure!(is_word(device), "is not the name of a device");
         let handles = limits.hca_handles().map(|n| format!(" hca_handle={n}"));
         let objects = limits.hca_objects().map(|n| format!(" hca_object={n}"));
-        ensure!(
-            handles.is_some() || objects.is_some(),
-            "has neither hcaHandles nor hcaObjects; give one"
-        );
+        ensure!(handles.is_some() || objects.is_some(), "has neither hcaHandles nor hcaObjects; give one");
         let both = [handles, objects].map(Option::unwrap_or_default).concat();
         Ok(vec![setting("rdma", "rdma.max", format!("{device}{both}"))])
     };
     let mut all: Vec<_> = said.rdma().iter().flatten().collect();
     all.sort_by_key(|(name, _)| *name);
-    all.into_iter()
-        .map(|(name, limits)| (format!("[{name:?}]"), one(name, limits)))
-        .collect()
+    all.into_iter().map(|(name, limits)| (format!("[{name:?}]"), one(name, limits))).collect()
 }
 
 /// Something that stands between blanks in a kernel file.

@@ -7,23 +7,13 @@
 use super::table::*;
 use super::{IfMissing, Setting};
 use crate::error::{Result, bail, ensure};
-use oci_spec::runtime::{
-    LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources, LinuxThrottleDevice, LinuxWeightDevice,
-};
+use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources, LinuxThrottleDevice, LinuxWeightDevice};
 
 pub(super) const TABLE: &[Row] = &[
     write("memory.swap", "memory", "memory.swap.max", swap_alone),
-    ignore(
-        "memory.limit",
-        |r| memory(r, LinuxMemory::limit) == Some(0),
-        "0 is taken for not set; -1 is no limit",
-    ),
-    write("memory.limit", "memory", "memory.max", |r| {
-        bytes(memory(r, LinuxMemory::limit), "max")
-    }),
-    write("memory.reservation", "memory", "memory.low", |r| {
-        bytes(memory(r, LinuxMemory::reservation), "max")
-    }),
+    ignore("memory.limit", |r| memory(r, LinuxMemory::limit) == Some(0), "0 is taken for not set; -1 is no limit"),
+    write("memory.limit", "memory", "memory.max", |r| bytes(memory(r, LinuxMemory::limit), "max")),
+    write("memory.reservation", "memory", "memory.low", |r| bytes(memory(r, LinuxMemory::reservation), "max")),
     refuse(
         "memory.kernel",
         |r| memory(r, kernel) > Some(0),
@@ -50,11 +40,7 @@ pub(super) const TABLE: &[Row] = &[
         |r| memory(r, LinuxMemory::use_hierarchy) == Some(false),
         "cgroup v2 always counts hierarchically",
     ),
-    write("cpu.shares", "cpu", "cpu.weight", |r| {
-        Ok(cpu(r, LinuxCpu::shares)
-            .and_then(weight_of_shares)
-            .map(value))
-    }),
+    write("cpu.shares", "cpu", "cpu.weight", |r| Ok(cpu(r, LinuxCpu::shares).and_then(weight_of_shares).map(value))),
     // After the weight, which an idle cgroup does not take.
     write("cpu.idle", "cpu", "cpu.idle", idle),
     write("cpu.quota", "cpu", "cpu.max", maximum),
@@ -69,12 +55,8 @@ pub(super) const TABLE: &[Row] = &[
         |r| cpu(r, LinuxCpu::realtime_period).is_some_and(|period| period != 0),
         "cgroup v2 does not limit real-time scheduling; leave it out",
     ),
-    write("cpu.cpus", "cpuset", "cpuset.cpus", |r| {
-        list(cpu(r, |cpu| cpu.cpus().clone()))
-    }),
-    write("cpu.mems", "cpuset", "cpuset.mems", |r| {
-        list(cpu(r, |cpu| cpu.mems().clone()))
-    }),
+    write("cpu.cpus", "cpuset", "cpuset.cpus", |r| list(cpu(r, |cpu| cpu.cpus().clone()))),
+    write("cpu.mems", "cpuset", "cpuset.mems", |r| list(cpu(r, |cpu| cpu.mems().clone()))),
     write("pids.limit", "pids", "pids.max", |r| Ok(pids(r))),
     write_each("blockIO.weight", block_weight),
     refuse(
@@ -83,37 +65,19 @@ pub(super) const TABLE: &[Row] = &[
         "cgroup v2 has no leaf weight; use blockIO.weight",
     ),
     write_each("blockIO.weightDevice", |r| weights(r, device_weight)),
-    write_each("blockIO.throttleReadBpsDevice", |r| {
-        throttle(r, "rbps", LinuxBlockIo::throttle_read_bps_device)
-    }),
-    write_each("blockIO.throttleWriteBpsDevice", |r| {
-        throttle(r, "wbps", LinuxBlockIo::throttle_write_bps_device)
-    }),
-    write_each("blockIO.throttleReadIOPSDevice", |r| {
-        throttle(r, "riops", LinuxBlockIo::throttle_read_iops_device)
-    }),
-    write_each("blockIO.throttleWriteIOPSDevice", |r| {
-        throttle(r, "wiops", LinuxBlockIo::throttle_write_iops_device)
-    }),
+    write_each("blockIO.throttleReadBpsDevice", |r| throttle(r, "rbps", LinuxBlockIo::throttle_read_bps_device)),
+    write_each("blockIO.throttleWriteBpsDevice", |r| throttle(r, "wbps", LinuxBlockIo::throttle_write_bps_device)),
+    write_each("blockIO.throttleReadIOPSDevice", |r| throttle(r, "riops", LinuxBlockIo::throttle_read_iops_device)),
+    write_each("blockIO.throttleWriteIOPSDevice", |r| throttle(r, "wiops", LinuxBlockIo::throttle_write_iops_device)),
     write_each("hugepageLimits", |r| huge_pages(r, "max")),
     refuse(
         "network.classID",
-        |r| {
-            r.network()
-                .as_ref()
-                .and_then(|network| network.class_id())
-                .is_some_and(|id| id != 0)
-        },
+        |r| r.network().as_ref().and_then(|network| network.class_id()).is_some_and(|id| id != 0),
         "cgroup v2 has no net_cls; match the cgroup's path instead (iptables -m cgroup --path, nft socket cgroupv2)",
     ),
     refuse(
         "network.priorities",
-        |r| {
-            r.network()
-                .as_ref()
-                .and_then(|n| n.priorities().as_ref())
-                .is_some_and(|list| !list.is_empty())
-        },
+        |r| r.network().as_ref().and_then(|n| n.priorities().as_ref()).is_some_and(|list| !list.is_empty()),
         "cgroup v2 has no net_prio; leave it out",
     ),
     write_each("rdma", rdma),
@@ -133,14 +97,8 @@ fn swap_alone(said: &LinuxResources) -> Result<Option<Value>> {
         Swap::Unset => None,
         Swap::Unlimited => Some(value("max").or_skip()),
         Swap::Total { total, limit: None } => Some(value(total)),
-        Swap::Total {
-            total,
-            limit: Some(limit),
-        } if total == limit => Some(value(0).or_skip()),
-        Swap::Total {
-            total,
-            limit: Some(limit),
-        } => Some(value(total - limit)),
+        Swap::Total { total, limit: Some(limit) } if total == limit => Some(value(0).or_skip()),
+        Swap::Total { total, limit: Some(limit) } => Some(value(total - limit)),
     })
 }
 
@@ -187,25 +145,15 @@ fn io_setting(at: &str, weight: u16) -> Setting {
 }
 
 fn block_weight(said: &LinuxResources) -> Vec<(String, Result<Vec<Setting>>)> {
-    let lowered = weight(block_io(said, LinuxBlockIo::weight)).map(|weight| {
-        weight
-            .map(|weight| io_setting("", weight))
-            .into_iter()
-            .collect()
-    });
+    let lowered = weight(block_io(said, LinuxBlockIo::weight))
+        .map(|weight| weight.map(|weight| io_setting("", weight)).into_iter().collect());
     vec![(String::new(), lowered)]
 }
 
 fn device_weight(device: &LinuxWeightDevice) -> Result<Vec<Setting>> {
-    ensure!(
-        device.leaf_weight().is_none_or(|weight| weight == 0),
-        "leafWeight: cgroup v2 has none; use weight"
-    );
+    ensure!(device.leaf_weight().is_none_or(|weight| weight == 0), "leafWeight: cgroup v2 has none; use weight");
     let at = format!("{}:{} ", device.major(), device.minor());
-    Ok(weight(device.weight())?
-        .map(|weight| io_setting(&at, weight))
-        .into_iter()
-        .collect())
+    Ok(weight(device.weight())?.map(|weight| io_setting(&at, weight)).into_iter().collect())
 }
 
 /// A rate of 0 takes the limit away on v1; v2 says `max` for that.
@@ -215,59 +163,30 @@ fn throttle(
     list: fn(&LinuxBlockIo) -> &Option<Vec<LinuxThrottleDevice>>,
 ) -> Vec<(String, Result<Vec<Setting>>)> {
     throttles(said.block_io().as_ref().map(list), |device| {
-        let rate = if device.rate() == 0 {
-            "max".to_owned()
-        } else {
-            device.rate().to_string()
-        };
-        setting(
-            "io",
-            "io.max",
-            format!("{}:{} {what}={rate}", device.major(), device.minor()),
-        )
+        let rate = if device.rate() == 0 { "max".to_owned() } else { device.rate().to_string() };
+        setting("io", "io.max", format!("{}:{} {what}={rate}", device.major(), device.minor()))
     })
 }
 
 /// Files of the core that act on processes or on the tree, which the runtime does itself.
-const NOT_SETTINGS: [&str; 5] = [
-    "cgroup.procs",
-    "cgroup.threads",
-    "cgroup.kill",
-    "cgroup.freeze",
-    "cgroup.subtree_control",
-];
+const NOT_SETTINGS: [&str; 5] =
+    ["cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.freeze", "cgroup.subtree_control"];
 
 /// Files as the user names them, in the order of their names; a value of several lines is as many writes.
 fn unified(said: &LinuxResources) -> Vec<(String, Result<Vec<Setting>>)> {
     let one = |file: &str, text: &str| {
-        let Some((controller, _)) = file
-            .split_once('.')
-            .filter(|(c, rest)| is_word(c) && is_word(rest))
-        else {
+        let Some((controller, _)) = file.split_once('.').filter(|(c, rest)| is_word(c) && is_word(rest)) else {
             bail!("must be in the form CONTROLLER.PARAMETER, as memory.high");
         };
         ensure!(!file.contains('/'), "must be a file name (no slashes)");
-        ensure!(
-            !NOT_SETTINGS.contains(&file),
-            "is not a limit, but moves or ends processes; leave it out"
-        );
+        ensure!(!NOT_SETTINGS.contains(&file), "is not a limit, but moves or ends processes; leave it out");
         let write = |line: &str| setting(controller.to_owned(), file, line);
-        let lines: Vec<Setting> = text
-            .lines()
-            .filter(|line| !line.is_empty())
-            .map(write)
-            .collect();
+        let lines: Vec<Setting> = text.lines().filter(|line| !line.is_empty()).map(write).collect();
         // An empty value resets what takes a list. The kernel does not see a write of nothing, so it gets an empty
         // line.
-        Ok(if lines.is_empty() {
-            vec![write("\n")]
-        } else {
-            lines
-        })
+        Ok(if lines.is_empty() { vec![write("\n")] } else { lines })
     };
     let mut all: Vec<_> = said.unified().iter().flatten().collect();
     all.sort();
-    all.into_iter()
-        .map(|(file, text)| (format!("[{file:?}]"), one(file, text)))
-        .collect()
+    all.into_iter().map(|(file, text)| (format!("[{file:?}]"), one(file, text))).collect()
 }

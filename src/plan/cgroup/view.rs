@@ -13,9 +13,7 @@ use crate::plan::mounts::{CgroupPart, CgroupView, PartSource};
 pub fn view(place: &Place, _host: &Cgroups, private: bool) -> Result<CgroupView> {
     let hierarchies = match &place.layout {
         Layout::V2(spot) => {
-            return Ok(CgroupView::V2 {
-                fallback: spot.full(),
-            });
+            return Ok(CgroupView::V2 { fallback: spot.full() });
         }
         Layout::V1 { hierarchies, .. } => &hierarchies[..],
         Layout::Missing => &[], // an empty directory tells the truth
@@ -29,30 +27,16 @@ pub fn view(place: &Place, _host: &Cgroups, private: bool) -> Result<CgroupView>
     };
     let links = hierarchies.iter().flat_map(|hierarchy| {
         let to = cgroup::name(&hierarchy.controllers);
-        cgroup::links(&hierarchy.controllers)
-            .into_iter()
-            .map(move |link| (link, to.clone()))
+        cgroup::links(&hierarchy.controllers).into_iter().map(move |link| (link, to.clone()))
     });
-    Ok(CgroupView::V1 {
-        parts: hierarchies.iter().map(part).collect(),
-        links: links.collect(),
-    })
+    Ok(CgroupView::V1 { parts: hierarchies.iter().map(part).collect(), links: links.collect() })
 }
 
 /// The mount options that name a hierarchy of v1.
 fn options(controllers: &[String]) -> Vec<(String, Option<String>)> {
-    match controllers
-        .first()
-        .and_then(|first| first.strip_prefix("name="))
-    {
-        Some(name) => vec![
-            ("none".to_owned(), None),
-            ("name".to_owned(), Some(name.to_owned())),
-        ],
-        None => controllers
-            .iter()
-            .map(|controller| (controller.clone(), None))
-            .collect(),
+    match controllers.first().and_then(|first| first.strip_prefix("name=")) {
+        Some(name) => vec![("none".to_owned(), None), ("name".to_owned(), Some(name.to_owned()))],
+        None => controllers.iter().map(|controller| (controller.clone(), None)).collect(),
     }
 }
 
@@ -64,64 +48,29 @@ mod tests {
     fn hybrid() -> Place {
         let on = |names: &[&str]| HierarchySpot {
             controllers: names.iter().map(|n| (*n).to_owned()).collect(),
-            spot: Spot {
-                mount: format!("/c/{}", names.join(",")).into(),
-                path: "x".into(),
-            },
+            spot: Spot { mount: format!("/c/{}", names.join(",")).into(), path: "x".into() },
         };
         let hierarchies = vec![on(&["cpu", "cpuacct"]), on(&["name=systemd"])];
-        Place {
-            owner: Owner::Us,
-            layout: Layout::V1 {
-                hierarchies,
-                unified: None,
-            },
-        }
+        Place { owner: Owner::Us, layout: Layout::V1 { hierarchies, unified: None } }
     }
 
     #[test]
     fn joint_hierarchies_get_their_links() {
-        let CgroupView::V1 { parts, links } = view(&hybrid(), &Cgroups::Missing, false).unwrap()
-        else {
-            panic!()
-        };
+        let CgroupView::V1 { parts, links } = view(&hybrid(), &Cgroups::Missing, false).unwrap() else { panic!() };
         assert_eq!(links.len(), 2);
-        assert!(
-            links
-                .iter()
-                .all(|(link, to)| (link == "cpu" || link == "cpuacct") && to == "cpu,cpuacct")
-        );
-        assert_eq!(
-            parts
-                .iter()
-                .map(|part| part.name.as_str())
-                .collect::<Vec<_>>(),
-            ["cpu,cpuacct", "systemd"]
-        );
-        assert!(
-            matches!(&parts[0].source, PartSource::Bind(path) if path.ends_with("cpu,cpuacct/x"))
-        );
+        assert!(links.iter().all(|(link, to)| (link == "cpu" || link == "cpuacct") && to == "cpu,cpuacct"));
+        assert_eq!(parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(), ["cpu,cpuacct", "systemd"]);
+        assert!(matches!(&parts[0].source, PartSource::Bind(path) if path.ends_with("cpu,cpuacct/x")));
     }
 
     #[test]
     fn a_namespace_gets_instances() {
-        let CgroupView::V1 { parts, .. } = view(&hybrid(), &Cgroups::Missing, true).unwrap() else {
-            panic!()
-        };
+        let CgroupView::V1 { parts, .. } = view(&hybrid(), &Cgroups::Missing, true).unwrap() else { panic!() };
         let options = |part: &CgroupPart| match &part.source {
             PartSource::Instance(options) => options.clone(),
             PartSource::Bind(_) => panic!(),
         };
-        assert_eq!(
-            options(&parts[0]),
-            [("cpu".into(), None), ("cpuacct".into(), None)]
-        );
-        assert_eq!(
-            options(&parts[1]),
-            [
-                ("none".into(), None),
-                ("name".into(), Some("systemd".into()))
-            ]
-        );
+        assert_eq!(options(&parts[0]), [("cpu".into(), None), ("cpuacct".into(), None)]);
+        assert_eq!(options(&parts[1]), [("none".into(), None), ("name".into(), Some("systemd".into()))]);
     }
 }

@@ -56,11 +56,7 @@ struct Program {
 }
 
 pub(super) fn compile(default_allow: bool, rules: &[Rule]) -> Vec<u64> {
-    let default = if default_allow {
-        Target::Allow
-    } else {
-        Target::Deny
-    };
+    let default = if default_allow { Target::Allow } else { Target::Deny };
     let mut program = Program::default();
     // struct bpf_cgroup_dev_ctx { u32 access_type; u32 major; u32 minor; }, access_type = access << 16 | kind
     program.add(LOAD_WORD, KIND, CONTEXT, 0, 0);
@@ -70,33 +66,15 @@ pub(super) fn compile(default_allow: bool, rules: &[Rule]) -> Vec<u64> {
     program.add(LOAD_WORD, MAJOR, CONTEXT, 4, 0);
     program.add(LOAD_WORD, MINOR, CONTEXT, 8, 0);
     let other_kind = program.jump(IF_EQUAL, KIND, CHAR, Target::Deny);
-    program.list(
-        rules
-            .iter()
-            .rev()
-            .filter(|rule| rule.devices.kind == Kind::Block),
-        default,
-    );
+    program.list(rules.iter().rev().filter(|rule| rule.devices.kind == Kind::Block), default);
     program.jumps[other_kind].1 = Target::At(program.code.len());
-    program.list(
-        rules
-            .iter()
-            .rev()
-            .filter(|rule| rule.devices.kind == Kind::Char),
-        default,
-    );
+    program.list(rules.iter().rev().filter(|rule| rule.devices.kind == Kind::Char), default);
     program.finish()
 }
 
 impl Program {
     fn add(&mut self, code: u8, to: u8, from: u8, jump: i16, constant: i32) {
-        self.code.push(Instruction {
-            code,
-            to,
-            from,
-            jump,
-            constant,
-        });
+        self.code.push(Instruction { code, to, from, jump, constant });
     }
 
     /// Adds a jump, and returns its place in `jumps`.
@@ -116,12 +94,7 @@ impl Program {
             decided = (major, rule.devices.minor, rule.access) == (None, None, ALL);
             if known.map(|(major, _)| major) != major {
                 self.land(known.take());
-                known = major.map(|major| {
-                    (
-                        major,
-                        self.jump(IF_NOT, MAJOR, major.cast_signed(), Target::Deny),
-                    )
-                });
+                known = major.map(|major| (major, self.jump(IF_NOT, MAJOR, major.cast_signed(), Target::Deny)));
             }
             self.rule(rule);
         }
@@ -142,11 +115,7 @@ impl Program {
 
     /// One rule, where the major number is right already.
     fn rule(&mut self, rule: &Rule) {
-        let target = if rule.verdict == Verdict::Allow {
-            Target::Allow
-        } else {
-            Target::Deny
-        };
+        let target = if rule.verdict == Verdict::Allow { Target::Allow } else { Target::Deny };
         let minor = rule.devices.minor.map(u32::cast_signed);
         if rule.access == ALL {
             match minor {
@@ -183,8 +152,7 @@ impl Program {
         }
         for (from, target) in self.jumps {
             if let Target::At(to) = target {
-                self.code[from].jump =
-                    i16::try_from(to - from - 1).expect("the number of rules is bounded");
+                self.code[from].jump = i16::try_from(to - from - 1).expect("the number of rules is bounded");
             }
         }
         self.code.iter().map(Instruction::bytes).collect()
@@ -193,11 +161,7 @@ impl Program {
 
 impl Instruction {
     fn bytes(&self) -> u64 {
-        let registers = if cfg!(target_endian = "big") {
-            self.to << 4 | self.from
-        } else {
-            self.from << 4 | self.to
-        };
+        let registers = if cfg!(target_endian = "big") { self.to << 4 | self.from } else { self.from << 4 | self.to };
         let [j0, j1] = self.jump.to_ne_bytes();
         let [c0, c1, c2, c3] = self.constant.to_ne_bytes();
         u64::from_ne_bytes([self.code, registers, j0, j1, c0, c1, c2, c3])
@@ -258,19 +222,10 @@ mod tests {
 
     /// What the rules mean, without any cleverness: each access by itself, the last rule that names it wins.
     fn meaning(rules: &DeviceRules, device: Devices, access: u32) -> bool {
-        [1, 2, 4]
-            .iter()
-            .filter(|bit| access & **bit != 0)
-            .all(|bit| {
-                let names = |rule: &&Rule| rule.devices.covers(device) && rule.access.0 & bit != 0;
-                rules
-                    .rules
-                    .iter()
-                    .rev()
-                    .find(names)
-                    .map_or(rules.default, |rule| rule.verdict)
-                    == Verdict::Allow
-            })
+        [1, 2, 4].iter().filter(|bit| access & **bit != 0).all(|bit| {
+            let names = |rule: &&Rule| rule.devices.covers(device) && rule.access.0 & bit != 0;
+            rules.rules.iter().rev().find(names).map_or(rules.default, |rule| rule.verdict) == Verdict::Allow
+        })
     }
 
     #[test]
@@ -288,11 +243,7 @@ mod tests {
             (10, 200, 6, true),
             (10, 201, 4, false),
         ] {
-            assert_eq!(
-                run(&program, Kind::Char, major, minor, access),
-                expected,
-                "c {major}:{minor} {access}"
-            );
+            assert_eq!(run(&program, Kind::Char, major, minor, access), expected, "c {major}:{minor} {access}");
         }
         assert!(run(&program, Kind::Block, 1, 3, 1) && !run(&program, Kind::Block, 1, 3, 2));
     }
@@ -317,17 +268,9 @@ mod tests {
         for _ in 0..2000 {
             let count = next(8);
             let mut one = || Rule {
-                verdict: if next(2) == 0 {
-                    Verdict::Allow
-                } else {
-                    Verdict::Deny
-                },
+                verdict: if next(2) == 0 { Verdict::Allow } else { Verdict::Deny },
                 devices: Devices {
-                    kind: if next(2) == 0 {
-                        Kind::Block
-                    } else {
-                        Kind::Char
-                    },
+                    kind: if next(2) == 0 { Kind::Block } else { Kind::Char },
                     major: Some(next(3)).filter(|n| *n > 0),
                     minor: Some(next(3)).filter(|n| *n > 0),
                 },
@@ -335,25 +278,14 @@ mod tests {
             };
             let list: Vec<Rule> = (0..count).map(|_| one()).collect();
             for default in [Verdict::Allow, Verdict::Deny] {
-                let plain = DeviceRules {
-                    default,
-                    rules: list.clone(),
-                };
+                let plain = DeviceRules { default, rules: list.clone() };
                 let mut short = plain.clone();
                 short.drop_the_hidden();
                 let program = short.program();
                 for (kind, major, minor, access) in everything() {
-                    let device = Devices {
-                        kind,
-                        major: Some(major),
-                        minor: Some(minor),
-                    };
+                    let device = Devices { kind, major: Some(major), minor: Some(minor) };
                     let expected = meaning(&plain, device, access);
-                    assert_eq!(
-                        run(&program, kind, major, minor, access),
-                        expected,
-                        "{list:?} {device:?} {access}"
-                    );
+                    assert_eq!(run(&program, kind, major, minor, access), expected, "{list:?} {device:?} {access}");
                 }
             }
         }
@@ -363,8 +295,7 @@ mod tests {
         let numbers = || 1..4u32;
         [Kind::Block, Kind::Char].into_iter().flat_map(move |kind| {
             numbers().flat_map(move |major| {
-                numbers()
-                    .flat_map(move |minor| (1..8).map(move |access| (kind, major, minor, access)))
+                numbers().flat_map(move |minor| (1..8).map(move |access| (kind, major, minor, access)))
             })
         })
     }

@@ -65,11 +65,7 @@ pub fn name(controllers: &[String]) -> String {
 
 /// See `Hierarchy::links`.
 pub fn links(controllers: &[String]) -> Vec<String> {
-    if controllers.len() > 1 {
-        controllers.to_vec()
-    } else {
-        Vec::new()
-    }
+    if controllers.len() > 1 { controllers.to_vec() } else { Vec::new() }
 }
 
 /// Looks at the machine. Fails only when procfs cannot be read; a kernel without cgroups is `Missing`.
@@ -78,19 +74,12 @@ pub fn gather() -> Result<Cgroups> {
         return Ok(Cgroups::Missing);
     };
     let own = parse_own(&own);
-    let unified = |own: &[Own]| {
-        own.iter()
-            .find(|own| own.controllers.is_empty())
-            .map(|own| own.path.clone())
-    };
+    let unified = |own: &[Own]| own.iter().find(|own| own.controllers.is_empty()).map(|own| own.path.clone());
     if cgroupfs::magic_at(CONVENTION) == Ok(libc::CGROUP2_SUPER_MAGIC)
         && let Some(path) = unified(&own)
         && is_there(Path::new(CONVENTION), &path)
     {
-        return Ok(Cgroups::V2 {
-            mount: CONVENTION.into(),
-            own: path,
-        });
+        return Ok(Cgroups::V2 { mount: CONVENTION.into(), own: path });
     }
     let mut table = Table::default();
     let mut found = Vec::new();
@@ -98,23 +87,13 @@ pub fn gather() -> Result<Cgroups> {
     for own in own {
         let v2 = own.controllers.is_empty();
         if let Some(hierarchy) = locate(own, &mut table)? {
-            if v2 {
-                second = Some(hierarchy)
-            } else {
-                found.push(hierarchy)
-            }
+            if v2 { second = Some(hierarchy) } else { found.push(hierarchy) }
         }
     }
     Ok(match (found.is_empty(), second) {
         (true, None) => Cgroups::Missing,
-        (true, Some(only)) => Cgroups::V2 {
-            mount: only.mount,
-            own: only.own,
-        },
-        (false, unified) => Cgroups::V1 {
-            hierarchies: found,
-            unified,
-        },
+        (true, Some(only)) => Cgroups::V2 { mount: only.mount, own: only.own },
+        (false, unified) => Cgroups::V1 { hierarchies: found, unified },
     })
 }
 
@@ -129,29 +108,18 @@ fn parse_own(text: &str) -> Vec<Own> {
     let line = |line: &str| {
         let mut parts = line.splitn(3, ':').skip(1);
         let (controllers, path) = (parts.next()?, parts.next()?);
-        let controllers = controllers
-            .split(',')
-            .filter(|c| !c.is_empty())
-            .map(str::to_owned)
-            .collect();
+        let controllers = controllers.split(',').filter(|c| !c.is_empty()).map(str::to_owned).collect();
         // A cgroup that was removed around us, or lies outside of our cgroup namespace, has no path that we could use.
         let path = path.trim_end_matches(" (deleted)");
         let path = if path.starts_with("/..") { "/" } else { path };
-        Some(Own {
-            controllers,
-            path: path.into(),
-        })
+        Some(Own { controllers, path: path.into() })
     };
     text.lines().filter_map(line).collect()
 }
 
 /// Where the hierarchy is mounted: by convention, else as the mount table says. `None` when it is not mounted.
 fn locate(own: Own, table: &mut Table) -> Result<Option<Hierarchy>> {
-    let magic = if own.controllers.is_empty() {
-        libc::CGROUP2_SUPER_MAGIC
-    } else {
-        libc::CGROUP_SUPER_MAGIC
-    };
+    let magic = if own.controllers.is_empty() { libc::CGROUP2_SUPER_MAGIC } else { libc::CGROUP_SUPER_MAGIC };
     let base = Path::new(CONVENTION);
     let whole = name(&own.controllers);
     // Joint controllers are found by any of their names, which are then links to the directory that has all of them.
@@ -159,19 +127,11 @@ fn locate(own: Own, table: &mut Table) -> Result<Option<Hierarchy>> {
     for name in names {
         let mount = real(base, name);
         if cgroupfs::magic_at(&mount) == Ok(magic) && is_there(&mount, &own.path) {
-            return Ok(Some(Hierarchy {
-                controllers: own.controllers,
-                mount,
-                own: own.path,
-            }));
+            return Ok(Some(Hierarchy { controllers: own.controllers, mount, own: own.path }));
         }
     }
     let row = table.get()?.iter().find(|row| row.holds(&own.controllers));
-    Ok(row.map(|row| Hierarchy {
-        own: row.below_root(&own.path),
-        mount: row.at.clone(),
-        controllers: own.controllers,
-    }))
+    Ok(row.map(|row| Hierarchy { own: row.below_root(&own.path), mount: row.at.clone(), controllers: own.controllers }))
 }
 
 /// Follows `/sys/fs/cgroup/cpu -> cpu,cpuacct`.
@@ -229,12 +189,7 @@ fn parse_row(line: &str) -> Option<Row> {
         _ => return None,
     };
     let options = right.nth(1)?.split(',').map(str::to_owned).collect();
-    Some(Row {
-        root: unescape(root),
-        at: unescape(at),
-        v2,
-        options,
-    })
+    Some(Row { root: unescape(root), at: unescape(at), v2, options })
 }
 
 impl Row {
@@ -254,12 +209,7 @@ impl Row {
 /// Undoes the kernel's `\040` for a space, and its kin.
 fn unescape(text: &str) -> PathBuf {
     let mut plain = text.to_owned();
-    for (code, letter) in [
-        ("\\040", " "),
-        ("\\011", "\t"),
-        ("\\012", "\n"),
-        ("\\134", "\\"),
-    ] {
+    for (code, letter) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")] {
         plain = plain.replace(code, letter);
     }
     plain.into()
@@ -280,52 +230,33 @@ mod tests {
     use super::*;
 
     fn own(controllers: &[&str], path: &str) -> Own {
-        Own {
-            controllers: controllers.iter().map(|c| (*c).to_owned()).collect(),
-            path: path.into(),
-        }
+        Own { controllers: controllers.iter().map(|c| (*c).to_owned()).collect(), path: path.into() }
     }
 
     #[test]
     fn a_hybrid_machine_is_read_line_by_line() {
-        let text =
-            "9:name=systemd:/\n5:cpu,cpuacct:/user.slice\n4::/gone (deleted)\n0::/../elsewhere\n";
-        let expected = [
-            own(&["name=systemd"], "/"),
-            own(&["cpu", "cpuacct"], "/user.slice"),
-            own(&[], "/gone"),
-            own(&[], "/"),
-        ];
+        let text = "9:name=systemd:/\n5:cpu,cpuacct:/user.slice\n4::/gone (deleted)\n0::/../elsewhere\n";
+        let expected =
+            [own(&["name=systemd"], "/"), own(&["cpu", "cpuacct"], "/user.slice"), own(&[], "/gone"), own(&[], "/")];
         assert_eq!(parse_own(text), expected);
     }
 
     #[test]
     fn joint_controllers_have_links_and_a_joint_name() {
         let joint = ["cpu".to_owned(), "cpuacct".to_owned()];
-        assert_eq!(
-            (name(&joint).as_str(), links(&joint)),
-            ("cpu,cpuacct", joint.to_vec())
-        );
+        assert_eq!((name(&joint).as_str(), links(&joint)), ("cpu,cpuacct", joint.to_vec()));
         let named = ["name=systemd".to_owned()];
         assert_eq!((name(&named).as_str(), links(&named).len()), ("systemd", 0));
     }
 
     #[test]
     fn the_mount_table_tells_which_part_of_a_hierarchy_is_visible() {
-        let row = parse_row(
-            "33 31 0:30 /docker/abc /my\\040cgroups/cpu ro - cgroup cgroup rw,cpu,cpuacct",
-        )
-        .unwrap();
+        let row = parse_row("33 31 0:30 /docker/abc /my\\040cgroups/cpu ro - cgroup cgroup rw,cpu,cpuacct").unwrap();
         assert!(
-            row.holds(&["cpu".to_owned(), "cpuacct".to_owned()])
-                && !row.holds(&[])
-                && !row.holds(&["pids".to_owned()])
+            row.holds(&["cpu".to_owned(), "cpuacct".to_owned()]) && !row.holds(&[]) && !row.holds(&["pids".to_owned()])
         );
         assert_eq!(row.at, Path::new("/my cgroups/cpu"));
-        assert_eq!(
-            row.below_root(Path::new("/docker/abc/inner")),
-            Path::new("/inner")
-        );
+        assert_eq!(row.below_root(Path::new("/docker/abc/inner")), Path::new("/inner"));
         assert_eq!(row.below_root(Path::new("/elsewhere")), Path::new("/"));
         assert!(parse_row("31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw").is_none());
     }

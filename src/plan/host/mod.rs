@@ -16,30 +16,19 @@ pub struct Host {
 
 /// Looks at the machine for `create`.
 pub fn gather() -> Result<Host> {
-    Ok(Host {
-        cgroups: cgroup::gather().context("look at this host's cgroups")?,
-        ..gather_for_exec()?
-    })
+    Ok(Host { cgroups: cgroup::gather().context("look at this host's cgroups")?, ..gather_for_exec()? })
 }
 
 /// Looks at the machine for `exec`, which finds its cgroup in the record.
 pub fn gather_for_exec() -> Result<Host> {
     let capabilities = credentials::permitted().context("read the capabilities of this process")?;
-    Ok(Host {
-        euid: credentials::effective_uid(),
-        capabilities,
-        cgroups: cgroup::Cgroups::Missing,
-    })
+    Ok(Host { euid: credentials::effective_uid(), capabilities, cgroups: cgroup::Cgroups::Missing })
 }
 
 #[cfg(test)]
 impl Host {
     /// Root on a machine without cgroups.
     pub fn for_tests() -> Host {
-        Host {
-            euid: 0,
-            capabilities: (1 << 41) - 1,
-            cgroups: cgroup::Cgroups::Missing,
-        }
+        Host { euid: 0, capabilities: (1 << 41) - 1, cgroups: cgroup::Cgroups::Missing }
     }
 }

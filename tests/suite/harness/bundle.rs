@@ -27,35 +27,20 @@ impl Bundle {
         let dir = home.path().join("bundle");
         make_rootfs(&dir.join("rootfs"));
         let id = format!("{}a", home.name());
-        Self {
-            config: default_config(&home),
-            options: Vec::new(),
-            home,
-            dir,
-            id,
-        }
-        .terminal(false)
-        .set("/root/readonly", false)
-        .own_cgroup()
-        .args(["sleep", "600"])
+        Self { config: default_config(&home), options: Vec::new(), home, dir, id }
+            .terminal(false)
+            .set("/root/readonly", false)
+            .own_cgroup()
+            .args(["sleep", "600"])
     }
 
     /// Another bundle of the same test, with the same configuration and a root filesystem shared with this one.
     pub fn twin(&self, suffix: &str) -> Self {
         let dir = self.home.path().join(format!("bundle-{suffix}"));
         fs::create_dir(&dir).expect("make a bundle");
-        let (home, config, options) =
-            (self.home.clone(), self.config.clone(), self.options.clone());
+        let (home, config, options) = (self.home.clone(), self.config.clone(), self.options.clone());
         let id = format!("{}{suffix}", home.name());
-        Self {
-            home,
-            dir,
-            id,
-            config,
-            options,
-        }
-        .set("/root/path", self.rootfs().to_str())
-        .own_cgroup()
+        Self { home, dir, id, config, options }.set("/root/path", self.rootfs().to_str()).own_cgroup()
     }
 
     fn own_cgroup(self) -> Self {
@@ -93,11 +78,7 @@ impl Bundle {
     /// Removes the key a JSON pointer names.
     pub fn unset(mut self, pointer: &str) -> Self {
         let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
-        if let Some(object) = self
-            .config
-            .pointer_mut(parent)
-            .and_then(Value::as_object_mut)
-        {
+        if let Some(object) = self.config.pointer_mut(parent).and_then(Value::as_object_mut) {
             object.remove(key);
         }
         self
@@ -120,21 +101,13 @@ impl Bundle {
     }
 
     pub fn mount(self, destination: &str, kind: &str, source: &str, options: &[&str]) -> Self {
-        self.push(
-            "/mounts",
-            json!({"destination": destination, "type": kind, "source": source, "options": options}),
-        )
+        self.push("/mounts", json!({"destination": destination, "type": kind, "source": source, "options": options}))
     }
 
     /// A volume: a host path, bound into the container.
     pub fn bind(self, source: impl AsRef<Path>, destination: &str, options: &[&str]) -> Self {
         let options = [&["bind"], options].concat();
-        self.mount(
-            destination,
-            "bind",
-            &source.as_ref().to_string_lossy(),
-            &options,
-        )
+        self.mount(destination, "bind", &source.as_ref().to_string_lossy(), &options)
     }
 
     /// Removes the mount with this destination.
@@ -146,48 +119,34 @@ impl Bundle {
 
     /// Leaves only the mount of /proc.
     pub fn without_dev(self) -> Self {
-        ["/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"]
-            .into_iter()
-            .fold(self, Bundle::without_mount)
+        ["/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"].into_iter().fold(self, Bundle::without_mount)
     }
 
     pub fn without_namespace(mut self, kind: &str) -> Self {
-        let namespaces = self.config["linux"]["namespaces"]
-            .as_array_mut()
-            .expect("namespaces");
+        let namespaces = self.config["linux"]["namespaces"].as_array_mut().expect("namespaces");
         namespaces.retain(|namespace| namespace["type"] != kind);
         self
     }
 
     pub fn namespace(self, kind: &str) -> Self {
-        self.without_namespace(kind)
-            .push("/linux/namespaces", json!({"type": kind}))
+        self.without_namespace(kind).push("/linux/namespaces", json!({"type": kind}))
     }
 
     pub fn join_namespace(self, kind: &str, path: impl AsRef<Path>) -> Self {
         let path = path.as_ref().to_string_lossy();
-        self.without_namespace(kind)
-            .push("/linux/namespaces", json!({"type": kind, "path": path}))
+        self.without_namespace(kind).push("/linux/namespaces", json!({"type": kind, "path": path}))
     }
 
     /// A user namespace in which root is the host's uid `MAPPED`.
     pub fn user_namespace(self) -> Self {
         let map = json!([{"containerID": 0, "hostID": MAPPED, "size": 65536}]);
-        self.namespace("user")
-            .set("/linux/uidMappings", map.clone())
-            .set("/linux/gidMappings", map)
-            .owned_by(MAPPED)
+        self.namespace("user").set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map).owned_by(MAPPED)
     }
 
     pub fn deny_syscall(self, name: &str) -> Self {
         let rule = json!([{"names": [name], "action": "SCMP_ACT_ERRNO"}]);
-        let arch = if cfg!(target_arch = "aarch64") {
-            "SCMP_ARCH_AARCH64"
-        } else {
-            "SCMP_ARCH_X86_64"
-        };
-        let profile =
-            json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": [arch], "syscalls": rule});
+        let arch = if cfg!(target_arch = "aarch64") { "SCMP_ARCH_AARCH64" } else { "SCMP_ARCH_X86_64" };
+        let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": [arch], "syscalls": rule});
         self.set("/linux/seccomp", profile)
     }
 
@@ -201,10 +160,7 @@ impl Bundle {
 
     /// A hook that runs a shell script.
     pub fn hook(self, kind: &str, script: &str) -> Self {
-        self.hook_with(
-            kind,
-            json!({"path": "/bin/sh", "args": ["sh", "-c", script]}),
-        )
+        self.hook_with(kind, json!({"path": "/bin/sh", "args": ["sh", "-c", script]}))
     }
 
     pub fn hook_with(self, kind: &str, hook: Value) -> Self {
@@ -236,8 +192,7 @@ impl Bundle {
 
     pub fn script(self, path: &str, content: &str, mode: u32) -> Self {
         let bundle = self.file(path, content);
-        fs::set_permissions(bundle.inside(path), fs::Permissions::from_mode(mode))
-            .expect("chmod a file of the image");
+        fs::set_permissions(bundle.inside(path), fs::Permissions::from_mode(mode)).expect("chmod a file of the image");
         bundle
     }
 
@@ -258,8 +213,7 @@ impl Bundle {
     /// Gives the image's directories to a user of the host.
     pub fn owned_by(self, uid: u32) -> Self {
         for path in ["", "dev", "proc", "sys", "tmp", "root"] {
-            std::os::unix::fs::chown(self.rootfs().join(path), Some(uid), Some(uid))
-                .expect("chown the image");
+            std::os::unix::fs::chown(self.rootfs().join(path), Some(uid), Some(uid)).expect("chown the image");
         }
         self
     }
@@ -321,9 +275,7 @@ impl Bundle {
     pub fn invocation(&self, verb: &str) -> Invocation {
         self.write();
         let dir = self.dir.to_string_lossy();
-        let words = [verb, "--bundle", &dir]
-            .into_iter()
-            .chain(self.options.iter().map(String::as_str));
+        let words = [verb, "--bundle", &dir].into_iter().chain(self.options.iter().map(String::as_str));
         self.home.runtime(words.chain([self.id.as_str()]))
     }
 
@@ -343,13 +295,7 @@ impl Bundle {
     /// Creates the container after shell commands in the same process.
     #[track_caller]
     pub fn create_after(&self, script: &str) -> Container {
-        let (container, created) = self.create_by(|it| {
-            if script.is_empty() {
-                it
-            } else {
-                it.after_shell(script)
-            }
-        });
+        let (container, created) = self.create_by(|it| if script.is_empty() { it } else { it.after_shell(script) });
         created.ok();
         container
     }
@@ -370,11 +316,7 @@ impl Bundle {
 
     /// A handle on the container of this id, however it came to be.
     pub fn handle(&self) -> Container {
-        Container {
-            home: self.home.clone(),
-            id: self.id.clone(),
-            output: PathBuf::new(),
-        }
+        Container { home: self.home.clone(), id: self.id.clone(), output: PathBuf::new() }
     }
 
     /// Fails the test when anything of a container is on the machine.
@@ -403,9 +345,7 @@ fn default_config(home: &Home) -> Value {
     let ask = || {
         let dir = home.path().join("spec");
         fs::create_dir(&dir).expect("make a directory");
-        home.runtime(["spec", "--bundle", &dir.to_string_lossy()])
-            .output()
-            .ok();
+        home.runtime(["spec", "--bundle", &dir.to_string_lossy()]).output().ok();
         let text = fs::read(dir.join("config.json")).expect("spec writes config.json");
         serde_json::from_slice(&text).expect("spec writes JSON")
     };
@@ -416,15 +356,8 @@ fn default_config(home: &Home) -> Value {
 fn make_rootfs(rootfs: &Path) {
     static NAMES: OnceLock<Vec<String>> = OnceLock::new();
     let list = || {
-        let listed = Command::new("/bin/busybox")
-            .arg("--list")
-            .output()
-            .expect("a static busybox in /bin");
-        String::from_utf8_lossy(&listed.stdout)
-            .lines()
-            .filter(|name| *name != "busybox")
-            .map(str::to_owned)
-            .collect()
+        let listed = Command::new("/bin/busybox").arg("--list").output().expect("a static busybox in /bin");
+        String::from_utf8_lossy(&listed.stdout).lines().filter(|name| *name != "busybox").map(str::to_owned).collect()
     };
     for dir in ["bin", "dev", "etc", "proc", "root", "sys", "tmp", "var"] {
         fs::create_dir_all(rootfs.join(dir)).expect("make the root filesystem");
@@ -433,10 +366,7 @@ fn make_rootfs(rootfs: &Path) {
     for name in NAMES.get_or_init(list) {
         symlink("busybox", rootfs.join("bin").join(name)).expect("name an applet");
     }
-    fs::write(
-        rootfs.join("etc/passwd"),
-        "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n",
-    )
-    .expect("write passwd");
+    fs::write(rootfs.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n")
+        .expect("write passwd");
     fs::write(rootfs.join("etc/group"), "root:x:0:\nuser:x:1000:\n").expect("write group");
 }

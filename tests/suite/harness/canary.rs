@@ -26,11 +26,7 @@ impl Canary {
     /// Fails the test when anything about the files has changed.
     #[track_caller]
     pub fn assert_unchanged(&self) {
-        assert_eq!(
-            self.before,
-            snapshot(&self.dir),
-            "files of the host were touched"
-        );
+        assert_eq!(self.before, snapshot(&self.dir), "files of the host were touched");
     }
 }
 
@@ -38,30 +34,12 @@ impl Canary {
 fn snapshot(path: &Path) -> Vec<String> {
     let meta = fs::symlink_metadata(path).expect("look at the canary");
     let (mode, uid, gid, size) = (meta.mode(), meta.uid(), meta.gid(), meta.size());
-    let times = (
-        meta.mtime(),
-        meta.mtime_nsec(),
-        meta.ctime(),
-        meta.ctime_nsec(),
-    );
-    let text = if meta.is_file() {
-        super::read(path)
-    } else {
-        String::new()
-    };
-    let what = format!(
-        "{} {}:{} {mode:o} {uid}:{gid} {size} {times:?} {text}",
-        path.display(),
-        meta.dev(),
-        meta.ino()
-    );
+    let times = (meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec());
+    let text = if meta.is_file() { super::read(path) } else { String::new() };
+    let what = format!("{} {}:{} {mode:o} {uid}:{gid} {size} {times:?} {text}", path.display(), meta.dev(), meta.ino());
     let mut lines = vec![what];
     if meta.is_dir() {
-        let mut names: Vec<_> = fs::read_dir(path)
-            .expect("list the canary")
-            .flatten()
-            .map(|it| it.path())
-            .collect();
+        let mut names: Vec<_> = fs::read_dir(path).expect("list the canary").flatten().map(|it| it.path()).collect();
         names.sort();
         lines.extend(names.iter().flat_map(|name| snapshot(name)));
     }

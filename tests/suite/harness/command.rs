@@ -36,10 +36,7 @@ impl Output {
     pub fn failed(self, code: i32, text: &str) -> Self {
         // A text log quotes the message once more.
         let said = self.stderr.contains(text) || self.stderr.replace("\\\"", "\"").contains(text);
-        assert!(
-            self.code == code && said,
-            "expected exit {code} and {text:?}: {self:#?}"
-        );
+        assert!(self.code == code && said, "expected exit {code} and {text:?}: {self:#?}");
         self
     }
 }
@@ -57,27 +54,10 @@ pub struct Invocation {
 
 impl Invocation {
     pub fn new(scratch: &Path, argv: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
-        let argv = argv
-            .into_iter()
-            .map(|word| word.as_ref().to_owned())
-            .collect();
-        let env = [
-            "XDG_RUNTIME_DIR",
-            "LISTEN_FDS",
-            "LISTEN_PID",
-            "LISTEN_FDNAMES",
-            "NOTIFY_SOCKET",
-        ];
+        let argv = argv.into_iter().map(|word| word.as_ref().to_owned()).collect();
+        let env = ["XDG_RUNTIME_DIR", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET"];
         let env = env.map(|name| (name.to_owned(), None)).to_vec();
-        Self {
-            argv,
-            before: String::new(),
-            env,
-            stdin: None,
-            terminal: None,
-            cwd: None,
-            scratch: scratch.to_owned(),
-        }
+        Self { argv, before: String::new(), env, stdin: None, terminal: None, cwd: None, scratch: scratch.to_owned() }
     }
 
     /// Shell commands that prepare the process before it becomes the program: `umask 077`, `exec 7</etc`.
@@ -132,11 +112,7 @@ impl Invocation {
             command
         } else {
             let mut command = Command::new("/bin/sh");
-            command
-                .arg("-c")
-                .arg(format!("{}exec \"$@\"", self.before))
-                .arg("sh")
-                .args(&self.argv);
+            command.arg("-c").arg(format!("{}exec \"$@\"", self.before)).arg("sh").args(&self.argv);
             command
         };
         for (name, value) in &self.env {
@@ -158,21 +134,13 @@ impl Invocation {
                 .stdout(create(&stdout))
                 .stderr(create(&stderr));
         }
-        let child = command
-            .spawn()
-            .unwrap_or_else(|why| panic!("start {:?}: {why}", self.argv));
-        Process {
-            child,
-            argv: self.argv,
-            stdout,
-            stderr,
-        }
+        let child = command.spawn().unwrap_or_else(|why| panic!("start {:?}: {why}", self.argv));
+        Process { child, argv: self.argv, stdout, stderr }
     }
 
     fn fresh(&self, kind: &str) -> PathBuf {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        self.scratch
-            .join(format!("{}.{kind}", NEXT.fetch_add(1, Ordering::Relaxed)))
+        self.scratch.join(format!("{}.{kind}", NEXT.fetch_add(1, Ordering::Relaxed)))
     }
 }
 
@@ -190,8 +158,7 @@ impl Process {
     }
 
     pub fn signal(&self, signal: nix::sys::signal::Signal) {
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal)
-            .expect("signal the command");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal).expect("signal the command");
     }
 
     /// What it has written to stdout so far.
@@ -207,17 +174,11 @@ impl Process {
     /// Waits until `text` has appeared on stdout.
     #[track_caller]
     pub fn has_said(&self, text: &str) {
-        super::eventually(
-            &format!("{text:?} on the output of {:?}", self.argv),
-            || self.stdout().contains(text),
-        );
+        super::eventually(&format!("{text:?} on the output of {:?}", self.argv), || self.stdout().contains(text));
     }
 
     pub fn is_over(&mut self) -> bool {
-        self.child
-            .try_wait()
-            .expect("wait for the command")
-            .is_some()
+        self.child.try_wait().expect("wait for the command").is_some()
     }
 
     #[track_caller]
@@ -234,22 +195,13 @@ impl Process {
             }
             if Instant::now() > end {
                 let (stdout, stderr) = (super::read(&self.stdout), super::read(&self.stderr));
-                panic!(
-                    "still running after {LIMIT:?}: {:?}\nstdout: {stdout}\nstderr: {stderr}",
-                    self.argv
-                );
+                panic!("still running after {LIMIT:?}: {:?}\nstdout: {stdout}\nstderr: {stderr}", self.argv);
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(5));
         };
-        let code = status
-            .code()
-            .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-        Output {
-            code,
-            stdout: super::read(&self.stdout),
-            stderr: super::read(&self.stderr),
-        }
+        let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+        Output { code, stdout: super::read(&self.stdout), stderr: super::read(&self.stderr) }
     }
 }
 

@@ -34,8 +34,7 @@ impl Container {
 
     /// Runs `verb ID args...`.
     pub fn does<const N: usize>(&self, verb: &str, args: [&str; N]) -> Output {
-        self.runtime([verb, &self.id].into_iter().chain(args))
-            .output()
+        self.runtime([verb, &self.id].into_iter().chain(args)).output()
     }
 
     #[track_caller]
@@ -51,10 +50,7 @@ impl Container {
 
     #[track_caller]
     pub fn status(&self) -> String {
-        self.state()["status"]
-            .as_str()
-            .expect("a status")
-            .to_owned()
+        self.state()["status"].as_str().expect("a status").to_owned()
     }
 
     /// The pid of the container's init, as the host sees it.
@@ -73,26 +69,12 @@ impl Container {
         self.exec_with([], command)
     }
 
-    pub fn exec_with<const N: usize, const M: usize>(
-        &self,
-        options: [&str; N],
-        command: [&str; M],
-    ) -> Output {
+    pub fn exec_with<const N: usize, const M: usize>(&self, options: [&str; N], command: [&str; M]) -> Output {
         self.execution(options, command).output()
     }
 
-    pub fn execution<const N: usize, const M: usize>(
-        &self,
-        options: [&str; N],
-        command: [&str; M],
-    ) -> Invocation {
-        self.runtime(
-            ["exec"]
-                .into_iter()
-                .chain(options)
-                .chain([self.id.as_str()])
-                .chain(command),
-        )
+    pub fn execution<const N: usize, const M: usize>(&self, options: [&str; N], command: [&str; M]) -> Invocation {
+        self.runtime(["exec"].into_iter().chain(options).chain([self.id.as_str()]).chain(command))
     }
 
     pub fn kill(&self, signal: &str) -> Output {
@@ -114,9 +96,7 @@ impl Container {
 
     #[track_caller]
     pub fn has_said(&self, text: &str) {
-        eventually(&format!("{text:?} from the container"), || {
-            self.output().contains(text)
-        });
+        eventually(&format!("{text:?} from the container"), || self.output().contains(text));
     }
 
     #[track_caller]
@@ -144,11 +124,7 @@ impl Drop for Container {
     fn drop(&mut self) {
         if self.state_directory().exists() {
             let deleted = self.delete_by_force();
-            assert!(
-                deleted.code == 0 || std::thread::panicking(),
-                "delete --force {}: {deleted:?}",
-                self.id
-            );
+            assert!(deleted.code == 0 || std::thread::panicking(), "delete --force {}: {deleted:?}", self.id);
         }
     }
 }

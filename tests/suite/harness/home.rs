@@ -18,26 +18,15 @@ pub struct Home {
 impl Home {
     pub fn new() -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!(
-            "rruntime-test-{}-{}-",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
-        let dir = tempfile::Builder::new()
-            .prefix(&name)
-            .tempdir()
-            .expect("make a directory for the test");
+        let name = format!("rruntime-test-{}-{}-", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let dir = tempfile::Builder::new().prefix(&name).tempdir().expect("make a directory for the test");
         let path = dir.path().canonicalize().expect("the directory's path");
         // A container with a user namespace has to pass through here.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("open the directory");
         for part in ["state", "io"] {
             fs::create_dir(path.join(part)).expect("make a directory for the test");
         }
-        Self {
-            dir: Some(dir),
-            path,
-            name,
-        }
+        Self { dir: Some(dir), path, name }
     }
 
     pub fn path(&self) -> &Path {
@@ -56,11 +45,7 @@ impl Home {
 
     /// The runtime, with this home's `--root`.
     pub fn runtime(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Invocation {
-        let mut argv = vec![
-            binary().into_os_string(),
-            "--root".into(),
-            self.state().into(),
-        ];
+        let mut argv = vec![binary().into_os_string(), "--root".into(), self.state().into()];
         argv.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self.command(argv)
     }
@@ -73,24 +58,10 @@ impl Home {
     /// What is left of the test's containers on this machine.
     pub fn leftovers(&self) -> Vec<String> {
         let states = fs::read_dir(self.state()).into_iter().flatten().flatten();
-        let mut left: Vec<_> = states
-            .map(|entry| format!("state directory {}", entry.path().display()))
-            .collect();
-        left.extend(
-            host::cgroups(&self.name)
-                .iter()
-                .map(|dir| format!("cgroup {}", dir.display())),
-        );
-        left.extend(
-            host::mounts(&self.path)
-                .iter()
-                .map(|line| format!("mount {line}")),
-        );
-        left.extend(
-            host::processes(&self.path, &self.name)
-                .iter()
-                .map(|(pid, what)| format!("process {pid}: {what}")),
-        );
+        let mut left: Vec<_> = states.map(|entry| format!("state directory {}", entry.path().display())).collect();
+        left.extend(host::cgroups(&self.name).iter().map(|dir| format!("cgroup {}", dir.display())));
+        left.extend(host::mounts(&self.path).iter().map(|line| format!("mount {line}")));
+        left.extend(host::processes(&self.path, &self.name).iter().map(|(pid, what)| format!("process {pid}: {what}")));
         left
     }
 
@@ -113,14 +84,9 @@ impl Home {
                     .or_else(|_| fs::write(dir.join("cgroup.freeze"), "0"));
             }
             for (pid, _) in host::processes(&self.path, &self.name) {
-                let _ = nix::sys::signal::kill(
-                    nix::unistd::Pid::from_raw(pid),
-                    nix::sys::signal::Signal::SIGKILL,
-                );
+                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
             }
-            host::cgroups(&self.name)
-                .iter()
-                .all(|dir| fs::remove_dir(dir).is_ok())
+            host::cgroups(&self.name).iter().all(|dir| fs::remove_dir(dir).is_ok())
         });
         for line in host::mounts(&self.path) {
             let target = line.split(' ').nth(4).unwrap_or_default();
@@ -145,9 +111,6 @@ impl Drop for Home {
             self.sweep();
         }
         drop(self.dir.take());
-        assert!(
-            clean || failing,
-            "the test left something behind: {left:#?}"
-        );
+        assert!(clean || failing, "the test left something behind: {left:#?}");
     }
 }

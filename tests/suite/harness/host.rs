@@ -12,16 +12,9 @@ pub enum Layout {
 
 /// The layout of /sys/fs/cgroup; hybrid counts as v1, since that is where its controllers are.
 pub fn layout() -> Layout {
-    let found = if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
-        Layout::V2
-    } else {
-        Layout::V1
-    };
+    let found = if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() { Layout::V2 } else { Layout::V1 };
     let asked = std::env::var("RRUNTIME_TEST_LAYOUT").unwrap_or_default();
-    assert!(
-        asked != "v2" || found == Layout::V2,
-        "RRUNTIME_TEST_LAYOUT=v2, but /sys/fs/cgroup is not cgroup2"
-    );
+    assert!(asked != "v2" || found == Layout::V2, "RRUNTIME_TEST_LAYOUT=v2, but /sys/fs/cgroup is not cgroup2");
     found
 }
 
@@ -31,8 +24,7 @@ pub fn controller(name: &str) -> Option<PathBuf> {
     match layout() {
         Layout::V2 => {
             let available = read(top.join("cgroup.controllers"));
-            (name == "freezer" || available.split_whitespace().any(|it| it == name))
-                .then(|| top.to_owned())
+            (name == "freezer" || available.split_whitespace().any(|it| it == name)).then(|| top.to_owned())
         }
         Layout::V1 => Some(top.join(name)).filter(|dir| dir.join("cgroup.procs").exists()),
     }
@@ -46,10 +38,7 @@ pub fn cgroups(name: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for root in roots {
         for dir in directories(&root) {
-            if dir
-                .file_name()
-                .is_some_and(|it| it.to_string_lossy().starts_with(name))
-            {
+            if dir.file_name().is_some_and(|it| it.to_string_lossy().starts_with(name)) {
                 below(&dir, &mut found);
             }
         }
@@ -72,13 +61,7 @@ pub fn processes(home: &Path, name: &str) -> Vec<(i32, String)> {
             || read(dir.join("cmdline")).contains(&*home.to_string_lossy())
             || fs::read_link(dir.join("cwd")).is_ok_and(|cwd| cwd.starts_with(home))
     };
-    let running = |dir: &Path| {
-        !read(dir.join("stat"))
-            .rsplit(')')
-            .next()
-            .unwrap_or_default()
-            .starts_with(" Z")
-    };
+    let running = |dir: &Path| !read(dir.join("stat")).rsplit(')').next().unwrap_or_default().starts_with(" Z");
     directories(Path::new("/proc"))
         .filter_map(|dir| Some((dir.file_name()?.to_str()?.parse().ok()?, dir)))
         .filter(|(_, dir)| mine(dir) && running(dir))
@@ -89,22 +72,13 @@ pub fn processes(home: &Path, name: &str) -> Vec<(i32, String)> {
 /// The lines of this process's mount table that name `path`.
 pub fn mounts(path: &Path) -> Vec<String> {
     let path = path.to_string_lossy();
-    read("/proc/self/mountinfo")
-        .lines()
-        .filter(|line| line.contains(&*path))
-        .map(str::to_owned)
-        .collect()
+    read("/proc/self/mountinfo").lines().filter(|line| line.contains(&*path)).map(str::to_owned).collect()
 }
 
 /// True when a process of this pid is there and no zombie.
 pub fn is_alive(pid: i32) -> bool {
     let stat = read(format!("/proc/{pid}/stat"));
-    !stat.is_empty()
-        && !stat
-            .rsplit(')')
-            .next()
-            .unwrap_or_default()
-            .starts_with(" Z")
+    !stat.is_empty() && !stat.rsplit(')').next().unwrap_or_default().starts_with(" Z")
 }
 
 /// Whether two paths name the same file (both followed): namespaces, executables.
@@ -117,12 +91,7 @@ pub fn same_file(one: impl AsRef<Path>, other: impl AsRef<Path>) -> bool {
 }
 
 fn directories(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.is_dir())
+    fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| path.is_dir())
 }
 
 fn below(dir: &Path, found: &mut Vec<PathBuf>) {

@@ -26,19 +26,12 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// The binary under test.
 pub fn binary() -> PathBuf {
-    std::env::var_os("RRUNTIME").map_or_else(
-        || PathBuf::from(env!("CARGO_BIN_EXE_rruntime")),
-        PathBuf::from,
-    )
+    std::env::var_os("RRUNTIME").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_rruntime")), PathBuf::from)
 }
 
 /// The name the binary calls itself by in its messages.
 pub fn me() -> String {
-    binary()
-        .file_name()
-        .expect("a program has a name")
-        .to_string_lossy()
-        .into_owned()
+    binary().file_name().expect("a program has a name").to_string_lossy().into_owned()
 }
 
 /// Polls until `condition` holds, for at most `bound`.
@@ -60,15 +53,10 @@ pub fn within(bound: Duration, mut condition: impl FnMut() -> bool) -> bool {
 /// Polls until `condition` holds; a test that waits in vain fails with `what`.
 #[track_caller]
 pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
-    assert!(
-        within(Duration::from_secs(15), condition),
-        "waited in vain: {what}"
-    );
+    assert!(within(Duration::from_secs(15), condition), "waited in vain: {what}");
 }
 
 /// The text of a file, or nothing when it is gone.
 pub fn read(path: impl AsRef<Path>) -> String {
-    std::fs::read(path)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default()
+    std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

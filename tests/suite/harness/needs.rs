@@ -22,10 +22,7 @@ pub fn met(need: &Need) -> bool {
     };
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
-    assert!(
-        excusable || std::env::var("CI").as_deref() != Ok("true"),
-        "{test} must not be skipped: {reason}"
-    );
+    assert!(excusable || std::env::var("CI").as_deref() != Ok("true"), "{test} must not be skipped: {reason}");
     let _ = writeln!(std::io::stderr(), "SKIP {test}: {reason}");
     false
 }
@@ -37,19 +34,15 @@ fn lacks(need: &Need) -> Option<(String, bool)> {
         Need::Root => (!nix::unistd::geteuid().is_root()).then(|| ("needs root".into(), false)),
         Need::V1 => v2.then(|| ("needs cgroup v1".into(), true)),
         Need::V2 => (!v2).then(|| ("needs cgroup v2".into(), true)),
-        Need::Controller(name) => host::controller(name)
-            .is_none()
-            .then(|| (format!("no {name} controller in this cgroup layout"), true)),
+        Need::Controller(name) => {
+            host::controller(name).is_none().then(|| (format!("no {name} controller in this cgroup layout"), true))
+        }
         Need::Program(name) => {
             let path = std::env::var("PATH").unwrap_or_default();
-            let found = path
-                .split(':')
-                .any(|dir| Path::new(dir).join(name).is_file());
+            let found = path.split(':').any(|dir| Path::new(dir).join(name).is_file());
             (!found).then(|| (format!("needs the program {name}"), false))
         }
-        Need::File(path) => {
-            (!Path::new(path).exists()).then(|| (format!("this kernel has no {path}"), true))
-        }
+        Need::File(path) => (!Path::new(path).exists()).then(|| (format!("this kernel has no {path}"), true)),
     }
 }
 

@@ -18,16 +18,11 @@ pub struct Pty {
 impl Pty {
     fn new(master: File) -> Self {
         fcntl(&master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a master that does not block");
-        Self {
-            master,
-            seen: String::new(),
-        }
+        Self { master, seen: String::new() }
     }
 
     pub fn write(&mut self, text: &str) {
-        self.master
-            .write_all(text.as_bytes())
-            .expect("type on the terminal");
+        self.master.write_all(text.as_bytes()).expect("type on the terminal");
     }
 
     /// What has come out so far.
@@ -35,32 +30,24 @@ impl Pty {
         let mut buffer = [0; 4096];
         // EIO: nobody has the other end open.
         while let Ok(count @ 1..) = self.master.read(&mut buffer) {
-            self.seen
-                .push_str(&String::from_utf8_lossy(&buffer[..count]));
+            self.seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
         }
         &self.seen
     }
 
     #[track_caller]
     pub fn has_shown(&mut self, text: &str) {
-        eventually(&format!("{text:?} on the terminal"), || {
-            self.seen().contains(text)
-        });
+        eventually(&format!("{text:?} on the terminal"), || self.seen().contains(text));
     }
 }
 
 /// A pty pair: the master, and the slave with its path.
 pub fn pair() -> (Pty, File, PathBuf) {
-    let master =
-        pty::posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).expect("open a pty");
+    let master = pty::posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).expect("open a pty");
     pty::grantpt(&master).expect("grant the pty");
     pty::unlockpt(&master).expect("unlock the pty");
     let path = PathBuf::from(pty::ptsname_r(&master).expect("name the pty"));
-    let slave = File::options()
-        .read(true)
-        .write(true)
-        .open(&path)
-        .expect("open the slave");
+    let slave = File::options().read(true).write(true).open(&path).expect("open the slave");
     (Pty::new(File::from(OwnedFd::from(master))), slave, path)
 }
 
@@ -80,13 +67,8 @@ pub struct Delivery {
 impl Console {
     pub fn listen(path: &Path) -> Self {
         let listener = UnixListener::bind(path).expect("bind the console socket");
-        listener
-            .set_nonblocking(true)
-            .expect("a listener that does not block");
-        Self {
-            listener,
-            path: path.to_owned(),
-        }
+        listener.set_nonblocking(true).expect("a listener that does not block");
+        Self { listener, path: path.to_owned() }
     }
 
     pub fn path(&self) -> &str {
@@ -102,15 +84,9 @@ impl Console {
             connection.is_some()
         });
         let (connection, _) = connection.expect("a connection");
-        connection
-            .set_read_timeout(Some(super::LIMIT))
-            .expect("a read timeout");
+        connection.set_read_timeout(Some(super::LIMIT)).expect("a read timeout");
         let (payload, descriptors) = receive_descriptors(&connection);
-        Delivery {
-            payload,
-            descriptors,
-            connection,
-        }
+        Delivery { payload, descriptors, connection }
     }
 
     /// The terminal of the container: one descriptor, with at least a byte of payload.
@@ -140,13 +116,7 @@ fn receive_descriptors(connection: &UnixStream) -> (Vec<u8>, Vec<OwnedFd>) {
     let (mut bytes, mut control) = ([0; 4096], nix::cmsg_space!([i32; 8]));
     let mut parts = [IoSliceMut::new(&mut bytes)];
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<()>(
-        connection.as_raw_fd(),
-        &mut parts,
-        Some(&mut control),
-        flags,
-    )
-    .expect("receive");
+    let message = recvmsg::<()>(connection.as_raw_fd(), &mut parts, Some(&mut control), flags).expect("receive");
     let length = message.bytes;
     let mut descriptors = Vec::new();
     for control in message.cmsgs().expect("control messages") {
