@@ -4,6 +4,8 @@
 //! will be done; `outside` (the runtime's process) and `inside` (the child that becomes the container) do it. The map of the
 //! house is docs/design.md.
 
+#![cfg_attr(not(test), no_main)] // the entry is sys::start
+
 mod cli;
 mod error;
 mod fs;
@@ -21,17 +23,17 @@ mod undo;
 
 use crate::error::Context;
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 /// The verbs that enter a container and must do so from an executable that it cannot write (CVE-2019-5736).
 const ENTERING: [&str; 3] = ["create", "run", "exec"];
 
-fn main() -> ExitCode {
+/// The whole program: argv in, exit status out.
+#[cfg_attr(test, allow(dead_code))]
+fn run(argv: Vec<OsString>) -> u8 {
     std::panic::set_hook(Box::new(|info| {
         log::error(format!("internal error, please report it: {info}"));
         sys::process::exit_now(1); // in a child of the clone, abort(3) would signal by a stale thread id
     }));
-    let argv: Vec<OsString> = std::env::args_os().collect();
     match prepare(&argv).and_then(|()| cli::run(argv)) {
         Ok(code) => code,
         Err(failure) => cli::report(&failure),
@@ -42,8 +44,7 @@ fn prepare(argv: &[OsString]) -> Result<(), cli::Failure> {
     let ready = || -> error::Result<()> {
         sys::process::fill_standard_streams().context("open the standard streams")?;
         if argv.iter().any(|word| ENTERING.iter().any(|verb| word == verb)) {
-            sys::exe::seal()
-                .context("make a sealed copy of this executable, which a container could otherwise overwrite")?;
+            sys::exe::seal(argv).context("seal this executable, which a container could otherwise overwrite")?;
         }
         Ok(())
     };

@@ -18,23 +18,24 @@ function known(key) { return key in fact && fact[key] != "-" ? fact[key] : "–"
 
 function thousands(key) { return known(key) == "–" ? "–" : sprintf("%d", fact[key] / 1000) }
 
-function block(title, measure, names,    n, i, list, task) {
-    printf "\n%-26s %9s   %-17s %8s %8s %10s %8s %8s\n", title, "median ms", "quartiles", "÷ floor", "÷ crun", "peak KiB", "calls", "k instr."
+function block(title, measure, base, names,    n, i, list, task, least) {
+    least = (measure "." base) in median ? measure "." base : "run.floor"
+    printf "\n%-26s %9s   %-17s %8s %8s %10s %8s %8s\n", title, "median ms", "quartiles", "÷ " base, "÷ crun", "peak KiB", "calls", "k instr."
     n = split(names, list, " ")
     for (i = 1; i <= n; i++) {
         task = measure "." list[i]
         if (!(task in median)) continue
         printf "  %-24s %9.2f   %7.2f – %7.2f %7s %7s %9s %8s %8s\n", list[i], median[task] / 1000, q1[task] / 1000, q3[task] / 1000, \
-            ratio(task, "run.floor"), ratio(task, measure ".crun"), peak[task], known("calls." task), thousands("instructions." task)
+            ratio(task, least), ratio(task, measure ".crun"), peak[task], known("calls." task), thousands("instructions." task)
     }
 }
 
 function text(    n, i, list) {
     print machine
-    block("run /bin/true", "run", programs " rruntime+rules")
-    block("exec /bin/true", "exec", "bare " programs)
-    block("create + start + delete", "life", programs)
-    block("state", "state", "bare " programs)
+    block("run /bin/true", "run", "floor", programs " rruntime+rules")
+    block("exec /bin/true", "exec", "bare", "bare " programs)
+    block("create + start + delete", "life", "floor", programs)
+    block("state", "state", "bare", "bare " programs)
     printf "\n%-26s %9s   %-26s %s\n", "", "size KiB", "waiting init: RSS/dirty KiB", "version"
     n = split(programs, list, " ")
     for (i = 2; i <= n; i++)

@@ -10,7 +10,6 @@ mod verbs;
 use crate::error::Result;
 use crate::log;
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 /// A finished command: its exit code, or the error and the code that goes with it.
 pub struct Failure {
@@ -19,22 +18,22 @@ pub struct Failure {
 }
 
 /// Parses and runs. Help and version are printed here, too.
-pub fn run(argv: Vec<OsString>) -> std::result::Result<ExitCode, Failure> {
+pub fn run(argv: Vec<OsString>) -> std::result::Result<u8, Failure> {
     let usual = |error| Failure { error, code: 1 };
     let said = match args::parse(argv).map_err(usual)? {
-        args::Said::Done => return Ok(ExitCode::SUCCESS),
+        args::Said::Done => return Ok(0),
         args::Said::Verb(said) => said,
     };
     said.open_log().map_err(usual)?;
     let code = if said.verb == "exec" { 255 } else { 1 };
-    verbs::run(&said).map(ExitCode::from).map_err(|error| Failure {
+    verbs::run(&said).map_err(|error| Failure {
         error: error.context(format!("{}{} failed", if said.verb == "exec" { "" } else { "rruntime " }, said.verb)),
         code,
     })
 }
 
 /// The one place where an error becomes visible: to the log for engines, and as plain text on stderr for people and conmon.
-pub fn report(failure: &Failure) -> ExitCode {
+pub fn report(failure: &Failure) -> u8 {
     let line = crate::error::line(&failure.error);
     log::error(&line);
     if log::has_file() {
@@ -43,7 +42,7 @@ pub fn report(failure: &Failure) -> ExitCode {
             format!("{}\n", log::visible(&line)).as_bytes(),
         ); // nobody left to tell
     }
-    ExitCode::from(failure.code)
+    failure.code
 }
 
 /// Prints a verb's answer.

@@ -290,24 +290,25 @@ fn terminal(process: &oci::Process) -> Result<Option<Terminal>> {
     Ok(Some(Terminal { size }))
 }
 
-/// The kernel's numbers, by the spec's names. setrlimit(2).
+/// The kernel's numbers, by the spec's names. setrlimit(2). The C libraries give them different types.
+#[allow(clippy::cast_sign_loss, clippy::unnecessary_cast)]
 const RLIMITS: [(PosixRlimitType, &str, u32); 16] = [
-    (PosixRlimitType::RlimitAs, "RLIMIT_AS", libc::RLIMIT_AS),
-    (PosixRlimitType::RlimitCore, "RLIMIT_CORE", libc::RLIMIT_CORE),
-    (PosixRlimitType::RlimitCpu, "RLIMIT_CPU", libc::RLIMIT_CPU),
-    (PosixRlimitType::RlimitData, "RLIMIT_DATA", libc::RLIMIT_DATA),
-    (PosixRlimitType::RlimitFsize, "RLIMIT_FSIZE", libc::RLIMIT_FSIZE),
-    (PosixRlimitType::RlimitLocks, "RLIMIT_LOCKS", libc::RLIMIT_LOCKS),
-    (PosixRlimitType::RlimitMemlock, "RLIMIT_MEMLOCK", libc::RLIMIT_MEMLOCK),
-    (PosixRlimitType::RlimitMsgqueue, "RLIMIT_MSGQUEUE", libc::RLIMIT_MSGQUEUE),
-    (PosixRlimitType::RlimitNice, "RLIMIT_NICE", libc::RLIMIT_NICE),
-    (PosixRlimitType::RlimitNofile, "RLIMIT_NOFILE", libc::RLIMIT_NOFILE),
-    (PosixRlimitType::RlimitNproc, "RLIMIT_NPROC", libc::RLIMIT_NPROC),
-    (PosixRlimitType::RlimitRss, "RLIMIT_RSS", libc::RLIMIT_RSS),
-    (PosixRlimitType::RlimitRtprio, "RLIMIT_RTPRIO", libc::RLIMIT_RTPRIO),
-    (PosixRlimitType::RlimitRttime, "RLIMIT_RTTIME", libc::RLIMIT_RTTIME),
-    (PosixRlimitType::RlimitSigpending, "RLIMIT_SIGPENDING", libc::RLIMIT_SIGPENDING),
-    (PosixRlimitType::RlimitStack, "RLIMIT_STACK", libc::RLIMIT_STACK),
+    (PosixRlimitType::RlimitAs, "RLIMIT_AS", libc::RLIMIT_AS as u32),
+    (PosixRlimitType::RlimitCore, "RLIMIT_CORE", libc::RLIMIT_CORE as u32),
+    (PosixRlimitType::RlimitCpu, "RLIMIT_CPU", libc::RLIMIT_CPU as u32),
+    (PosixRlimitType::RlimitData, "RLIMIT_DATA", libc::RLIMIT_DATA as u32),
+    (PosixRlimitType::RlimitFsize, "RLIMIT_FSIZE", libc::RLIMIT_FSIZE as u32),
+    (PosixRlimitType::RlimitLocks, "RLIMIT_LOCKS", libc::RLIMIT_LOCKS as u32),
+    (PosixRlimitType::RlimitMemlock, "RLIMIT_MEMLOCK", libc::RLIMIT_MEMLOCK as u32),
+    (PosixRlimitType::RlimitMsgqueue, "RLIMIT_MSGQUEUE", libc::RLIMIT_MSGQUEUE as u32),
+    (PosixRlimitType::RlimitNice, "RLIMIT_NICE", libc::RLIMIT_NICE as u32),
+    (PosixRlimitType::RlimitNofile, "RLIMIT_NOFILE", libc::RLIMIT_NOFILE as u32),
+    (PosixRlimitType::RlimitNproc, "RLIMIT_NPROC", libc::RLIMIT_NPROC as u32),
+    (PosixRlimitType::RlimitRss, "RLIMIT_RSS", libc::RLIMIT_RSS as u32),
+    (PosixRlimitType::RlimitRtprio, "RLIMIT_RTPRIO", libc::RLIMIT_RTPRIO as u32),
+    (PosixRlimitType::RlimitRttime, "RLIMIT_RTTIME", libc::RLIMIT_RTTIME as u32),
+    (PosixRlimitType::RlimitSigpending, "RLIMIT_SIGPENDING", libc::RLIMIT_SIGPENDING as u32),
+    (PosixRlimitType::RlimitStack, "RLIMIT_STACK", libc::RLIMIT_STACK as u32),
 ];
 
 fn rlimits(process: &oci::Process) -> Result<Vec<Rlimit>> {

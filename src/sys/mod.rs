@@ -16,6 +16,7 @@ pub mod process;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;
+mod start;
 pub mod tty;
 
 use std::ffi::CString;

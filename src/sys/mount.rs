@@ -157,7 +157,12 @@ pub fn place(path: impl AsRef<Path>) -> Result<OwnedFd> {
     super::file::open(CWD, path, libc::O_PATH, 0)
 }
 
-/// Is it a mount attribute call that this kernel does not have (older than 5.12) or that a filter forbids?
-pub fn unsupported(error: Error) -> bool {
-    matches!(error.0, Errno::ENOSYS)
+/// Is the descriptor's file the root of the mount that it was reached through? statx(2), Linux 5.8.
+pub fn is_mount_root(file: impl AsFd) -> Result<bool> {
+    // SAFETY: statx is plain integers, for which zero is a valid value.
+    let mut stat: libc::statx = unsafe { std::mem::zeroed() };
+    let (fd, flags) = (file.as_fd().as_raw_fd(), libc::AT_EMPTY_PATH);
+    // SAFETY: the struct is ours, the empty path names the descriptor.
+    check(unsafe { libc::statx(fd, c"".as_ptr(), flags, libc::STATX_TYPE, &raw mut stat) }.into())?;
+    Ok(stat.stx_attributes & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0)
 }

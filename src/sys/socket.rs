@@ -112,5 +112,5 @@ pub fn loopback_up() -> Result<()> {
     request.ifr_name[1] = b'o'.cast_signed() as libc::c_char;
     request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
     // SAFETY: the struct lives for the call.
-    check(unsafe { libc::ioctl(end.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }.into()).map(drop)
+    check(unsafe { libc::ioctl(end.as_raw_fd(), libc::SIOCSIFFLAGS as libc::Ioctl, &raw const request) }.into()).map(drop)
 }

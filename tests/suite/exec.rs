@@ -46,7 +46,6 @@ fn exec_keeps_the_containers_seccomp_filter() {
 fn exec_looks_like_init_to_the_kernel() {
     needs!(root);
     let bundle = Bundle::busybox()
-        .limit_pids(50)
         .set(
             "/process/rlimits",
             json!([{"type": "RLIMIT_NOFILE", "soft": 77, "hard": 88}, {"type": "RLIMIT_CORE", "soft": 1, "hard": 2}]),
@@ -152,7 +151,7 @@ fn a_detached_exec_returns_and_leaves_its_pid() {
     let options = ["--detach", "--pid-file", pid_file.to_str().unwrap()];
     container.exec_with(options, ["sleep", "500"]).ok();
     let pid = fs::read_to_string(&pid_file).unwrap();
-    assert_eq!(read(format!("/proc/{pid}/cmdline")), "sleep\0500\0");
+    assert_eq!(read(format!("/proc/{pid}/cmdline")), "sleep\x00500\x00");
     container.kill("KILL").ok();
     eventually("the process of exec to end with the container", || !host::is_alive(pid.parse().unwrap()));
 }

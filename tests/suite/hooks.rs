@@ -64,7 +64,7 @@ fn hooks_read_the_state_on_stdin() {
         match kind {
             // Hooks inside may be told the pid as they see it or as the host does.
             "createContainer" | "startContainer" => {
-                assert!(its == Some(1) || its == Some(i64::from(pid)), "{kind}: {its:?}")
+                assert!(its == Some(1) || its == Some(i64::from(pid)), "{kind}: {its:?}");
             }
             "poststop" => assert!(matches!(its, None | Some(0)), "{its:?}"),
             _ => assert_eq!(its, Some(i64::from(pid)), "{kind}"),

@@ -101,15 +101,43 @@ const ARM: [(&str, u32); 6] = [
     ("get_tls", 0xf_0006),
 ];
 
-/// The first argument of `socketcall`, <linux/net.h>, and of `ipc`, <linux/ipc.h>, for the call in their name.
-#[rustfmt::skip]
-const MULTIPLEXED: [(&str, u64, &[&str]); 4] = [
-    ("socketcall", 1,  &["socket", "bind", "connect", "listen", "accept", "getsockname", "getpeername", "socketpair", "send",
-                         "recv", "sendto", "recvfrom", "shutdown", "setsockopt", "getsockopt", "sendmsg", "recvmsg",
-                         "accept4", "recvmmsg", "sendmmsg"]),
-    ("ipc",        1,  &["semop", "semget", "semctl", "semtimedop"]),
-    ("ipc",        11, &["msgsnd", "msgrcv", "msgget", "msgctl"]),
-    ("ipc",        21, &["shmat", "shmdt", "shmget", "shmctl"]),
+/// The number of `socketcall` and `ipc`, the same wherever they exist, and the first argument by which they make the named call.
+/// <linux/net.h>, <linux/ipc.h>. Ascending by name.
+const SOCKETCALL: u32 = 102;
+const IPC: u32 = 117;
+const MULTIPLEXED: [(&str, u32, u64); 32] = [
+    ("accept", SOCKETCALL, 5),
+    ("accept4", SOCKETCALL, 18),
+    ("bind", SOCKETCALL, 2),
+    ("connect", SOCKETCALL, 3),
+    ("getpeername", SOCKETCALL, 7),
+    ("getsockname", SOCKETCALL, 6),
+    ("getsockopt", SOCKETCALL, 15),
+    ("listen", SOCKETCALL, 4),
+    ("msgctl", IPC, 14),
+    ("msgget", IPC, 13),
+    ("msgrcv", IPC, 12),
+    ("msgsnd", IPC, 11),
+    ("recv", SOCKETCALL, 10),
+    ("recvfrom", SOCKETCALL, 12),
+    ("recvmmsg", SOCKETCALL, 19),
+    ("recvmsg", SOCKETCALL, 17),
+    ("semctl", IPC, 3),
+    ("semget", IPC, 2),
+    ("semop", IPC, 1),
+    ("semtimedop", IPC, 4),
+    ("send", SOCKETCALL, 9),
+    ("sendmmsg", SOCKETCALL, 20),
+    ("sendmsg", SOCKETCALL, 16),
+    ("sendto", SOCKETCALL, 11),
+    ("setsockopt", SOCKETCALL, 14),
+    ("shmat", IPC, 21),
+    ("shmctl", IPC, 24),
+    ("shmdt", IPC, 22),
+    ("shmget", IPC, 23),
+    ("shutdown", SOCKETCALL, 13),
+    ("socket", SOCKETCALL, 1),
+    ("socketpair", SOCKETCALL, 8),
 ];
 
 /// The architecture of this build.
@@ -146,23 +174,23 @@ impl Abi {
         matches!(self.column, Column::S390 | Column::S390x).then_some(0)
     }
 
-    pub fn number(&self, names: &Names, name: &str) -> Option<u32> {
-        let row = names.0.binary_search(&name).ok();
-        let number = row.map(|row| NUMBERS[row][self.column as usize]).filter(|number| *number != NO);
-        let private = || ARM.iter().find(|(n, _)| self.column == Column::Arm && *n == name).map(|(_, number)| *number);
-        number.map(|number| self.base + u32::from(number)).or_else(private)
+    pub fn number(&self, name: &Name) -> Option<u32> {
+        let number = name.row.map(|row| NUMBERS[row][self.column as usize]).filter(|number| *number != NO);
+        let private = name.private.filter(|_| self.column == Column::Arm);
+        number.map(|number| self.base + u32::from(number)).or(private)
     }
 
     /// The multiplexing call that can stand for the named one, and its first argument.
-    pub fn multiplexer(&self, names: &Names, name: &str) -> Option<(u32, u64)> {
-        if self.calls == Direct {
-            return None;
-        }
-        MULTIPLEXED.iter().find_map(|(call, first, members)| {
-            let at = members.iter().position(|member| *member == name)?;
-            Some((self.number(names, call)?, first + at as u64))
-        })
+    pub fn multiplexer(&self, name: &Name) -> Option<(u32, u64)> {
+        name.multiplexed.filter(|_| self.calls == Multiplexed).map(|(number, first)| (self.base + number, first))
     }
+}
+
+/// A name, looked up once for all ABIs.
+pub struct Name {
+    row: Option<usize>,
+    private: Option<u32>,
+    multiplexed: Option<(u32, u64)>,
 }
 
 /// All names, ascending.
@@ -171,6 +199,15 @@ pub struct Names(Vec<&'static str>);
 impl Names {
     pub fn new() -> Names {
         Names(NAMES.split(' ').collect())
+    }
+
+    pub fn find(&self, name: &str) -> Name {
+        let multiplexed = MULTIPLEXED.binary_search_by_key(&name, |(known, ..)| known).ok();
+        Name {
+            row: self.0.binary_search(&name).ok(),
+            private: ARM.iter().find(|(known, _)| *known == name).map(|(_, number)| *number),
+            multiplexed: multiplexed.map(|at| (MULTIPLEXED[at].1, MULTIPLEXED[at].2)),
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 
 use super::Instruction;
 use super::abi::Layout;
-use super::calls::{Check, Checks, Decision, Map};
+use super::calls::{Check, Checks, Decision, Map, Range};
 use super::policy::{Compare, Condition, FOREIGN};
 use std::collections::BTreeMap;
 
@@ -54,8 +54,8 @@ impl Code {
     /// One architecture. Arguments are checked behind the search, so that the search's own jumps stay short.
     fn block(&mut self, map: &Map, default: u32) -> Label {
         let mut checks: Vec<(&Checks, Label)> = Vec::new();
-        for (_, decision) in &map.ranges {
-            if let Decision::Check(wanted) = decision
+        for range in &map.ranges {
+            if let Decision::Check(wanted) = &range.decision
                 && !checks.iter().any(|(known, _)| *known == wanted)
             {
                 checks.push((wanted, self.checks(wanted, default)));
@@ -67,12 +67,12 @@ impl Code {
     }
 
     /// Finds the range of the number in the accumulator.
-    fn search(&mut self, ranges: &[(u32, Decision)], checks: &[(&Checks, Label)]) -> Label {
+    fn search(&mut self, ranges: &[Range], checks: &[(&Checks, Label)]) -> Label {
         if let Some((exceptions, rest)) = few_exceptions(ranges) {
             let mut next = self.decision(rest, checks);
-            for (number, decision) in exceptions.iter().rev() {
-                let then = self.decision(decision, checks);
-                next = self.branch(IF_EQUAL, *number, then, next);
+            for exception in exceptions.into_iter().rev() {
+                let then = self.decision(&exception.decision, checks);
+                next = self.branch(IF_EQUAL, exception.first, then, next);
             }
             return next;
         }
@@ -81,7 +81,7 @@ impl Code {
         let middle = if single(ranges, half) { half } else { half + 1 };
         let (low, high) = ranges.split_at(middle.min(ranges.len() - 1));
         let (yes, no) = (self.search(high, checks), self.search(low, checks));
-        self.branch(IF_AT_LEAST, high[0].0, yes, no)
+        self.branch(IF_AT_LEAST, high[0].first, yes, no)
     }
 
     fn decision(&mut self, decision: &Decision, checks: &[(&Checks, Label)]) -> Label {
@@ -213,17 +213,19 @@ fn exact(check: &Check, layout: Layout) -> Option<(u32, u32)> {
     }
 }
 
-/// Ranges that are one decision but for up to three single numbers: as cheap to test one by one as to search, and shorter.
-fn few_exceptions(ranges: &[(u32, Decision)]) -> Option<(Vec<&(u32, Decision)>, &Decision)> {
-    let (_, rest) = ranges.last()?;
-    let exceptions: Vec<(usize, &(u32, Decision))> = ranges.iter().enumerate().filter(|(_, r)| r.1 != *rest).collect();
-    let few = exceptions.len() <= 3 && exceptions.iter().all(|(at, _)| single(ranges, *at));
-    few.then(|| (exceptions.into_iter().map(|(_, range)| range).collect(), rest))
+/// Ranges that are one decision but for a few single numbers: as cheap to test one by one as to search, and shorter.
+fn few_exceptions(ranges: &[Range]) -> Option<(Vec<&Range>, &Decision)> {
+    const FEW: usize = 3;
+    let rest = &ranges.last()?.decision;
+    let exceptional = (0..ranges.len()).filter(|at| ranges[*at].decision != *rest);
+    let exceptions: Vec<usize> = exceptional.take(FEW + 1).collect();
+    let few = exceptions.len() <= FEW && exceptions.iter().all(|at| single(ranges, *at));
+    few.then(|| (exceptions.into_iter().map(|at| &ranges[at]).collect(), rest))
 }
 
 /// Is this range one number? Not known of the last.
-fn single(ranges: &[(u32, Decision)], at: usize) -> bool {
-    ranges.get(at + 1).is_some_and(|next| next.0 == ranges[at].0 + 1)
+fn single(ranges: &[Range], at: usize) -> bool {
+    ranges.get(at + 1).is_some_and(|next| next.first == ranges[at].first + 1)
 }
 
 fn code(compare: Compare) -> u16 {

@@ -1,16 +1,21 @@
 //! For each architecture: what to answer to which call number.
 
-use super::abi::{Abi, Layout, Names};
-use super::policy::{Compare, Condition, FOREIGN, Policy, severity};
+use super::abi::{Abi, Layout, Name, Names};
+use super::policy::{Compare, Condition, FOREIGN, Policy, Rule, severity};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 
 /// The whole number space of one AUDIT_ARCH_*.
 pub struct Map {
     pub audit: u32,
-    /// Ascending by their first number, which is 0; each ends where the next begins. Neighbours differ.
-    pub ranges: Vec<(u32, Decision)>,
+    /// Begins with 0. Neighbours differ.
+    pub ranges: Vec<Range>,
+}
+
+/// Numbers up to the beginning of the next range.
+#[derive(Clone, Debug)]
+pub struct Range {
+    pub first: u32,
+    pub decision: Decision,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,9 +32,10 @@ pub struct Checks {
     pub all: Vec<Check>,
 }
 
-/// None of `conditions` always holds, and there is one.
+/// What one rule says about one number.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Check {
+    /// None of them always holds. Empty only before all checks of a number are put together.
     pub conditions: Vec<Condition>,
     /// SECCOMP_RET_*.
     pub answer: u32,
@@ -38,75 +44,70 @@ pub struct Check {
 /// One for each kernel tag that the profile's architectures have, that of the native one first.
 pub fn maps(policy: &Policy) -> Vec<Map> {
     let names = Names::new();
-    let mut canvases: Vec<(u32, Canvas)> = Vec::new();
+    let find = |rule: &Rule| rule.names.iter().map(|name| names.find(name)).collect();
+    let rules: Vec<(&Rule, Vec<Name>)> = policy.rules.iter().map(|rule| (rule, find(rule))).collect();
+    let mut maps: Vec<Map> = Vec::new();
     for abi in &policy.abis {
-        let at = canvases.iter().position(|(audit, _)| *audit == abi.audit).unwrap_or_else(|| {
-            canvases.push((abi.audit, Canvas::new(policy.default)));
-            canvases.len() - 1
-        });
-        paint(&mut canvases[at].1, policy, abi, &names);
+        if maps.iter().all(|map| map.audit != abi.audit) {
+            let abis = policy.abis.iter().copied().filter(|other| other.audit == abi.audit).collect();
+            maps.push(Map { audit: abi.audit, ranges: ranges(policy, abis, &rules) });
+        }
     }
-    canvases.into_iter().map(|(audit, canvas)| Map { audit, ranges: canvas.ranges() }).collect()
+    maps
 }
 
-/// From the general to the particular: what comes later covers what was there.
-fn paint(canvas: &mut Canvas, policy: &Policy, abi: &Abi, names: &Names) {
-    canvas.fill(abi.numbers(), Decision::Answer(policy.default));
-    let calls = Calls::of(policy, abi, names);
-    if let (Some(enosys), Some(newest)) = (policy.newer, calls.newest) {
-        canvas.fill(newest + 1..=*abi.growing().end(), Decision::Answer(enosys));
+/// Of the ABIs that share a kernel tag.
+fn ranges(policy: &Policy, mut abis: Vec<&Abi>, rules: &[(&Rule, Vec<Name>)]) -> Vec<Range> {
+    abis.sort_by_key(|abi| *abi.numbers().start());
+    let (mut background, mut calls) = (vec![answer(0, FOREIGN)], Vec::new());
+    for abi in abis {
+        let checks = checks(abi, rules);
+        background.extend(without_rules(policy, abi, &checks));
+        calls.extend(decisions(checks, abi.layout, policy.default));
+        calls.extend(abi.unknown().zip(policy.newer).map(|(number, enosys)| answer(number, enosys)));
     }
-    for (number, call) in calls.rules {
-        canvas.fill(number..=number, call.decision(abi.layout));
+    // -1, by which a tracer skips a call: seccomp sees it since Linux 4.8.
+    if background.last().is_some_and(|last| last.decision == Decision::Answer(FOREIGN)) {
+        background.push(answer(u32::MAX, policy.default));
     }
-    if let (Some(enosys), Some(number)) = (policy.newer, abi.unknown()) {
-        canvas.fill(number..=number, Decision::Answer(enosys));
-    }
+    overlay(background, calls)
 }
 
-/// What the profile says about the calls of one ABI.
-#[derive(Default)]
-struct Calls {
-    rules: BTreeMap<u32, Call>,
-    /// The highest number of all its names, also of those whose rule only repeats the default.
-    newest: Option<u32>,
+fn answer(first: u32, value: u32) -> Range {
+    Range { first, decision: Decision::Answer(value) }
 }
 
-#[derive(Default)]
-struct Call {
-    always: Option<u32>,
-    checks: Vec<Check>,
+/// What the calls of an ABI, and the numbers after it, get if no rule is about them.
+fn without_rules(policy: &Policy, abi: &Abi, checks: &[(u32, Check)]) -> Vec<Range> {
+    let (numbers, growing) = (abi.numbers(), abi.growing());
+    let mut ranges = vec![answer(*numbers.start(), policy.default)];
+    let newest = checks.iter().map(|(number, _)| *number).filter(|number| growing.contains(number)).max();
+    if let (Some(newest), Some(enosys)) = (newest, policy.newer) {
+        ranges.push(answer(newest + 1, enosys));
+        if growing.end() < numbers.end() {
+            ranges.push(answer(growing.end() + 1, policy.default));
+        }
+    }
+    ranges.extend(numbers.end().checked_add(1).map(|after| answer(after, FOREIGN)));
+    ranges
 }
 
-impl Calls {
-    fn of(policy: &Policy, abi: &Abi, names: &Names) -> Calls {
-        let mut calls = Calls::default();
-        for rule in &policy.rules {
-            for name in rule.names {
-                let direct = abi.number(names, name).map(|number| (number, None));
-                let through = abi.multiplexer(names, name).map(|(number, first)| (number, Some(first)));
-                for (number, first) in direct.into_iter().chain(through) {
-                    calls.newest = calls.newest.max(Some(number).filter(|number| abi.growing().contains(number)));
-                    for conditions in rule.alternatives.iter().filter(|_| rule.action != policy.default) {
-                        calls.add(number, &multiplexed(conditions, first), rule.action, abi.layout);
-                    }
-                }
+/// Everything the rules say about the numbers of an ABI, in the profile's order, also what only repeats the default.
+fn checks(abi: &Abi, rules: &[(&Rule, Vec<Name>)]) -> Vec<(u32, Check)> {
+    let mut checks = Vec::new();
+    for (rule, names) in rules {
+        for name in names {
+            let direct = abi.number(name).map(|number| (number, None));
+            let through = abi.multiplexer(name).map(|(number, first)| (number, Some(first)));
+            for (number, first) in direct.into_iter().chain(through) {
+                checks.extend(rule.alternatives.iter().map(|conditions| {
+                    let conditions = narrowed(multiplexed(conditions, first), abi.layout.bits());
+                    (number, Check { conditions, answer: rule.action })
+                }));
             }
         }
-        calls
     }
-
-    fn add(&mut self, number: u32, conditions: &[Condition], answer: u32, layout: Layout) {
-        let call = self.rules.entry(number).or_default();
-        let narrowed = conditions.iter().map(|condition| condition.narrowed(layout.bits()));
-        // A mask of nothing always holds.
-        let conditions: Vec<Condition> = narrowed.filter(|condition| condition.mask != 0).collect();
-        if conditions.is_empty() {
-            call.always.get_or_insert(answer);
-        } else {
-            call.checks.push(Check { conditions, answer });
-        }
-    }
+    checks
 }
 
 /// With a first argument to tell which call is meant: then the arguments of that call are behind a pointer, and the first
@@ -117,25 +118,53 @@ fn multiplexed(conditions: &[Condition], first: Option<u64>) -> Vec<Condition> {
     std::iter::once(which).chain(conditions.iter().copied().filter(|condition| condition.argument != 0)).collect()
 }
 
-impl Call {
-    fn decision(mut self, layout: Layout) -> Decision {
-        if let Some(answer) = self.always {
-            return Decision::Answer(answer);
-        }
-        self.checks.sort_by_cached_key(|check| {
-            (check.conditions.iter().map(Condition::order).collect::<Vec<_>>(), severity(check.answer))
-        });
-        self.checks.dedup_by(|next, kept| next.conditions == kept.conditions);
-        Decision::Check(Checks { layout, all: self.checks })
+/// Without those that always hold: a mask of nothing.
+fn narrowed(conditions: Vec<Condition>, bits: u64) -> Vec<Condition> {
+    let narrow = |c: Condition| Condition { mask: c.mask & bits, value: c.value & c.mask & bits, ..c };
+    conditions.into_iter().map(narrow).filter(|condition| condition.mask != 0).collect()
+}
+
+/// One decision for each number, ascending.
+fn decisions(mut checks: Vec<(u32, Check)>, layout: Layout, default: u32) -> Vec<Range> {
+    checks.retain(|(_, check)| check.answer != default);
+    checks.sort_by_key(|(number, _)| *number);
+    let same = |a: &(u32, Check), b: &(u32, Check)| a.0 == b.0;
+    checks.chunk_by(same).map(|of_one| Range { first: of_one[0].0, decision: decision(of_one, layout) }).collect()
+}
+
+fn decision(checks: &[(u32, Check)], layout: Layout) -> Decision {
+    if let Some((_, always)) = checks.iter().find(|(_, check)| check.conditions.is_empty()) {
+        return Decision::Answer(always.answer);
     }
+    let mut all: Vec<Check> = checks.iter().map(|(_, check)| check.clone()).collect();
+    all.sort_by_cached_key(|check| {
+        (check.conditions.iter().map(Condition::order).collect::<Vec<_>>(), severity(check.answer))
+    });
+    all.dedup_by(|next, kept| next.conditions == kept.conditions);
+    Decision::Check(Checks { layout, all })
+}
+
+/// `calls` are of one number each and cover the background. Of two for one number the later holds.
+fn overlay(background: Vec<Range>, calls: Vec<Range>) -> Vec<Range> {
+    let behind = |first: u32| {
+        let range = background.iter().rev().find(|range| range.first <= first).expect("the background begins with 0");
+        Range { first, decision: range.decision.clone() }
+    };
+    let after: Vec<Range> = calls.iter().filter_map(|call| call.first.checked_add(1)).map(behind).collect();
+    let mut all: Vec<Range> = background.into_iter().chain(after).chain(calls).collect();
+    all.sort_by_key(|range| range.first);
+    all.dedup_by(|next, kept| {
+        let again = next.first == kept.first;
+        if again {
+            std::mem::swap(next, kept);
+        }
+        again
+    });
+    all.dedup_by(|next, kept| next.decision == kept.decision);
+    all
 }
 
 impl Condition {
-    fn narrowed(self, bits: u64) -> Condition {
-        let mask = self.mask & bits;
-        Condition { mask, value: self.value & mask, ..self }
-    }
-
     /// libseccomp's order of trying (its `_db_chain_lt`): later arguments first; equality, then "less", then "greater"; of two
     /// limits the tighter. The rest only makes the order complete.
     fn order(&self) -> impl Ord + use<> {
@@ -145,34 +174,5 @@ impl Condition {
             (_, true) => (2, !self.value),
         };
         (Reverse(self.argument), class, tightness, self.compare, self.mask, self.holds)
-    }
-}
-
-/// Decisions by their first number; each holds up to the next. Never empty: 0 is always there.
-struct Canvas(BTreeMap<u32, Decision>);
-
-impl Canvas {
-    /// Numbers of no listed ABI. The last is -1, by which a tracer skips a call: seccomp sees it since Linux 4.8.
-    fn new(default: u32) -> Canvas {
-        Canvas(BTreeMap::from([(0, Decision::Answer(FOREIGN)), (u32::MAX, Decision::Answer(default))]))
-    }
-
-    fn fill(&mut self, numbers: RangeInclusive<u32>, decision: Decision) {
-        if let Some(after) = numbers.end().checked_add(1) {
-            let (_, follows) = self.0.range(..=after).next_back().expect("0 is always there");
-            let follows = follows.clone();
-            self.0.insert(after, follows);
-        }
-        let covered: Vec<u32> = self.0.range(numbers.clone()).map(|(number, _)| *number).collect();
-        for number in covered {
-            self.0.remove(&number);
-        }
-        self.0.insert(*numbers.start(), decision);
-    }
-
-    fn ranges(self) -> Vec<(u32, Decision)> {
-        let mut ranges: Vec<(u32, Decision)> = self.0.into_iter().collect();
-        ranges.dedup_by(|next, kept| next.1 == kept.1);
-        ranges
     }
 }

@@ -2,9 +2,10 @@
 
 mod machine;
 mod random;
+mod whole;
 
 use super::abi::{self, Names};
-use super::{Instruction, Listener, Program, compile, compile_for};
+use super::{Program, compile_for};
 use machine::{Call, invalid, run};
 use oci_spec::runtime::LinuxSeccomp;
 use serde_json::{Value, json};
@@ -45,7 +46,7 @@ fn program_on(native: &str, arches: &[&str], default: &str, rules: Value) -> Pro
 /// What a program answers to a named call of an architecture.
 fn ask(program: &Program, arch: &str, name: &str, args: &[u64]) -> u32 {
     let abi = abi::find(arch).expect("a known architecture");
-    ask_number(program, arch, abi.number(&Names::new(), name).expect("a known call"), args)
+    ask_number(program, arch, abi.number(&Names::new().find(name)).expect("a known call"), args)
 }
 
 fn ask_number(program: &Program, arch: &str, number: u32, args: &[u64]) -> u32 {
@@ -53,11 +54,6 @@ fn ask_number(program: &Program, arch: &str, number: u32, args: &[u64]) -> u32 {
     let mut all = [0; 6];
     all[..args.len()].copy_from_slice(args);
     run(program, Call { audit: abi.audit, number, args: all }, abi.layout)
-}
-
-fn refusal(value: Value) -> String {
-    let error = compile_for(abi::find(X86_64).expect("a known architecture"), &profile(value));
-    format!("{:#}", error.expect_err("a refusal"))
 }
 
 #[test]
@@ -271,142 +267,4 @@ fn s390_makes_unknown_new_calls_as_number_zero() {
     let program =
         program_on("SCMP_ARCH_S390X", &[], "SCMP_ACT_ERRNO", json!([{"names": ["chdir"], "action": "SCMP_ACT_ALLOW"}]));
     assert_eq!(ask_number(&program, "SCMP_ARCH_S390X", 0, &[]), ENOSYS);
-}
-
-#[test]
-fn flags_are_the_kernels_and_spec_allow_without_any() {
-    let flags = |flags: Value| {
-        let rules = json!([{"names": ["chdir"], "action": "SCMP_ACT_NOTIFY"}]);
-        let value = json!({"defaultAction": "SCMP_ACT_ALLOW", "flags": flags, "listenerPath": "/s", "syscalls": rules});
-        compile(&profile(value)).expect("valid").flags
-    };
-    assert_eq!(flags(Value::Null), 4);
-    assert_eq!(flags(json!([])), 0);
-    let all = super::FLAGS;
-    assert_eq!(flags(json!(all)), 2 | 4 | 32);
-}
-
-#[test]
-fn a_listener_is_kept_only_if_a_rule_notifies() {
-    let with = |action: &str| {
-        let value = json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/agent", "listenerMetadata": "m",
-                           "syscalls": [{"names": ["chdir"], "action": action}]});
-        compile(&profile(value)).expect("valid")
-    };
-    let notifying = with("SCMP_ACT_NOTIFY");
-    assert_eq!(notifying.listener, Some(Listener { path: "/run/agent".into(), metadata: "m".into() }));
-    assert!(notifying.instructions.iter().any(|i| i.code == 6 && i.k == NOTIFY));
-    assert_eq!(with("SCMP_ACT_ERRNO").listener, None);
-}
-
-#[test]
-fn refusals_name_the_place_and_the_remedy() {
-    let rule = |rule: Value| json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": [], "action": "SCMP_ACT_LOG"}, rule]});
-    let arg = json!({"index": 6, "value": 0, "op": "SCMP_CMP_EQ"});
-    let cases = [
-        (json!({"defaultAction": "SCMP_ACT_NOTIFY"}), "defaultAction: SCMP_ACT_NOTIFY would also ask"),
-        (
-            json!({"defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 1}),
-            "defaultErrnoRet: SCMP_ACT_ALLOW takes no errno",
-        ),
-        (json!({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 4096}), "defaultErrnoRet: 4096 is too large"),
-        (json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerMetadata": "m"}), "listenerMetadata: without listenerPath"),
-        (
-            json!({"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"],
-                "listenerPath": "/s"}),
-            "flags[1]: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is about waiting",
-        ),
-        (rule(json!({"names": ["chdir"], "action": "SCMP_ACT_NOTIFY"})), "listenerPath: missing"),
-        (
-            rule(json!({"names": ["chdir", "write"], "action": "SCMP_ACT_NOTIFY"})),
-            "syscalls[1].names[1]: SCMP_ACT_NOTIFY cannot",
-        ),
-        (
-            rule(json!({"names": ["chdir"], "action": "SCMP_ACT_TRAP", "errnoRet": 1})),
-            "syscalls[1].errnoRet: SCMP_ACT_TRAP takes",
-        ),
-        (
-            rule(json!({"names": ["chdir"], "action": "SCMP_ACT_TRAP", "args": [arg]})),
-            "syscalls[1].args[0].index: 6: system calls",
-        ),
-    ];
-    for (value, message) in cases {
-        let refusal = refusal(value);
-        assert!(refusal.starts_with(&format!("config.json: linux.seccomp.{message}")), "{refusal}");
-    }
-}
-
-/// A profile of the size of Docker's: hundreds of names allowed, some calls by their arguments.
-fn large(conditions: u64) -> Value {
-    let names: Vec<&str> =
-        super::numbers::NAMES.split(' ').enumerate().filter(|(i, _)| i % 5 != 0).map(|(_, n)| n).collect();
-    let mut rules = vec![json!({"names": names, "action": "SCMP_ACT_ALLOW"})];
-    for value in 0..conditions {
-        let arg = json!({"index": value % 6, "value": value << 30 | value, "op": "SCMP_CMP_GT"});
-        let names = ["access", "alarm", "brk"].map(|n| json!(n));
-        rules.push(json!({"names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": value % 40 + 2, "args": [arg]}));
-    }
-    json!(rules)
-}
-
-#[test]
-fn jumps_reach_any_distance() {
-    let arches = [X86_64, "SCMP_ARCH_X86", "SCMP_ARCH_X32"];
-    let value = json!({"defaultAction": "SCMP_ACT_ERRNO", "architectures": arches, "syscalls": large(120)});
-    let (program, profile) = (program_on(X86_64, &arches, "SCMP_ACT_ERRNO", large(120)), profile(value));
-    assert!(program.instructions.iter().any(|i| i.code == 5), "no long jump was needed");
-    random::agree(&program, &profile, X86_64, 2);
-}
-
-#[test]
-fn a_large_profile_is_small_and_quickly_searched() {
-    let program = program("SCMP_ACT_ERRNO", large(0));
-    assert!(program.instructions.len() < 300, "{} instructions", program.instructions.len());
-}
-
-#[test]
-fn a_filter_that_the_kernel_would_not_take_is_refused_with_its_size() {
-    let refusal = refusal(json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": large(1000)}));
-    assert!(refusal.contains("the filter needs ") && refusal.contains("the kernel takes 4096"), "{refusal}");
-}
-
-#[test]
-fn a_program_survives_its_template() {
-    let program = program("SCMP_ACT_ERRNO", large(3));
-    let text = serde_json::to_string(&program).expect("serialises");
-    assert_eq!(serde_json::from_str::<Program>(&text).expect("parses"), program);
-    assert!(text.len() < program.instructions.len() * 20 + 100);
-    let one = Instruction { code: 0x15, jt: 1, jf: 255, k: 0xdead_beef };
-    assert_eq!(Instruction::from(u64::from(one)), one);
-}
-
-#[test]
-fn the_tables_know_all_words_of_the_specification() {
-    assert_eq!(super::ARCHES.len(), 23);
-    for arch in super::ARCHES {
-        let value = json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": [arch]});
-        compile(&profile(value)).expect(arch);
-    }
-    for operator in super::OPERATORS {
-        let arg = json!({"index": 0, "value": 1, "op": operator});
-        program("SCMP_ACT_ALLOW", json!([{"names": ["chdir"], "action": "SCMP_ACT_LOG", "args": [arg]}]));
-    }
-    assert_eq!(super::ACTIONS.len(), 9);
-    assert_eq!(super::FLAGS.len(), 4);
-}
-
-#[test]
-fn numbers_are_the_c_librarys() {
-    let native = abi::native().expect("tests run on a known architecture");
-    for (name, number) in [
-        ("read", libc::SYS_read),
-        ("execve", libc::SYS_execve),
-        ("openat2", libc::SYS_openat2),
-        ("close_range", libc::SYS_close_range),
-        ("mount_setattr", libc::SYS_mount_setattr),
-    ] {
-        assert_eq!(native.number(&Names::new(), name).map(i64::from), Some(number), "{name}");
-    }
-    let names: Vec<&str> = super::numbers::NAMES.split(' ').collect();
-    assert!(names.is_sorted() && names.len() == super::numbers::NUMBERS.len());
 }

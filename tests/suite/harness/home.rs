@@ -69,7 +69,7 @@ impl Home {
     #[track_caller]
     pub fn assert_nothing_left(&self) {
         let mut left = Vec::new();
-        let clean = within(Duration::from_secs(5), || {
+        let clean = within(Duration::from_secs(10), || {
             left = self.leftovers();
             left.is_empty()
         });
@@ -103,7 +103,7 @@ impl Drop for Home {
         let failing = std::thread::panicking();
         let mut left = Vec::new();
         let clean = !failing
-            && within(Duration::from_secs(5), || {
+            && within(Duration::from_secs(10), || {
                 left = self.leftovers();
                 left.is_empty()
             });

@@ -9,6 +9,7 @@ mod command;
 mod container;
 mod home;
 pub mod host;
+mod image;
 mod needs;
 pub mod terminal;
 

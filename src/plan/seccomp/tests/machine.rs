@@ -91,10 +91,10 @@ fn rules(profile: &LinuxSeccomp, abi: &Abi, number: u32) -> Vec<(Vec<Arg>, u32)>
         let action = rule.action().as_u32(rule.errno_ret());
         for (name, args) in rule.names().iter().flat_map(|name| alternatives(rule.args()).map(move |args| (name, args)))
         {
-            if abi.number(&NAMES, name) == Some(number) {
+            if abi.number(&NAMES.find(name)) == Some(number) {
                 rules.push((args.clone(), action));
             }
-            if let Some((multiplexer, first)) = abi.multiplexer(&NAMES, name)
+            if let Some((multiplexer, first)) = abi.multiplexer(&NAMES.find(name))
                 && multiplexer == number
             {
                 let which: Arg =
@@ -116,7 +116,8 @@ fn alternatives(args: &Option<Vec<Arg>>) -> impl Iterator<Item = Vec<Arg>> {
 
 fn too_new(profile: &LinuxSeccomp, abi: &Abi, number: u32) -> bool {
     let named = profile.syscalls().iter().flatten().flat_map(|rule| rule.names());
-    let both = |name: &String| [abi.number(&NAMES, name), abi.multiplexer(&NAMES, name).map(|(number, _)| number)];
+    let both =
+        |name: &String| [abi.number(&NAMES.find(name)), abi.multiplexer(&NAMES.find(name)).map(|(number, _)| number)];
     let newest = named.flat_map(both).flatten().filter(|number| abi.growing().contains(number)).max();
     let denies = !matches!(profile.default_action(), Action::ScmpActAllow | Action::ScmpActLog | Action::ScmpActTrace);
     let newer = newest.is_some_and(|newest| number > newest) && abi.growing().contains(&number);

@@ -58,7 +58,9 @@ pub fn agree(program: &Program, profile: &LinuxSeccomp, native: &str, calls: usi
     }
     let other = abi::find(random.of(ARCHES)).expect("of the table");
     for abi in listed(profile, native).into_iter().chain([other]) {
-        let named = |name: &String| [abi.number(&NAMES, name), abi.multiplexer(&NAMES, name).map(|(number, _)| number)];
+        let named = |name: &String| {
+            [abi.number(&NAMES.find(name)), abi.multiplexer(&NAMES.find(name)).map(|(number, _)| number)]
+        };
         let named = rules().flat_map(|rule| rule.names()).flat_map(named).flatten();
         let around = named.flat_map(|number| [number.wrapping_sub(1), number, number + 1]);
         let numbers: BTreeSet<u32> = around.chain([0, 1, 1 << 30, u32::MAX]).collect();
