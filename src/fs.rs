@@ -58,7 +58,19 @@ impl Root {
             Err(sys::Error(Errno::ENOENT)) => {}
             Err(error) => return Err(error.into()),
         }
+        if let Some(file) = self.make_last(path) {
+            return Ok(Target { file, made: Made::Now });
+        }
         Ok(Target { file: self.walk(&self.would_be(path)?)?, made: Made::Now })
+    }
+
+    /// The usual case of a missing directory: its parent is there, and nothing has its name, not even a dangling link.
+    fn make_last(&self, path: &Path) -> Option<OwnedFd> {
+        let (parent, name) = (path.parent()?, path.file_name()?);
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        let parent = file::open_in(self.0.as_fd(), inside(parent), flags, 0, Resolve::InRoot).ok()?;
+        file::mkdir(parent.as_fd(), name, 0o755).ok()?;
+        file::open(parent.as_fd(), name, flags | libc::O_NOFOLLOW, 0).ok()
     }
 
     /// As `make_dir`, but a symbolic link anywhere in the path is refused (CVE-2019-19921: /proc and /sys).
@@ -195,7 +207,10 @@ pub fn replace(dir: BorrowedFd, name: &str, bytes: &[u8], mode: u32) -> Result<(
         file::write_all(file, bytes)?;
         file::rename(dir, &temporary, dir, name)
     };
-    write().inspect_err(|_| drop(file::unlink(dir, &temporary))).with_context(|| format!("write {name}"))
+    let remove = |_: &sys::Error| {
+        let _ = file::unlink(dir, &temporary); // it may not have been made
+    };
+    write().inspect_err(remove).with_context(|| format!("write {name}"))
 }
 
 /// Removes a directory's whole content and then itself, by descriptors and without following links. What is gone already

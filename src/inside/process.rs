@@ -4,7 +4,8 @@ use crate::error::{Context, Result};
 use crate::link::{self, Request};
 use crate::log;
 use crate::plan::Process;
-use crate::sys::process::{Dumpable, KeyringSearch, Range};
+use crate::plan::process::Keyring;
+use crate::sys::process::{Dumpable, Range};
 use crate::sys::{self, Errno, process, signal};
 use std::os::fd::BorrowedFd;
 
@@ -22,8 +23,8 @@ pub fn begin() -> Result<Umask> {
 
 /// What is to be done before the privileges go.
 pub fn attributes(plan: &Process, before: Umask) -> Result<()> {
-    if let Some(name) = &plan.keyring {
-        join_keyring(name)?;
+    if let Some(keyring) = &plan.keyring {
+        join_keyring(keyring)?;
     }
     // The caller may be pinned to some CPUs; that is its own affair. The cpuset still holds.
     process::reset_affinity().context("reset the CPU affinity")?;
@@ -46,8 +47,9 @@ pub fn limits(plan: &Process, link: &link::Child) -> Result<()> {
 }
 
 /// The caller's keys stay behind. A kernel or a filter without key management has none to give.
-fn join_keyring(name: &str) -> Result<()> {
-    match process::join_session_keyring(name, KeyringSearch::User) {
+fn join_keyring(keyring: &Keyring) -> Result<()> {
+    let name = &keyring.name;
+    match process::join_session_keyring(name, keyring.search) {
         Err(sys::Error(Errno::ENOSYS | Errno::EPERM)) => {
             log::debug("no session keyring: this kernel, or a filter on us, does not provide keyctl");
             Ok(())

@@ -115,11 +115,14 @@ impl Layout {
     fn has(&self, controller: &str) -> bool {
         match self {
             Layout::V2(_) => true, // whether it is enabled, or can be, only the kernel knows
-            Layout::V1 { hierarchies, .. } => {
-                hierarchies.iter().any(|spot| spot.controllers.iter().any(|c| c == controller))
-            }
+            Layout::V1 { hierarchies, .. } => hierarchies.iter().any(|h| h.controllers.iter().any(|c| c == controller)),
             Layout::Missing => false,
         }
+    }
+
+    /// The kernel has its device programs in the unified hierarchy of a hybrid machine as well.
+    fn has_device_programs(&self) -> bool {
+        matches!(self, Layout::V2(_) | Layout::V1 { unified: Some(_), .. })
     }
 }
 
@@ -147,10 +150,11 @@ pub fn settings(resources: &LinuxResources, layout: &Layout, warnings: &mut Vec<
 fn devices(resources: &LinuxResources, layout: &Layout, warnings: &mut Vec<String>) -> Result<Option<DeviceRules>> {
     let said = resources.devices().as_deref().unwrap_or_default();
     let rules = device_rules::lower(said).context("linux.resources.devices")?;
-    if layout.has("devices") {
-        if matches!(layout, Layout::V1 { .. }) {
-            rules.writes(None).context("linux.resources.devices")?;
-        }
+    if layout.has("devices") && !matches!(layout, Layout::V2(_)) {
+        rules.writes(None).context("linux.resources.devices")?; // what v1 cannot do is refused here
+        return Ok(Some(rules));
+    }
+    if layout.has_device_programs() {
         return Ok(Some(rules));
     }
     ensure!(said.is_empty(), "linux.resources.devices: {}", table::no_controller("devices"));

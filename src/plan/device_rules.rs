@@ -55,7 +55,7 @@ const MKNOD: Access = Access(1);
 const ALL: Access = Access(7);
 const LETTERS: [(char, u32); 3] = [('r', 2), ('w', 4), ('m', 1)];
 
-/// More would not fit the jumps of a BPF program, and nobody has them.
+/// Far more would not fit the jumps of a BPF program, and nobody has them.
 const MOST_RULES: usize = 2000;
 
 /// Making any node is allowed (using it is another matter), and these may be used.
@@ -102,11 +102,12 @@ impl DeviceRules {
         self.default == Verdict::Allow && self.rules.is_empty()
     }
 
-    /// The writes that bring a devices cgroup of v1 to these rules: a new one, or one whose devices.list reads `current`.
+    /// The writes that bring a devices cgroup of v1 to these rules: a new one, or one whose devices.list reads
+    /// `current`.
     ///
-    /// Only the difference is written where that is possible: starting over would refuse everything for a moment, and the
-    /// kernel does not allow it while there are cgroups below. What a cgroup with the default "allow" denies is not to be
-    /// read from it, so that is always started over.
+    /// Only the difference is written where that is possible: starting over would refuse everything for a moment, and
+    /// the kernel does not allow it while there are cgroups below. What a cgroup with the default "allow" denies is not
+    /// to be read from it, so that is always started over.
     pub fn writes(&self, current: Option<&str>) -> Result<Vec<Write>> {
         let exceptions = self.exceptions()?;
         let mut before: Vec<&str> = current.unwrap_or("a").lines().map(str::trim).collect();
@@ -124,8 +125,8 @@ impl DeviceRules {
         Ok(writes)
     }
 
-    /// v1 knows a default and exceptions to it, but no exception to an exception: such a list is refused here, because the
-    /// kernel would take it and not do it.
+    /// v1 knows a default and exceptions to it, but no exception to an exception: such a list is refused here, because
+    /// the kernel would take it and not do it.
     fn exceptions(&self) -> Result<Vec<Rule>> {
         let mut exceptions: Vec<Rule> = Vec::new();
         for rule in &self.rules {
@@ -151,7 +152,7 @@ impl DeviceRules {
 
     /// The program for v2, see `program`.
     pub fn program(&self) -> Vec<u64> {
-        program::compile(self.default == Verdict::Allow, &self.rules)
+        program::compile(self.default, &self.rules)
     }
 
     fn add(&mut self, said: &LinuxDeviceCgroup) -> Result<()> {
@@ -258,97 +259,4 @@ impl fmt::Display for Rule {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    pub(super) fn rules(json: &str) -> DeviceRules {
-        lower(&serde_json::from_str::<Vec<LinuxDeviceCgroup>>(json).unwrap()).unwrap()
-    }
-
-    fn texts(rules: &DeviceRules) -> Vec<String> {
-        rules
-            .writes(None)
-            .unwrap()
-            .iter()
-            .map(|w| format!("{} {}", w.file.trim_start_matches("devices."), w.value))
-            .collect()
-    }
-
-    pub(super) const DENY_ALL: &str = r#"{"allow": false, "access": "rwm"}"#;
-
-    #[test]
-    fn without_a_word_only_everybodys_devices_are_allowed() {
-        let writes = texts(&rules("[]"));
-        assert_eq!(writes[..4], ["deny a", "allow c *:* m", "allow b *:* m", "allow c 1:3 rwm"]);
-        assert_eq!((writes.len(), texts(&rules(&format!("[{DENY_ALL}]")))), (12, writes));
-    }
-
-    #[test]
-    fn a_privileged_container_is_allowed_everything() {
-        let all = rules(r#"[{"allow": false, "access": "rwm"}, {"allow": true, "type": "a", "access": "rwm"}]"#);
-        assert!(all.allow_everything());
-        assert_eq!(texts(&all), ["allow a"]);
-    }
-
-    #[test]
-    fn a_denied_device_is_an_exception_from_everything() {
-        let all =
-            rules(r#"[{"allow": true, "access": "rwm"}, {"allow": false, "type": "b", "major": 8, "access": "rw"}]"#);
-        assert_eq!(texts(&all), ["allow a", "deny b 8:* rw"]);
-    }
-
-    #[test]
-    fn a_user_cannot_deny_what_everybody_has() {
-        let plain = rules("[]");
-        assert_eq!(rules(r#"[{"allow": false, "type": "c", "major": 1, "minor": 3, "access": "rwm"}]"#), plain);
-        assert_eq!(rules(r#"[{"allow": true, "type": "c", "major": 1, "minor": 3, "access": "r"}]"#), plain);
-    }
-
-    #[test]
-    fn part_of_an_exception_can_be_taken_back() {
-        let json = r#"[{"allow": true, "type": "c", "major": 9, "minor": 1, "access": "rwm"},
-                       {"allow": false, "type": "c", "major": 9, "access": "w"}]"#;
-        assert!(texts(&rules(json)).contains(&"allow c 9:1 rm".to_owned()));
-    }
-
-    #[test]
-    fn only_the_difference_is_written() {
-        let plain = rules("[]");
-        let list: String = texts(&plain)[1..].iter().map(|line| line.replacen("allow ", "", 1) + "\n").collect();
-        assert_eq!(plain.writes(Some(&list)).unwrap(), []);
-        let other = format!("{}c 9:1 rw\n", list.replacen("c 1:3 rwm\n", "", 1));
-        let write = |file, value: &str| Write { file, value: value.to_owned() };
-        let expected = [write("devices.deny", "c 9:1 rw"), write("devices.allow", "c 1:3 rwm")];
-        assert_eq!(plain.writes(Some(&other)).unwrap(), expected);
-        assert_eq!(plain.writes(Some("a *:* rwm\n")).unwrap(), plain.writes(None).unwrap());
-    }
-
-    #[test]
-    fn a_hole_in_a_wildcard_is_refused_on_v1() {
-        let json = r#"[{"allow": true, "type": "c", "major": 9, "access": "rwm"},
-                       {"allow": false, "type": "c", "major": 9, "minor": 1, "access": "w"}]"#;
-        let error = rules(json).writes(None).unwrap_err().to_string();
-        assert!(error.starts_with("\"c 9:1 w\" after \"c 9:* rwm\": "), "{error}");
-    }
-
-    #[test]
-    fn a_partial_rule_for_all_kinds_is_two_rules() {
-        let all = rules(r#"[{"allow": true, "access": "rwm"}, {"allow": false, "major": 8, "access": "w"}]"#);
-        assert_eq!(texts(&all), ["allow a", "deny b 8:* w", "deny c 8:* w"]);
-    }
-
-    #[test]
-    fn what_is_no_rule_is_refused_by_name() {
-        for (json, expected) in [
-            (r#"{"allow": true}"#, "[0]: access: is empty"),
-            (r#"{"allow": true, "access": "rx"}"#, "[0]: access: \"rx\" has a letter"),
-            (r#"{"allow": true, "access": "r", "type": "p"}"#, "[0]: type: \"p\" cannot"),
-            (r#"{"allow": true, "access": "r", "major": -2}"#, "[0]: major: -2 is not"),
-            (r#"{"allow": true, "access": "r", "minor": 4294967296}"#, "[0]: minor: 4294967296 is not"),
-        ] {
-            let said: LinuxDeviceCgroup = serde_json::from_str(json).unwrap();
-            let error = format!("{:#}", lower(&[said]).unwrap_err());
-            assert!(error.starts_with(expected), "{error}");
-        }
-    }
-}
+mod tests;

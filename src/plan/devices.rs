@@ -1,6 +1,5 @@
 //! Device nodes and links in /dev. config-linux.md, "Devices" and "Default Devices"; runtime-linux.md, "Dev symbolic links".
 
-use super::mounts::MountOp;
 use super::namespaces::Namespaces;
 use crate::error::{Context, Result, bail, ensure};
 use crate::spec::Spec;
@@ -138,11 +137,6 @@ fn one(asked: &LinuxDevice, way: Way) -> Result<Device> {
     let way = if kind == DeviceKind::Fifo { Way::Make } else { way };
     let (uid, gid) = (asked.uid().unwrap_or(0), asked.gid().unwrap_or(0));
     Ok(Device { path: path.clone(), kind, number, mode: mode & 0o7777, uid, gid, way })
-}
-
-/// Is /dev/pts a mount of its own? Without it there is no terminal to be had inside.
-pub fn has_devpts(mounts: &[MountOp]) -> bool {
-    mounts.iter().any(|mount| mount.at == Path::new("/dev/pts"))
 }
 
 #[cfg(test)]

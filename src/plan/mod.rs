@@ -18,10 +18,12 @@ pub mod seccomp;
 pub use devices::{DevSetup, Device};
 pub use mounts::{Attributes, CgroupView, MountOp, MountWhat, Opener};
 pub use namespaces::{IdMaps, Join, Namespaces, TimeOffset};
+use process::Keyring;
 pub use process::Process;
 
 use crate::error::{Context, Result, bail};
 use crate::spec::Spec;
+use crate::sys::process::KeyringSearch;
 use host::Host;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -204,7 +206,7 @@ fn lower(
     let mut process = process::lower(oci_process, host, warnings).context("process")?;
     process.seccomp = linux.seccomp().as_ref().map(seccomp::compile).transpose()?;
     check::seccomp(process.seccomp.as_ref())?;
-    process.keyring = (request.keyring == NewKeyring::Yes).then(|| format!("_ses.{}", request.id));
+    process.keyring = keyring(request, &namespaces);
     process.keep_descriptors(request.preserve_fds, request.listen_fds);
     check::terminal(process.terminal.is_some(), request.terminal)?;
     let rootfs = Rootfs {
@@ -232,6 +234,12 @@ fn lower(
         namespaces,
     };
     Ok((sandbox, process, hooks(spec)?))
+}
+
+fn keyring(request: &CreateRequest, namespaces: &Namespaces) -> Option<Keyring> {
+    let in_user_namespace = namespaces.has(libc::CLONE_NEWUSER);
+    let search = if in_user_namespace { KeyringSearch::Other } else { KeyringSearch::User };
+    (request.keyring == NewKeyring::Yes).then(|| Keyring { name: format!("_ses.{}", request.id), search })
 }
 
 /// `linux` may be absent: then nothing is asked of it. (oci-spec's own default would ask for six namespaces.)

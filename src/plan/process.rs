@@ -3,6 +3,7 @@
 use super::host::Host;
 use super::{options, seccomp};
 use crate::error::{Context, Result, bail, ensure};
+use crate::sys::process::KeyringSearch;
 use crate::sys::tty::Size;
 use oci_spec::runtime::{self as oci, LinuxCapabilities, PosixRlimitType};
 use serde::{Deserialize, Serialize};
@@ -25,8 +26,8 @@ pub struct Process {
     pub oom_score_adj: Option<i32>,
     pub terminal: Option<Terminal>,
     pub seccomp: Option<seccomp::Program>,
-    /// The name of the session keyring; `None`: the caller's is kept.
-    pub keyring: Option<String>,
+    /// The session keyring to join; `None`: the caller's is kept.
+    pub keyring: Option<Keyring>,
     /// Descriptors from 3 on that stay open.
     pub preserve_fds: u32,
 }
@@ -66,6 +67,13 @@ pub struct Rlimit {
     pub resource: u32,
     pub soft: u64,
     pub hard: u64,
+}
+
+/// A session keyring by its name, `_ses.` and the container's id.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub struct Keyring {
+    pub name: String,
+    pub search: KeyringSearch,
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
@@ -402,10 +410,10 @@ mod tests {
     #[test]
     fn exec_inherits_the_filter_and_the_keyring() {
         let mut template = process(r#"{"user":{"uid":5,"gid":6,"umask":63}}"#).unwrap();
-        template.keyring = Some("_ses.x".into());
+        template.keyring = Some(Keyring { name: "_ses.x".into(), search: KeyringSearch::User });
         let file: oci::Process = serde_json::from_str(r#"{"cwd":"/","user":{"uid":1,"gid":1},"args":["sh"]}"#).unwrap();
         let stamped = whole(&template, &file, &Host::for_tests(), &mut Vec::new()).unwrap();
-        assert_eq!(stamped.keyring.as_deref(), Some("_ses.x"));
+        assert_eq!(stamped.keyring, template.keyring);
         assert_eq!(stamped.user.umask, Some(0o77));
         assert_eq!(stamped.user.uid, 1);
     }

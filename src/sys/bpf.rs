@@ -20,7 +20,7 @@ const F_ALLOW_MULTI: u32 = 2;
 const F_REPLACE: u32 = 4;
 
 /// The kernel's own bound for one cgroup (`BPF_CGROUP_MAX_PROGS`).
-const MOST_PROGRAMS: usize = 64;
+const MOST_PROGRAMS: u32 = 64;
 
 /// `union bpf_attr`, by offset: the union has no name that would fit all calls.
 #[repr(C, align(8))]
@@ -112,14 +112,13 @@ pub fn detach(cgroup: impl AsFd, program: impl AsFd) -> Result<()> {
 /// The device programs attached to this very cgroup, oldest first. Those that a security module hides from us are left
 /// out: they can only restrict further.
 pub fn attached(cgroup: impl AsFd) -> Result<Vec<OwnedFd>> {
-    let mut ids = [0u32; MOST_PROGRAMS];
-    let mut attr =
-        Attr::new().fd(0, cgroup).u32(4, CGROUP_DEVICE).pointer(16, ids.as_mut_ptr()).u32(24, MOST_PROGRAMS as u32);
+    let mut ids = [0u32; MOST_PROGRAMS as usize];
+    let mut attr = Attr::new().fd(0, cgroup).u32(4, CGROUP_DEVICE).pointer(16, ids.as_mut_ptr()).u32(24, MOST_PROGRAMS);
     // SAFETY: the array outlives the call, and the count is its own.
     unsafe { bpf(PROG_QUERY, &mut attr) }?;
-    let count = u32::from_ne_bytes([attr.0[24], attr.0[25], attr.0[26], attr.0[27]]) as usize;
+    let count = u32::from_ne_bytes([attr.0[24], attr.0[25], attr.0[26], attr.0[27]]);
     let mut programs = Vec::new();
-    for id in &ids[..count.min(MOST_PROGRAMS)] {
+    for id in &ids[..count.min(MOST_PROGRAMS) as usize] {
         let mut attr = Attr::new().u32(0, *id);
         // SAFETY: no pointers.
         match unsafe { bpf(PROG_GET_FD_BY_ID, &mut attr) } {

@@ -39,7 +39,7 @@ pub fn read_at_start(file: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
     let got = retry(|| unsafe {
         check(libc::pread(file.as_fd().as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) as libc::c_long)
     })?;
-    Ok(got.unsigned_abs() as usize)
+    Ok(usize::try_from(got).unwrap_or(0))
 }
 
 /// The names of the directories in a directory of cgroupfs, which tells the kind of its entries by itself.

@@ -24,10 +24,6 @@ pub fn effective_uid() -> u32 {
     nix::unistd::geteuid().as_raw()
 }
 
-pub fn effective_gid() -> u32 {
-    nix::unistd::getegid().as_raw()
-}
-
 /// Capabilities survive the next change of user id away from 0; execve clears the setting.
 pub fn keep_capabilities() -> Result<()> {
     // SAFETY: no pointers.
@@ -38,12 +34,6 @@ pub fn keep_capabilities() -> Result<()> {
 pub fn drop_from_bounding(capability: u32) -> Result<()> {
     // SAFETY: no pointers.
     check(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) }.into()).map(drop)
-}
-
-/// Is the capability in the bounding set? `None` when the kernel does not know the number.
-pub fn in_bounding(capability: u32) -> Option<bool> {
-    // SAFETY: no pointers.
-    check(unsafe { libc::prctl(libc::PR_CAPBSET_READ, capability, 0, 0, 0) }.into()).ok().map(|value| value == 1)
 }
 
 /// Adds one capability to the ambient set; it must be permitted and inheritable.

@@ -55,11 +55,6 @@ impl From<std::io::Error> for Error {
     }
 }
 
-/// Did this chain end in the given kernel error?
-pub fn is(error: &anyhow::Error, errno: Errno) -> bool {
-    error.downcast_ref::<Error>().is_some_and(|e| e.0 == errno)
-}
-
 /// A path as the kernel takes it. Fails with EINVAL when it holds a NUL byte.
 pub fn cstr(path: impl AsRef<Path>) -> Result<CString> {
     CString::new(path.as_ref().as_os_str().as_bytes()).map_err(|_| Error(Errno::EINVAL))

@@ -2,7 +2,7 @@
 //! things only mount(2) and pivot_root(2) do.
 
 use super::file::{CWD, own};
-use super::{Errno, Error, Result, check, cstr, retry};
+use super::{Error, Result, check, cstr, retry};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;

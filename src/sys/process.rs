@@ -354,7 +354,7 @@ pub fn join_session_keyring(name: &str, search: KeyringSearch) -> Result<()> {
 }
 
 /// Who besides the possessor may search the session keyring.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum KeyringSearch {
     User,
     /// With a user namespace the container's root is another user.

@@ -62,11 +62,6 @@ pub fn connect_to(path: impl AsRef<Path>) -> Result<OwnedFd> {
     connect_plain(Path::new(&format!("/proc/self/fd/{}", target.as_raw_fd())))
 }
 
-/// As `connect_to`, for the socket called `name` in an open directory.
-pub fn connect_in(dir: BorrowedFd, name: &str) -> Result<OwnedFd> {
-    connect_plain(Path::new(&format!("/proc/self/fd/{}/{name}", dir.as_raw_fd())))
-}
-
 fn connect_plain(path: &Path) -> Result<OwnedFd> {
     let end = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     connect(end.as_raw_fd(), &UnixAddr::new(path)?)?;
@@ -112,5 +107,6 @@ pub fn loopback_up() -> Result<()> {
     request.ifr_name[1] = b'o'.cast_signed() as libc::c_char;
     request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
     // SAFETY: the struct lives for the call.
-    check(unsafe { libc::ioctl(end.as_raw_fd(), libc::SIOCSIFFLAGS as libc::Ioctl, &raw const request) }.into()).map(drop)
+    check(unsafe { libc::ioctl(end.as_raw_fd(), libc::SIOCSIFFLAGS as libc::Ioctl, &raw const request) }.into())
+        .map(drop)
 }

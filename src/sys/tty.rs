@@ -24,14 +24,6 @@ pub fn peer(master: impl AsFd) -> Result<OwnedFd> {
     check(unsafe { libc::ioctl(raw, libc::TIOCGPTPEER, flags) }.into()).map(own)
 }
 
-/// The number of a pty master's slave: N of /dev/pts/N.
-pub fn number(master: impl AsFd) -> Result<u32> {
-    let mut number: libc::c_uint = 0;
-    // SAFETY: this ioctl writes one unsigned int.
-    check(unsafe { libc::ioctl(master.as_fd().as_raw_fd(), libc::TIOCGPTN, &raw mut number) }.into())?;
-    Ok(number)
-}
-
 /// Makes a terminal the controlling one of this session, which we lead.
 pub fn control(terminal: impl AsFd) -> Result<()> {
     // SAFETY: this ioctl takes an int by value.

@@ -11,7 +11,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// `dirs` are those of one cgroup. What was in force there before is replaced.
 pub(super) fn apply(dirs: &[Dir], rules: &DeviceRules) -> Result<()> {
-    // With a v1 hierarchy for devices, the kernel has its programs for v2 all the same; one of the two is enough.
+    // The controller of v1 where there is one; the unified hierarchy of a hybrid machine can stand in for it.
     let v1 = dirs.iter().find(|dir| dir.has("devices"));
     let dir = v1.or_else(|| dirs.iter().find(|dir| dir.version == Version::V2));
     let Some((dir, fd)) = dir.and_then(|dir| Some((dir, dir.fd()?))) else {

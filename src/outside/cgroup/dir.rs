@@ -3,16 +3,14 @@
 //! Runs in the runtime's process. Directories are opened below the mount only, through no links; a container that may
 //! make cgroups of its own can make directories there, but no links and no mounts that we would see.
 
+use super::patience::Patience;
+use super::walk;
 use crate::error::{Context, Result, anyhow, ensure};
 use crate::plan::cgroup::Spot;
 use crate::sys::file::{self, CWD, Resolve};
-use crate::sys::{self, Errno, Error, cgroupfs};
+use crate::sys::{self, Errno, Error};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// Cgroups nested deeper than this are left alone: each level holds a descriptor and a stack frame of ours.
-const DEEPEST: usize = 512;
 
 /// A bound for the files that we read; cgroup.procs of a million processes fits.
 const LONGEST_FILE: usize = 16 << 20;
@@ -155,7 +153,7 @@ impl Dir {
     pub fn processes(&self) -> Result<Vec<i32>> {
         let mut pids = Vec::new();
         if let Some(own) = self.fd() {
-            collect(own, &mut pids, 0).with_context(|| format!("cgroup: list the processes of {self}"))?;
+            walk::processes(own, &mut pids, 0).with_context(|| format!("cgroup: list the processes of {self}"))?;
         }
         Ok(pids)
     }
@@ -177,8 +175,9 @@ impl Dir {
                 return Ok(());
             }
             let busy = error == Error(Errno::EBUSY);
-            let emptied = busy && own.is_ok_and(|own| remove_below(own.as_fd(), 0));
-            if !emptied && !(busy && patience.wait()) {
+            let emptied = busy && own.is_ok_and(|own| walk::remove_below(own.as_fd(), 0));
+            let again = emptied || (busy && patience.wait());
+            if !again {
                 return Err(self.explain_rmdir(error));
             }
         }
@@ -211,30 +210,6 @@ impl std::fmt::Display for Dir {
     }
 }
 
-/// Waits between tries, twice as long each time from 1 ms on, about a second in all.
-pub(super) struct Patience(Duration);
-
-impl Patience {
-    pub fn new() -> Patience {
-        Patience(Duration::from_millis(1))
-    }
-
-    /// Has less than a tenth of a second been waited?
-    pub fn is_short(&self) -> bool {
-        self.0 < Duration::from_millis(64)
-    }
-
-    /// Waits and says true, or says false: it is over.
-    pub fn wait(&mut self) -> bool {
-        let more = self.0 < Duration::from_secs(1);
-        if more {
-            std::thread::sleep(self.0);
-            self.0 *= 2;
-        }
-        more
-    }
-}
-
 /// `3 processes (pid 7, 8, 9)`, at most ten of them by number.
 pub(super) fn count(pids: &[i32]) -> String {
     let shown: Vec<String> = pids.iter().take(10).map(i32::to_string).collect();
@@ -247,50 +222,9 @@ pub(super) fn is_gone(error: Error) -> bool {
     matches!(error, Error(Errno::ENOENT | Errno::ENODEV))
 }
 
-fn read(dir: BorrowedFd, path: &Path) -> sys::Result<String> {
+pub(super) fn read(dir: BorrowedFd, path: &Path) -> sys::Result<String> {
     let bytes = file::read_all(file::open(dir, path, libc::O_RDONLY, 0)?, LONGEST_FILE)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn collect(dir: BorrowedFd, pids: &mut Vec<i32>, depth: usize) -> Result<()> {
-    ensure!(depth < DEEPEST, "cgroups are nested deeper than {DEEPEST}");
-    match read(dir, Path::new("cgroup.procs")) {
-        // 0 stands for a process that our pid namespace cannot see; it must never reach kill(2).
-        Ok(text) => pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0)),
-        Err(error) if is_gone(error) => return Ok(()),
-        Err(Error(Errno::EOPNOTSUPP)) => {} // a threaded cgroup: its processes are listed above it
-        Err(error) => return Err(error.into()),
-    }
-    for_each_below(dir, |child, _| collect(child, pids, depth + 1))
-}
-
-/// Removes what is below, as far as possible; says whether anything was removed. What was not is found by the caller's
-/// next try.
-fn remove_below(dir: BorrowedFd, depth: usize) -> bool {
-    let mut removed = false;
-    let done = for_each_below(dir, |child, name| {
-        if depth < DEEPEST {
-            removed |= remove_below(child, depth + 1);
-        }
-        removed |= file::rmdir(dir, name).is_ok();
-        Ok(())
-    });
-    removed && done.is_ok()
-}
-
-fn for_each_below(dir: BorrowedFd, mut visit: impl FnMut(BorrowedFd, &Path) -> Result<()>) -> Result<()> {
-    let names = match cgroupfs::subdirectories(dir) {
-        Err(error) if is_gone(error) => return Ok(()),
-        names => names?,
-    };
-    for name in names {
-        let name = Path::new(&name);
-        match file::open_in(dir, name, libc::O_PATH | libc::O_DIRECTORY, 0, Resolve::Beneath) {
-            Err(error) if is_gone(error) => {}
-            child => visit(child?.as_fd(), name)?,
-        }
-    }
-    Ok(())
 }
 
 /// mkdir -p, that notes what it makes. The parents are there nearly always, so they are tried only when they are not.

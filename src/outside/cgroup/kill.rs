@@ -3,9 +3,10 @@
 //! Runs in the runtime's process. With Linux 5.14 and v2 (or hybrid) SIGKILL is one write; otherwise the cgroup is
 //! frozen while its processes are listed and signalled, and thawed again whatever happens.
 
-use super::dir::{Patience, count};
+use super::dir::count;
+use super::patience::Patience;
 use super::{Cgroup, v2};
-use crate::error::{Context, Result, bail};
+use crate::error::{Context, Result, anyhow};
 use crate::log;
 use crate::sys::{Errno, Error, process};
 
@@ -17,7 +18,10 @@ pub(super) fn all(cgroup: &Cgroup, signal: i32) -> Result<()> {
         && v2::kill(dir)?.is_some()
     {
         // v2's own freezer lets the killed go; that of v1 holds them until they are thawed.
-        return if cgroup.v1_freezer().is_some() { thaw_if_frozen(cgroup) } else { Ok(()) };
+        if cgroup.v1_freezer().is_some() {
+            thaw_if_frozen(cgroup)?;
+        }
+        return if v2::wait_empty(dir)? { Ok(()) } else { Err(survivors(&dir.processes()?)) };
     }
     let patience = &mut Patience::new();
     loop {
@@ -28,9 +32,13 @@ pub(super) fn all(cgroup: &Cgroup, signal: i32) -> Result<()> {
             return Ok(());
         }
         if !patience.wait() {
-            bail!("cgroup: SIGKILL leaves {}; in an uninterruptible sleep?", count(&left));
+            return Err(survivors(&left));
         }
     }
+}
+
+fn survivors(pids: &[i32]) -> anyhow::Error {
+    anyhow!("cgroup: SIGKILL leaves {}; in an uninterruptible sleep?", count(pids))
 }
 
 /// Signals everybody while nobody can fork. Who had frozen it before finds it frozen afterwards.

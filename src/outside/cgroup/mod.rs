@@ -7,16 +7,19 @@
 mod devices;
 mod dir;
 mod kill;
+mod patience;
 mod settings;
 mod v1;
 mod v2;
+mod walk;
 
 use crate::error::{Context, Result, all, anyhow, bail, ensure};
 use crate::log;
 use crate::plan::cgroup::{self as plan, Layout, Owner, Place, Setting, SubCgroup};
 use crate::sys::{Errno, Error};
 use crate::undo::Draft;
-use dir::{Dir, Patience, Version};
+use dir::{Dir, Version};
+use patience::Patience;
 use std::os::fd::BorrowedFd;
 
 /// The directories of one cgroup: one on v2, one per hierarchy on v1, none where there are no cgroups.
@@ -30,6 +33,15 @@ pub struct Cgroup {
 ///
 /// Undone, exactly what was made here is removed; of a cgroup that was there before, values are not put back.
 pub fn create(plan: &plan::Cgroup) -> Result<Draft<Cgroup>> {
+    let draft = make(plan)?;
+    draft.restrict_devices(plan)?;
+    Ok(draft)
+}
+
+/// `create` but for the device rules, which on v2 cost as much as everything else here (the kernel verifies and
+/// compiles a program). For a caller who calls `restrict_devices` while the child is busy with its mounts, before the
+/// payload.
+pub fn make(plan: &plan::Cgroup) -> Result<Draft<Cgroup>> {
     let mut draft = Draft::new(Cgroup { owner: plan.place.owner, dirs: Vec::new() }, unmake);
     for (version, controllers, spot) in spots(&plan.place) {
         let (dir, done) = Dir::make(version, controllers, spot);
@@ -51,9 +63,6 @@ pub fn create(plan: &plan::Cgroup) -> Result<Draft<Cgroup>> {
     cpuset.map(v1::fill_parents).transpose()?;
     settings::write(&draft.dirs, &plan.settings)?;
     cpuset.map(v1::fill).transpose()?;
-    if let Some(rules) = &plan.devices {
-        devices::apply(&draft.dirs, rules)?;
-    }
     Ok(draft)
 }
 
@@ -144,6 +153,11 @@ impl Cgroup {
         Ok(Some(Cgroup { owner: Owner::Nobody, dirs: vec![Dir::find(Version::V2, &[], &spot)?] }))
     }
 
+    /// Puts the device rules of the plan into force.
+    pub fn restrict_devices(&self, plan: &plan::Cgroup) -> Result<()> {
+        plan.devices.as_ref().map_or(Ok(()), |rules| devices::apply(&self.dirs, rules))
+    }
+
     /// Writes settings to an existing cgroup, as an update does.
     pub fn set(&self, settings: &[Setting]) -> Result<()> {
         settings::write(&self.dirs, settings)
@@ -186,7 +200,8 @@ impl Cgroup {
         self.tracking().map_or_else(|| Ok(Vec::new()), Dir::processes)
     }
 
-    /// Sends the signal to all processes, in it and below. SIGKILL leaves nobody, or fails and names them.
+    /// Sends the signal to all processes, in it and below. SIGKILL returns when nobody is left, or fails after some
+    /// seconds and names them. Other signals leave a frozen cgroup frozen, where v2 delivers only those that kill.
     pub fn kill(&self, signal: i32) -> Result<()> {
         kill::all(self, signal)
     }

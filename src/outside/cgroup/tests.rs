@@ -1,5 +1,5 @@
-//! Against the kernel, as root: in cgroups of our own named `rruntime-test-…`, which are removed again. v1 and hybrid as the
-//! machine has them; v2 in a private mount namespace of the test's thread, with cgroup2 on /sys/fs/cgroup.
+//! Against the kernel, as root: in cgroups of our own named `rruntime-test-…`, which are removed again. v1 and hybrid
+//! as the machine has them; v2 in a private mount namespace of the test's thread, with cgroup2 on /sys/fs/cgroup.
 //!
 //! A test on a machine that lacks what it needs passes and says so.
 
@@ -242,7 +242,8 @@ fn kill_reaches_everybody_below_however_fast_they_fork() {
 fn kill_reaches_the_frozen_and_other_signals_leave_them_so() {
     on_each_layout(|host| {
         let cgroup = create(&planned(host, &format!("/{}", name()), "{}")).unwrap();
-        let mut victim = Victim::inside(&cgroup, "sleep 60");
+        let mut victim = Victim::inside(&cgroup, "trap : TERM; sleep 60");
+        until("the trap is set", || cgroup.processes().unwrap().len() == 2);
         cgroup.freeze().unwrap();
         cgroup.kill(libc::SIGTERM).unwrap();
         assert!(cgroup.is_frozen().unwrap());
@@ -299,7 +300,8 @@ fn a_denied_device_cannot_be_opened_and_an_allowed_one_can() {
                 "true </dev/kmsg && ! true <>/dev/kmsg",
             ),
             (
-                r#"[{"allow": true, "access": "rwm"}, {"allow": false, "type": "c", "major": 1, "minor": 11, "access": "w"}]"#,
+                r#"[{"allow": true, "access": "rwm"},
+                    {"allow": false, "type": "c", "major": 1, "minor": 11, "access": "w"}]"#,
                 "true </dev/kmsg && ! true <>/dev/kmsg && ! true >>/dev/kmsg",
             ),
         ] {
@@ -340,9 +342,10 @@ fn the_kernel_takes_every_kind_of_program() {
     for number in 0..729u32 {
         // Two rules: kind, allow, wildcard or not, whole access or part, in every combination.
         let rule = |n: u32| {
-            let (kind, minor) = (kinds[(n % 3) as usize], if n / 3 % 3 == 0 { "" } else { r#""minor": 3, "# });
+            let (kind, minor) =
+                (kinds[(n % 3) as usize], ["", r#""minor": 3, "#, r#""minor": 3, "#][(n / 3 % 3) as usize]);
             let major = if n / 3 % 3 == 2 { r#""major": 9, "# } else { "" };
-            let (allow, access) = (n / 9 % 2 == 0, ["rwm", "r", "wm"][(n / 9 % 3) as usize]);
+            let (allow, access) = ([true, false][(n / 9 % 2) as usize], ["rwm", "r", "wm"][(n / 9 % 3) as usize]);
             format!(r#"{{"allow": {allow}, "type": "{kind}", {major}{minor}"access": "{access}"}}"#)
         };
         let json = format!("[{}, {}]", rule(number % 27), rule(number / 27));
@@ -457,6 +460,19 @@ fn a_place_where_no_container_can_live_is_refused() {
 }
 
 #[test]
+fn a_cgroup_that_passes_controllers_on_is_refused() {
+    let Some(host) = v2() else { return };
+    let top = name();
+    let path = PathBuf::from("/sys/fs/cgroup").join(&top);
+    std::fs::create_dir(&path).unwrap();
+    if std::fs::write(path.join("cgroup.subtree_control"), "+hugetlb").is_ok() {
+        let refusal = refusal(&planned(&host, &format!("/{top}"), "{}"));
+        assert!(refusal.contains("a cgroup that passes controllers on takes no process"), "{refusal}");
+    }
+    std::fs::remove_dir(path).unwrap();
+}
+
+#[test]
 fn exec_can_choose_a_cgroup_below() {
     on_each_layout(|host| {
         let plan = planned(host, &format!("/{}", name()), "{}");
@@ -478,7 +494,7 @@ fn exec_can_choose_a_cgroup_below() {
         }
         below.dirs.iter().filter(|dir| dir.has("cpuset")).for_each(|dir| v1::fill(dir).unwrap());
         let victim = Victim::inside(&below, "sleep 60");
-        assert_eq!(cgroup.processes().unwrap(), [victim.pid()]);
+        assert!(cgroup.processes().unwrap().contains(&victim.pid()));
         cgroup.kill(libc::SIGKILL).unwrap();
         drop(victim);
         below.remove().unwrap();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const STATE: &str = "freezer.state";
 
 /// How long a freeze may take before we give up and thaw.
-const FREEZE_TIME: Duration = Duration::from_secs(10);
+const FREEZE_TIME: Duration = Duration::from_secs(2);
 
 /// Refuses a cgroup that no container could live in.
 pub(super) fn check(dir: &Dir) -> Result<()> {

@@ -2,7 +2,7 @@
 //!
 //! Runs in the runtime's process. <https://docs.kernel.org/admin-guide/cgroup-v2.html>
 
-use super::dir::Dir;
+use super::dir::{Dir, is_gone};
 use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::sys::{self, Errno, Error, cgroupfs};
 use std::path::Path;
@@ -10,6 +10,11 @@ use std::time::{Duration, Instant};
 
 /// How long a freeze may take before we give up and thaw: a process in an uninterruptible sleep cannot be frozen.
 const FREEZE_TIME: Duration = Duration::from_secs(10);
+
+/// How long killed processes may take to be gone: tearing down much memory takes its time.
+const DEATH_TIME: Duration = Duration::from_secs(10);
+
+const SUBTREE: &str = "cgroup.subtree_control";
 
 /// Refuses a cgroup that no container could live in. A fresh one directly below the mount can only be good.
 pub(super) fn check(dir: &Dir) -> Result<()> {
@@ -26,6 +31,15 @@ pub(super) fn check(dir: &Dir) -> Result<()> {
     let events = Events::read(dir)?;
     if events.populated {
         super::refuse_populated(dir, &dir.processes()?)?;
+    }
+    if !dir.is_fresh() {
+        let passed_on = dir.read(SUBTREE).with_context(|| format!("cgroup: read {dir}/{SUBTREE}"))?;
+        ensure!(
+            passed_on.trim().is_empty(),
+            "cgroup: {dir}/{SUBTREE} has {:?}: a cgroup that passes controllers on takes no process; remove it, or \
+             choose another linux.cgroupsPath",
+            passed_on.trim()
+        );
     }
     ensure!(
         !events.frozen,
@@ -49,16 +63,15 @@ pub(super) fn enable(dir: &Dir, controllers: &[&str]) -> Vec<(String, String)> {
 }
 
 fn enable_in(dir: &Dir, parent: &Path, controllers: &[&str]) -> Vec<(String, String)> {
-    let file = "cgroup.subtree_control";
     let list = |names: &[&str]| names.iter().map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ");
-    if controllers.is_empty() || dir.write_parent(parent, file, &list(controllers)).is_ok() {
+    if controllers.is_empty() || dir.write_parent(parent, SUBTREE, &list(controllers)).is_ok() {
         return Vec::new();
     }
     // The write is all or nothing, so one that is missing would take the others with it.
     let one = |controller: &&str| {
-        let error = dir.write_parent(parent, file, &list(&[controller])).err()?;
+        let error = dir.write_parent(parent, SUBTREE, &list(&[controller])).err()?;
         let hint = if error.0 == Errno::EBUSY { " (that cgroup has processes of its own)" } else { "" };
-        Some(((*controller).to_owned(), format!("\"+{controller}\" to {}/{file}: {error}{hint}", parent.display())))
+        Some(((*controller).to_owned(), format!("\"+{controller}\" to {}/{SUBTREE}: {error}{hint}", parent.display())))
     };
     controllers.iter().filter_map(one).collect()
 }
@@ -70,17 +83,23 @@ pub(super) fn available(dir: &Dir) -> String {
 
 /// Freezes, and waits until everything stands still. On failure it is thawed again.
 pub(super) fn freeze(dir: &Dir) -> Result<()> {
-    let done = change(dir, "1").and_then(|()| wait_frozen(dir, true));
+    let done = change(dir, "1").and_then(|()| wait_frozen(dir));
     if done.is_err() {
-        let _ = change(dir, "0"); // the first error is the one to tell
+        let _ = thaw(dir); // the first error is the one to tell
     }
     done
 }
 
+fn wait_frozen(dir: &Dir) -> Result<()> {
+    if wait(dir, FREEZE_TIME, |events| events.frozen)? {
+        return Ok(());
+    }
+    bail!("cgroup: {dir} is not frozen after {} s; a process in an uninterruptible sleep?", FREEZE_TIME.as_secs())
+}
+
+/// The write wakes everybody before it returns; a parent may keep them frozen, which is not ours to wait for.
 pub(super) fn thaw(dir: &Dir) -> Result<()> {
-    change(dir, "0")?;
-    // It may stay frozen by a parent, which is not ours to wait for.
-    Ok(())
+    change(dir, "0")
 }
 
 fn change(dir: &Dir, value: &str) -> Result<()> {
@@ -92,34 +111,39 @@ pub(super) fn is_frozen(dir: &Dir) -> sys::Result<bool> {
     Ok(dir.read("cgroup.freeze")?.trim() == "1")
 }
 
-fn wait_frozen(dir: &Dir, wanted: bool) -> Result<()> {
-    let doing = || format!("cgroup: read {dir}/cgroup.events");
-    let file = dir.open("cgroup.events", libc::O_RDONLY).with_context(doing)?;
-    let end = Instant::now() + FREEZE_TIME;
-    let mut buffer = [0; 256];
-    loop {
-        let got = cgroupfs::read_at_start(&file, &mut buffer).with_context(doing)?;
-        if Events::parse(&String::from_utf8_lossy(&buffer[..got])).frozen == wanted {
-            return Ok(());
-        }
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            bail!(
-                "cgroup: {dir} is not frozen after {} s; a process in an uninterruptible sleep?",
-                FREEZE_TIME.as_secs()
-            );
-        }
-        cgroupfs::wait_change(&file, left).with_context(doing)?;
+/// Kills everything in it and below at once, forks too. `None` when the kernel cannot (before Linux 5.14).
+pub(super) fn kill(dir: &Dir) -> Result<Option<()>> {
+    match dir.write("cgroup.kill", "1") {
+        Ok(()) | Err(Error(Errno::ENODEV)) => Ok(Some(())), // gone, and so are its processes
+        Err(Error(Errno::ENOENT)) => Ok(None),
+        Err(error) => Err(anyhow!(error).context(format!("cgroup: write \"1\" to {dir}/cgroup.kill"))),
     }
 }
 
-/// Kills everything in it and below at once. `None` when the kernel cannot (before Linux 5.14).
-pub(super) fn kill(dir: &Dir) -> Result<Option<()>> {
-    match dir.write("cgroup.kill", "1") {
-        Ok(()) => Ok(Some(())),
-        Err(Error(Errno::ENODEV)) => Ok(Some(())), // it is gone, and so are its processes
-        Err(Error(Errno::ENOENT)) => Ok(None),
-        Err(error) => Err(anyhow!(error).context(format!("cgroup: write \"1\" to {dir}/cgroup.kill"))),
+/// Waits until the killed are gone. False when some are not, after ten seconds.
+pub(super) fn wait_empty(dir: &Dir) -> Result<bool> {
+    wait(dir, DEATH_TIME, |events| !events.populated)
+}
+
+/// Waits until the events are as wanted, or says that they are not in time. A cgroup that is gone has nobody in it.
+fn wait(dir: &Dir, time: Duration, wanted: impl Fn(&Events) -> bool) -> Result<bool> {
+    let doing = || format!("cgroup: read {dir}/cgroup.events");
+    let file = dir.open("cgroup.events", libc::O_RDONLY).with_context(doing)?;
+    let end = Instant::now() + time;
+    let mut buffer = [0; 256];
+    loop {
+        let got = match cgroupfs::read_at_start(&file, &mut buffer) {
+            Err(error) if is_gone(error) => return Ok(true),
+            got => got.with_context(doing)?,
+        };
+        if wanted(&Events::parse(&String::from_utf8_lossy(&buffer[..got]))) {
+            return Ok(true);
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        cgroupfs::wait_change(&file, left).with_context(doing)?;
     }
 }
 

@@ -202,7 +202,10 @@ fn pids_zero_is_a_limit() {
 
 #[test]
 fn unified_is_written_as_given_and_last() {
-    let json = r#"{"pids": {"limit": 3}, "unified": {"memory.high": "5", "io.max": "8:0 rbps=1\n8:16 rbps=2\n", "cpuset.cpus": ""}}"#;
+    let json = r#"{
+        "pids": {"limit": 3},
+        "unified": {"memory.high": "5", "io.max": "8:0 rbps=1\n8:16 rbps=2\n", "cpuset.cpus": ""}
+    }"#;
     let expected =
         ["pids.max = 3", "cpuset.cpus = \n", "io.max = 8:0 rbps=1", "io.max = 8:16 rbps=2", "memory.high = 5"];
     assert_eq!(written(&v2(), json), expected);
@@ -281,6 +284,7 @@ fn what_makes_no_difference_is_a_warning() {
     for (layout, json, place) in [
         (v1(), r#"{"memory": {"limit": 0}}"#, "memory.limit: "),
         (v1(), r#"{"memory": {"kernel": 5}}"#, "memory.kernel: "),
+        (v1(), r#"{"memory": {"useHierarchy": false}}"#, "memory.useHierarchy: "),
         (v2(), r#"{"memory": {"useHierarchy": false}}"#, "memory.useHierarchy: "),
     ] {
         let (_, warnings) = lowered(&layout, json).unwrap();

@@ -15,13 +15,16 @@ pub(super) struct Row {
 enum Does {
     /// One value to one file.
     Write { controller: &'static str, file: &'static str, value: fn(&LinuxResources) -> Result<Option<Value>> },
-    /// A list or a map: for each entry the rest of its place in the JSON, and its settings.
-    WriteEach(fn(&LinuxResources) -> Vec<(String, Result<Vec<Setting>>)>),
+    /// A list or a map.
+    WriteEach(fn(&LinuxResources) -> Entries),
     /// This layout cannot do it. config-linux.md, "Unified": what cannot be converted MUST be an error.
     Refuse { asked: fn(&LinuxResources) -> bool, why: &'static str },
     /// It makes no difference here.
     Ignore { asked: fn(&LinuxResources) -> bool, why: &'static str },
 }
+
+/// For each entry of a list or a map the rest of its place in the JSON, and its settings.
+pub(super) type Entries = Vec<(String, Result<Vec<Setting>>)>;
 
 /// The text for a file.
 pub(super) struct Value {
@@ -36,6 +39,7 @@ impl Value {
     }
 }
 
+#[allow(clippy::needless_pass_by_value)] // so that `map(value)` reads well
 pub(super) fn value(text: impl ToString) -> Value {
     Value { text: text.to_string(), if_missing: IfMissing::Fail }
 }
@@ -49,10 +53,7 @@ pub(super) const fn write(
     Row { said, does: Does::Write { controller, file, value } }
 }
 
-pub(super) const fn write_each(
-    said: &'static str,
-    each: fn(&LinuxResources) -> Vec<(String, Result<Vec<Setting>>)>,
-) -> Row {
+pub(super) const fn write_each(said: &'static str, each: fn(&LinuxResources) -> Entries) -> Row {
     Row { said, does: Does::WriteEach(each) }
 }
 
@@ -65,6 +66,7 @@ pub(super) const fn ignore(said: &'static str, asked: fn(&LinuxResources) -> boo
 }
 
 /// A setting whose absence is an error.
+#[allow(clippy::needless_pass_by_value)] // text or number, as it comes
 pub(super) fn setting(
     controller: impl Into<Cow<'static, str>>,
     file: impl Into<String>,
@@ -220,10 +222,7 @@ pub(super) fn weight(weight: Option<u16>) -> Result<Option<u16>> {
 }
 
 /// Each entry of `blockIO.weightDevice`, by its index.
-pub(super) fn weights(
-    said: &LinuxResources,
-    one: fn(&LinuxWeightDevice) -> Result<Vec<Setting>>,
-) -> Vec<(String, Result<Vec<Setting>>)> {
+pub(super) fn weights(said: &LinuxResources, one: fn(&LinuxWeightDevice) -> Result<Vec<Setting>>) -> Entries {
     let all = said.block_io().as_ref().and_then(|io| io.weight_device().as_deref()).unwrap_or_default();
     let checked = |device: &LinuxWeightDevice| {
         let asked = device.weight().or(device.leaf_weight()).is_some();
@@ -237,14 +236,14 @@ pub(super) fn weights(
 pub(super) fn throttles(
     list: Option<&Option<Vec<LinuxThrottleDevice>>>,
     one: impl Fn(&LinuxThrottleDevice) -> Setting,
-) -> Vec<(String, Result<Vec<Setting>>)> {
+) -> Entries {
     let all = list.and_then(Option::as_deref).unwrap_or_default();
     all.iter().enumerate().map(|(i, device)| (format!("[{i}]"), Ok(vec![one(device)]))).collect()
 }
 
 /// Each entry of `hugepageLimits`. The limit counts reservations where the kernel can (Linux 5.7), and page faults
 /// always.
-pub(super) fn huge_pages(said: &LinuxResources, suffix: &str) -> Vec<(String, Result<Vec<Setting>>)> {
+pub(super) fn huge_pages(said: &LinuxResources, suffix: &str) -> Entries {
     let one = |size: &str, limit: i64| {
         page_size(size)?;
         ensure!(limit >= 0, "limit: {limit} is below zero; write bytes");
@@ -273,7 +272,7 @@ fn page_size(said: &str) -> Result<()> {
 }
 
 /// Each entry of `rdma`, in the order of the device names.
-pub(super) fn rdma(said: &LinuxResources) -> Vec<(String, Result<Vec<Setting>>)> {
+pub(super) fn rdma(said: &LinuxResources) -> Entries {
     let one = |device: &str, limits: &oci_spec::runtime::LinuxRdma| {
         ensure!(is_word(device), "is not the name of a device");
         let handles = limits.hca_handles().map(|n| format!(" hca_handle={n}"));

@@ -2,6 +2,7 @@
 //!
 //! Some pairs (limit and swap, period and quota) depend on each other, and which must be first depends on what is there
 //! already. The writer puts aside what the kernel refuses for that and tries it again at the end.
+//! `memory.checkBeforeUpdate` needs no row: this kernel checks by itself.
 //! <https://docs.kernel.org/admin-guide/cgroup-v1/>
 
 use super::table::*;
@@ -31,7 +32,12 @@ pub(super) const TABLE: &[Row] = &[
     write("memory.disableOOMKiller", "memory", "memory.oom_control", |r| {
         Ok(memory(r, LinuxMemory::disable_oom_killer).filter(|disable| *disable).map(|_| value(1)))
     }),
-    // Always on since Linux 5.11, where writing 1 is still allowed.
+    ignore(
+        "memory.useHierarchy",
+        |r| memory(r, LinuxMemory::use_hierarchy) == Some(false),
+        "always on since Linux 5.11",
+    ),
+    // Where writing 1 is still allowed.
     write("memory.useHierarchy", "memory", "memory.use_hierarchy", |r| {
         Ok(memory(r, LinuxMemory::use_hierarchy).filter(|on| *on).map(|_| value(1).or_skip()))
     }),
@@ -106,21 +112,22 @@ fn shares(said: &LinuxResources) -> Result<Option<Value>> {
 }
 
 /// Linux 5.0 removed CFQ and its files; the BFQ scheduler has its own.
-fn either(plain: &'static str, bfq: &'static str, value: impl ToString) -> Setting {
-    let bfq = setting("blkio", bfq, value.to_string());
+fn either(plain: &'static str, bfq: &'static str, value: &str) -> Setting {
+    let bfq = setting("blkio", bfq, value);
     Setting { if_missing: IfMissing::Instead(Box::new(bfq)), ..setting("blkio", plain, value) }
 }
 
-fn block_weight(said: &LinuxResources) -> Vec<(String, Result<Vec<Setting>>)> {
-    let lowered = weight(block_io(said, LinuxBlockIo::weight))
-        .map(|weight| weight.map(|weight| either("blkio.weight", "blkio.bfq.weight", weight)).into_iter().collect());
+fn block_weight(said: &LinuxResources) -> Entries {
+    let lowered = weight(block_io(said, LinuxBlockIo::weight)).map(|weight| {
+        weight.map(|weight| either("blkio.weight", "blkio.bfq.weight", &weight.to_string())).into_iter().collect()
+    });
     vec![(String::new(), lowered)]
 }
 
 fn device_weight(device: &LinuxWeightDevice) -> Result<Vec<Setting>> {
     let at = format!("{}:{}", device.major(), device.minor());
     let own = weight(device.weight())?
-        .map(|weight| either("blkio.weight_device", "blkio.bfq.weight_device", format!("{at} {weight}")));
+        .map(|weight| either("blkio.weight_device", "blkio.bfq.weight_device", &format!("{at} {weight}")));
     let leaf = weight(device.leaf_weight())?
         .map(|weight| setting("blkio", "blkio.leaf_weight_device", format!("{at} {weight}")));
     Ok(own.into_iter().chain(leaf).collect())
@@ -130,14 +137,14 @@ fn throttle(
     said: &LinuxResources,
     what: &str,
     list: fn(&LinuxBlockIo) -> &Option<Vec<LinuxThrottleDevice>>,
-) -> Vec<(String, Result<Vec<Setting>>)> {
+) -> Entries {
     throttles(said.block_io().as_ref().map(list), |device| {
         let value = format!("{}:{} {}", device.major(), device.minor(), device.rate());
         setting("blkio", format!("blkio.throttle.{what}_device"), value)
     })
 }
 
-fn priorities(said: &LinuxResources) -> Vec<(String, Result<Vec<Setting>>)> {
+fn priorities(said: &LinuxResources) -> Entries {
     let one = |name: &str, priority: u32| {
         ensure!(is_word(name), "name: {name:?} is not the name of an interface");
         Ok(vec![setting("net_prio", "net_prio.ifpriomap", format!("{name} {priority}"))])

@@ -2,6 +2,7 @@
 //!
 //! The spec's fields were made for v1. What has an equivalent is converted; what has none is refused, as the spec
 //! demands (config-linux.md, "Unified"), unless the value asks for what v2 does anyway.
+//! `memory.checkBeforeUpdate` has no row: a new cgroup uses nothing yet, so only an update has something to check.
 //! <https://docs.kernel.org/admin-guide/cgroup-v2.html>
 
 use super::table::*;
@@ -144,7 +145,7 @@ fn io_setting(at: &str, weight: u16) -> Setting {
     }
 }
 
-fn block_weight(said: &LinuxResources) -> Vec<(String, Result<Vec<Setting>>)> {
+fn block_weight(said: &LinuxResources) -> Entries {
     let lowered = weight(block_io(said, LinuxBlockIo::weight))
         .map(|weight| weight.map(|weight| io_setting("", weight)).into_iter().collect());
     vec![(String::new(), lowered)]
@@ -161,7 +162,7 @@ fn throttle(
     said: &LinuxResources,
     what: &str,
     list: fn(&LinuxBlockIo) -> &Option<Vec<LinuxThrottleDevice>>,
-) -> Vec<(String, Result<Vec<Setting>>)> {
+) -> Entries {
     throttles(said.block_io().as_ref().map(list), |device| {
         let rate = if device.rate() == 0 { "max".to_owned() } else { device.rate().to_string() };
         setting("io", "io.max", format!("{}:{} {what}={rate}", device.major(), device.minor()))
@@ -173,7 +174,7 @@ const NOT_SETTINGS: [&str; 5] =
     ["cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.freeze", "cgroup.subtree_control"];
 
 /// Files as the user names them, in the order of their names; a value of several lines is as many writes.
-fn unified(said: &LinuxResources) -> Vec<(String, Result<Vec<Setting>>)> {
+fn unified(said: &LinuxResources) -> Entries {
     let one = |file: &str, text: &str| {
         let Some((controller, _)) = file.split_once('.').filter(|(c, rest)| is_word(c) && is_word(rest)) else {
             bail!("must be in the form CONTROLLER.PARAMETER, as memory.high");

@@ -101,8 +101,8 @@ const ARM: [(&str, u32); 6] = [
     ("get_tls", 0xf_0006),
 ];
 
-/// The number of `socketcall` and `ipc`, the same wherever they exist, and the first argument by which they make the named call.
-/// <linux/net.h>, <linux/ipc.h>. Ascending by name.
+/// The number of `socketcall` and `ipc`, the same wherever they exist, and the first argument by which they make the
+/// named call. <linux/net.h>, <linux/ipc.h>. Ascending by name.
 const SOCKETCALL: u32 = 102;
 const IPC: u32 = 117;
 const MULTIPLEXED: [(&str, u32, u64); 32] = [

@@ -38,7 +38,8 @@ pub fn program(maps: &[Map], default: u32) -> Vec<Instruction> {
     code.finish()
 }
 
-/// A program that grows from its end to its start. BPF only jumps forward, so that every target is there before the jump.
+/// A program that grows from its end to its start. BPF only jumps forward, so that every target is there before the
+/// jump.
 #[derive(Default)]
 struct Code {
     backward: Vec<Instruction>,
@@ -166,7 +167,8 @@ impl Code {
         self.put(instruction)
     }
 
-    /// A conditional jump reaches 255 instructions. For what is further away: an answer is repeated, all else jumped to.
+    /// A conditional jump reaches 255 instructions. For what is further away: an answer is repeated, all else jumped
+    /// to.
     fn near(&mut self, label: Label) -> Label {
         // One is kept for what `branch` may have to put in between.
         const REACH: usize = 255 - 1;

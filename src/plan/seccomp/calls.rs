@@ -110,8 +110,8 @@ fn checks(abi: &Abi, rules: &[(&Rule, Vec<Name>)]) -> Vec<(u32, Check)> {
     checks
 }
 
-/// With a first argument to tell which call is meant: then the arguments of that call are behind a pointer, and the first
-/// one's condition has to go.
+/// With a first argument to tell which call is meant: then the arguments of that call are behind a pointer, and the
+/// first one's condition has to go.
 fn multiplexed(conditions: &[Condition], first: Option<u64>) -> Vec<Condition> {
     let Some(value) = first else { return conditions.to_vec() };
     let which = Condition { argument: 0, compare: Compare::Equal, holds: true, mask: u64::MAX, value };
@@ -165,8 +165,8 @@ fn overlay(background: Vec<Range>, calls: Vec<Range>) -> Vec<Range> {
 }
 
 impl Condition {
-    /// libseccomp's order of trying (its `_db_chain_lt`): later arguments first; equality, then "less", then "greater"; of two
-    /// limits the tighter. The rest only makes the order complete.
+    /// libseccomp's order of trying (its `_db_chain_lt`): later arguments first; equality, then "less", then
+    /// "greater"; of two limits the tighter, else the larger value. The rest only makes the order complete.
     fn order(&self) -> impl Ord + use<> {
         let (class, tightness) = match (self.compare, self.holds) {
             (Compare::Equal, _) => (0, !self.value),

@@ -1,26 +1,32 @@
 //! OCI `linux.seccomp` → one classic BPF program. Pure: reads the profile, touches nothing.
 //!
-//! In three steps, a file each: [`policy`] turns the profile's words into values and makes every refusal; [`calls`] asks for
-//! each architecture what to answer to which call number, as ranges; [`bpf`] writes ranges and argument checks down as
-//! instructions. [`abi`] knows the architectures, [`numbers`] their calls.
+//! In three steps, a file each: [`policy`] turns the profile's words into values and makes every refusal; [`calls`]
+//! asks for each architecture what to answer to which call number, as ranges; [`bpf`] writes ranges and argument
+//! checks down as instructions. [`abi`] knows the architectures, [`numbers`] their calls.
 //!
 //! The answers are libseccomp's, as runc and crun use it, also where the OCI text says nothing or something else:
 //!
 //! * A rule whose action is the default action is no rule.
-//! * A rule without `args` beats every rule with `args` of the same call, wherever it stands; of several, the first holds.
+//! * A rule without `args` beats every rule with `args` of the same call, wherever it stands; of several, the first
+//!   holds.
 //! * Rules with `args` are tried in libseccomp's order, not the profile's: later arguments first, then equality before
-//!   "less" before "greater", then the narrower range. Where two rules of different actions have the same conditions
-//!   libseccomp refuses the profile; here the stricter action wins, by the kernel's own order of severity.
-//! * Conditions of one rule must all hold; but a rule that names one argument twice is split into a rule for each condition.
+//!   "less" before "greater", then the narrower range. Where two rules of one call have the same conditions and
+//!   different actions libseccomp refuses the profile; here the more severe action wins, in the kernel's own order.
+//! * Conditions of one rule must all hold; but a rule that names one argument twice is split into a rule for each
+//!   condition.
 //! * On a 32-bit ABI only the low 32 bits of values, masks and arguments count.
 //! * Where the kernel multiplexes socket and IPC calls (`socketcall`, `ipc`), a rule for `socket` is one for
 //!   `socketcall(SYS_SOCKET)` too; its condition on argument 0 is lost there, as BPF cannot follow the pointer.
-//! * The native architecture is always in. A call of an architecture that is not in the profile kills the thread
-//!   (libseccomp's default, which no engine changes). x32 is an architecture of its own: unlisted, its calls kill too.
-//! * Names that no architecture of the profile knows are ignored: profiles are written for many kernels.
+//! * The native architecture is always in. A call of an architecture that is not in the profile kills the thread:
+//!   that is libseccomp's default, which neither runc nor crun changes. x32 is an architecture of its own: unlisted,
+//!   its calls kill too. Architectures of the other byte order are accepted (libseccomp refuses them), as no call can
+//!   ever be one of theirs.
+//! * Names that an architecture does not have are ignored there: profiles are written for many kernels.
 //!
-//! And runc's answer to the future: if the default action denies, calls newer than all that the profile names get ENOSYS
-//! instead, so that a C library that tries them falls back to what the author of the profile knew.
+//! And runc's answer to the future: if the default action denies, calls newer than all that the profile names get
+//! ENOSYS instead, for each architecture, so that a C library that tries them falls back to what the profile's author
+//! knew. ARM's private calls do not count as new ones; in runc they do, so that on ARM nothing is newer than Docker's
+//! profile.
 
 mod abi;
 mod bpf;

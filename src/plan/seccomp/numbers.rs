@@ -1,6 +1,6 @@
-//! Names and numbers of the system calls of Linux 7.2, per ABI. Written by `hack/syscalls`; do not edit.
+//! Names and numbers of the system calls of Linux 7.2. Written by `hack/syscalls`; do not edit.
 //!
-//! Numbers are without the ABI's offset (`Abi::base`). One text for all names: an array of `&str` would be larger.
+//! Numbers are without the ABI's offset (`Abi::base`). All names are one text: an array of `&str` is larger.
 
 /// The columns of `NUMBERS`. Byte orders share a column.
 #[rustfmt::skip]

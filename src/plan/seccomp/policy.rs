@@ -92,8 +92,9 @@ pub const OPERATORS: [(&str, (Compare, bool)); 7] = [
 /// The one operator with two values: a mask and what is left under it.
 const MASKED: &str = "SCMP_CMP_MASKED_EQ";
 
-/// SECCOMP_FILTER_FLAG_*, <linux/seccomp.h>. TSYNC is understood and dropped, as in runc: a process that is about to become
-/// a container has one thread, the kernel refuses the flag together with a listener, and its errors are thread ids.
+/// SECCOMP_FILTER_FLAG_*, <linux/seccomp.h>. TSYNC is understood and dropped, as in runc: a process that is about to
+/// become a container has one thread, the kernel refuses the flag together with a listener, and its errors are thread
+/// ids.
 pub const FLAGS: [(&str, u32); 4] = [
     ("SECCOMP_FILTER_FLAG_TSYNC", 0),
     ("SECCOMP_FILTER_FLAG_LOG", 1 << 1),
@@ -134,8 +135,8 @@ pub fn read<'a>(profile: &'a LinuxSeccomp, native: &'static Abi) -> Result<Polic
     })
 }
 
-/// ENOSYS, unless the default lets calls pass. To trace is to let pass: a tracer must know new calls by itself. The rule is
-/// that of runc (libcontainer/seccomp/patchbpf).
+/// ENOSYS, unless the default lets calls pass. To trace is to let pass: a tracer must know new calls by itself. The
+/// rule is that of runc (libcontainer/seccomp/patchbpf).
 fn newer(default: u32) -> Option<u32> {
     (severity(default) < severity(NOTIFY)).then_some(ERRNO | libc::ENOSYS.unsigned_abs())
 }
@@ -164,8 +165,8 @@ fn rule<'a>(syscall: &'a LinuxSyscall, place: &str) -> Result<Rule<'a>> {
         action(syscall.action(), syscall.errno_ret(), &format!("{place}.action"), &format!("{place}.errnoRet"))?;
     if let Some(i) = syscall.names().iter().position(|name| action == NOTIFY && name == "write") {
         bail!(
-            "{place}.names[{i}]: SCMP_ACT_NOTIFY cannot be used for \"write\": the runtime itself still writes after the \
-             filter is in place and before the agent has its listener, so that it would wait for ever"
+            "{place}.names[{i}]: SCMP_ACT_NOTIFY cannot be used for \"write\": the runtime itself still writes after \
+             the filter is in place and before the agent has its listener, and would wait for ever: use another action"
         );
     }
     let args = syscall.args().as_deref().unwrap_or_default();

@@ -223,6 +223,15 @@ fn each_listed_architecture_has_its_own_numbers_and_the_native_one_is_always_in(
 }
 
 #[test]
+fn an_architecture_without_rules_answers_the_default() {
+    let rules = json!([{"names": ["set_tls"], "action": "SCMP_ACT_TRAP"}]);
+    let program = program_on("SCMP_ARCH_AARCH64", &["SCMP_ARCH_ARM"], "SCMP_ACT_ALLOW", rules);
+    let number = 0xf_0005;
+    assert_eq!(ask_number(&program, "SCMP_ARCH_ARM", number, &[]), TRAP);
+    assert_eq!(ask_number(&program, "SCMP_ARCH_AARCH64", number, &[]), ALLOW);
+}
+
+#[test]
 fn thirty_two_bit_abis_compare_low_words_in_their_byte_order() {
     let arg = json!({"index": 1, "value": 0xffff_ffff_0000_0007_u64, "op": "SCMP_CMP_EQ"});
     let rules = json!([{"names": ["ioctl"], "action": "SCMP_ACT_TRAP", "args": [arg]}]);

@@ -58,8 +58,8 @@ pub fn invalid(program: &Program) -> Vec<usize> {
     all.iter().enumerate().filter(|(at, i)| !valid(*at, i)).map(|(at, _)| at).collect()
 }
 
-/// The answers that the profile allows for a call, read rule by rule: that of a rule without conditions, else those of all
-/// rules that match, else the default. More than one only where rules with conditions overlap.
+/// The answers that the profile allows for a call, read rule by rule: that of a rule without conditions, else those
+/// of all rules that match, else the default. More than one only where rules with conditions overlap.
 pub fn answers(profile: &LinuxSeccomp, native: &str, call: Call) -> Vec<u32> {
     let abis = listed(profile, native);
     let default = profile.default_action().as_u32(profile.default_errno_ret());

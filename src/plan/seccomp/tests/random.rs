@@ -47,8 +47,8 @@ fn random_profile(random: &mut Random, arches: &[&str]) -> Value {
     json!({"defaultAction": default, "architectures": arches, "syscalls": rules})
 }
 
-/// Compares a program with its profile: at the numbers around those that it names, with arguments around its values, on the
-/// architectures that it has and on one more.
+/// Compares a program with its profile: at the numbers around those that it names, with arguments around its values,
+/// on the architectures that it has and on one more.
 pub fn agree(program: &Program, profile: &LinuxSeccomp, native: &str, calls: usize) {
     let mut random = Random(0x000c_a115);
     let rules = || profile.syscalls().iter().flatten();

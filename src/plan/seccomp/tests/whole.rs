@@ -4,7 +4,7 @@ use super::super::abi::{self, Names};
 use super::super::numbers::{NAMES, NUMBERS};
 use super::super::{ACTIONS, ARCHES, FLAGS, Instruction, Listener, OPERATORS, Program, compile, compile_for};
 use super::random::agree;
-use super::{NOTIFY, X86_64, profile, program, program_on};
+use super::{NOTIFY, TRAP, X86_64, ask, errno, profile, program, program_on};
 use serde_json::{Value, json};
 
 fn refusal(value: Value) -> String {
@@ -40,34 +40,28 @@ fn a_listener_is_kept_only_if_a_rule_notifies() {
 
 #[test]
 fn refusals_name_the_place_and_the_remedy() {
-    let rule = |rule: Value| json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": [], "action": "SCMP_ACT_LOG"}, rule]});
-    let arg = json!({"index": 6, "value": 0, "op": "SCMP_CMP_EQ"});
+    let whole = |action: &str, key: &str, value: Value| {
+        let mut whole = json!({"defaultAction": format!("SCMP_ACT_{action}")});
+        whole[key] = value;
+        whole
+    };
+    let rule = |action: &str, name: &str, key: &str, value: Value| {
+        let mut rule = json!({"names": ["chdir", name], "action": format!("SCMP_ACT_{action}")});
+        rule[key] = value;
+        whole("ALLOW", "syscalls", json!([{"names": [], "action": "SCMP_ACT_LOG"}, rule]))
+    };
+    let flags = json!(["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]);
+    let args = json!([{"index": 6, "value": 0, "op": "SCMP_CMP_EQ"}]);
     let cases = [
-        (json!({"defaultAction": "SCMP_ACT_NOTIFY"}), "defaultAction: SCMP_ACT_NOTIFY would also ask"),
-        (
-            json!({"defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 1}),
-            "defaultErrnoRet: SCMP_ACT_ALLOW takes no errno",
-        ),
-        (json!({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 4096}), "defaultErrnoRet: 4096 is too large"),
-        (json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerMetadata": "m"}), "listenerMetadata: without listenerPath"),
-        (
-            json!({"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"],
-                "listenerPath": "/s"}),
-            "flags[1]: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is about waiting",
-        ),
-        (rule(json!({"names": ["chdir"], "action": "SCMP_ACT_NOTIFY"})), "listenerPath: missing"),
-        (
-            rule(json!({"names": ["chdir", "write"], "action": "SCMP_ACT_NOTIFY"})),
-            "syscalls[1].names[1]: SCMP_ACT_NOTIFY cannot",
-        ),
-        (
-            rule(json!({"names": ["chdir"], "action": "SCMP_ACT_TRAP", "errnoRet": 1})),
-            "syscalls[1].errnoRet: SCMP_ACT_TRAP takes",
-        ),
-        (
-            rule(json!({"names": ["chdir"], "action": "SCMP_ACT_TRAP", "args": [arg]})),
-            "syscalls[1].args[0].index: 6: system calls",
-        ),
+        (whole("NOTIFY", "listenerPath", json!("/s")), "defaultAction: SCMP_ACT_NOTIFY would also ask"),
+        (whole("ALLOW", "defaultErrnoRet", json!(1)), "defaultErrnoRet: SCMP_ACT_ALLOW takes no errno"),
+        (whole("ERRNO", "defaultErrnoRet", json!(4096)), "defaultErrnoRet: 4096 is too large"),
+        (whole("ALLOW", "listenerMetadata", json!("m")), "listenerMetadata: without listenerPath"),
+        (whole("ALLOW", "flags", flags), "flags[1]: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is about waiting"),
+        (rule("NOTIFY", "fchdir", "args", json!([])), "listenerPath: missing"),
+        (rule("NOTIFY", "write", "args", json!([])), "syscalls[1].names[1]: SCMP_ACT_NOTIFY cannot"),
+        (rule("TRAP", "fchdir", "errnoRet", json!(1)), "syscalls[1].errnoRet: SCMP_ACT_TRAP takes"),
+        (rule("TRAP", "fchdir", "args", args), "syscalls[1].args[0].index: 6: system calls"),
     ];
     for (value, message) in cases {
         let refusal = refusal(value);
@@ -94,6 +88,24 @@ fn jumps_reach_any_distance() {
     let (program, profile) = (program_on(X86_64, &arches, "SCMP_ACT_ERRNO", large(120)), profile(value));
     assert!(program.instructions.iter().any(|i| i.code == 5), "no long jump was needed");
     agree(&program, &profile, X86_64, 2);
+}
+
+#[test]
+fn jumps_reach_every_single_distance_around_their_limit() {
+    for count in 220..280_u64 {
+        let rule = |value: u64| {
+            json!({"names": ["ioctl"], "action": "SCMP_ACT_ERRNO", "errnoRet": value % 3 + 2,
+                   "args": [{"index": 1, "value": value, "op": "SCMP_CMP_EQ"}]})
+        };
+        let rules: Vec<Value> = (0..count).map(rule).collect();
+        let program = program_on("SCMP_ARCH_AARCH64", &["SCMP_ARCH_ARM"], "SCMP_ACT_TRAP", json!(rules));
+        for arch in ["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"] {
+            for value in 0..=count {
+                let expected = if value < count { errno(u32::try_from(value % 3 + 2).expect("small")) } else { TRAP };
+                assert_eq!(ask(&program, arch, "ioctl", &[0, value]), expected, "{arch} {value} of {count}");
+            }
+        }
+    }
 }
 
 #[test]
