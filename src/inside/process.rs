@@ -22,7 +22,7 @@ pub fn begin() -> Result<Umask> {
 }
 
 /// What is to be done before the privileges go.
-pub fn attributes(plan: &Process, before: Umask) -> Result<()> {
+pub fn attributes(plan: &Process, before: &Umask) -> Result<()> {
     if let Some(keyring) = &plan.keyring {
         join_keyring(keyring)?;
     }

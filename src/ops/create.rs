@@ -83,10 +83,10 @@ pub fn make(global: &Global, request: Create, stay: Stay, stop: Stop) -> Result<
     for warning in read.warnings.iter().chain(&plan.warnings) {
         log::warning(warning);
     }
-    build(global, plan, &request.announce, stop)
+    build(global, &plan, &request.announce, stop)
 }
 
-fn build(global: &Global, plan: Plan, announce: &Announce, stop: Stop) -> Result<Made> {
+fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Result<Made> {
     let World::New(sandbox) = &plan.world else { unreachable!("create plans a new world") };
     let joined = namespaces::open(&sandbox.namespaces)?;
     let console = match (&plan.process.terminal, &announce.console_socket) {
@@ -95,7 +95,7 @@ fn build(global: &Global, plan: Plan, announce: &Announce, stop: Stop) -> Result
         (Some(_), None) => Console::Foreground,
     };
     let (state, held) = record::claim(&global.root, &plan.id)?;
-    let mut record = intent(&plan, sandbox)?;
+    let mut record = intent(plan, sandbox)?;
     state.save_intent(&record)?; // before anything else is made: whatever happens to us, this names what to clean up
     let cgroup = cgroup::create(&sandbox.cgroup)?;
     let gate = match stop {
@@ -103,8 +103,8 @@ fn build(global: &Global, plan: Plan, announce: &Announce, stop: Stop) -> Result
         Stop::Nowhere => None,
     };
     let launched =
-        launch(Launch { plan: &plan, cgroup: &cgroup, gate, target: None, joined, console, inside: inside() });
-    let ready = launched.map_err(|failed| explain(failed, &plan, sandbox))?;
+        launch(Launch { plan, cgroup: &cgroup, gate, target: None, joined, console, inside: inside() });
+    let ready = launched.map_err(|failed| explain(failed, plan, sandbox))?;
     record.init = Some(proc::identify(ready.pid())?);
     let template = plan.template().ok_or_else(|| anyhow!("create makes a template"))?;
     state.save_template(&template)?;

@@ -52,6 +52,7 @@ pub fn spawn(plan: &Plan, cgroup: &Cgroup, birth: Birth, inside: &Inside) -> Res
     Ok((Draft::new(child, kill), ours))
 }
 
+#[allow(clippy::needless_pass_by_value)] // what is undone is gone
 fn kill(child: Child) {
     let _ = process::pidfd_signal(&child.pidfd, libc::SIGKILL); // it may have ended by itself
     let _ = process::wait(child.pid); // and be reaped

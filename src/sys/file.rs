@@ -102,7 +102,7 @@ pub fn read_all(file: impl AsFd, limit: usize) -> Result<Vec<u8>> {
             return Ok(bytes);
         }
         // SAFETY: the kernel has just written that many bytes there.
-        unsafe { bytes.set_len(bytes.len() + got.unsigned_abs() as usize) };
+        unsafe { bytes.set_len(bytes.len() + usize::try_from(got).unwrap_or(0)) };
         if bytes.len() > limit {
             return Err(Error(Errno::EFBIG));
         }

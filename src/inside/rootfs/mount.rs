@@ -17,7 +17,7 @@ pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child) -> Result<()> 
         MountWhat::New { fs, source, options } => {
             let target = directory(root, &op.at, fs)?;
             let made = new_filesystem(fs, source.as_deref(), options, op.attributes.set, &target)?;
-            put(made, op, target, root)
+            put(made, op, &target, root)
         }
         MountWhat::Bind { source, depth, opener } => {
             let copy = match opener {
@@ -30,7 +30,7 @@ pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child) -> Result<()> 
             };
             let target = place_for(&copy, root, op)?;
             set(&copy, &op.attributes)?;
-            put(copy, op, target, root)
+            put(copy, op, &target, root)
         }
         MountWhat::Cgroup(view) => {
             let target = directory(root, &op.at, "cgroup")?;
@@ -45,7 +45,7 @@ pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child) -> Result<()> 
 }
 
 /// Attaches, then sets the propagation: a mount below a shared one becomes shared by being attached.
-fn put(made: OwnedFd, op: &MountOp, target: Target, root: &mut Root) -> Result<()> {
+fn put(made: OwnedFd, op: &MountOp, target: &Target, root: &mut Root) -> Result<()> {
     mount::attach(&made, &target.file)?;
     propagate(&made, &op.attributes)?;
     if op.at == Path::new("/") {
