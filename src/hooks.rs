@@ -67,6 +67,12 @@ pub fn run(kind: &str, hooks: &[Hook], state: &State, env: &Surroundings, cwd: &
     Ok(())
 }
 
+/// Runs all of them, whatever becomes of one; returns the failures.
+pub fn run_all(kind: &str, hooks: &[Hook], state: &State, env: &Surroundings, cwd: &Path) -> Vec<anyhow::Error> {
+    let one = |hook: &Hook| run(kind, std::slice::from_ref(hook), state, env, cwd).err();
+    hooks.iter().filter_map(one).collect()
+}
+
 fn run_one(hook: &Hook, state: &str, env: &Surroundings, cwd: &Path) -> Result<()> {
     let deadline = hook.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let (output, sink) = std::io::pipe().context("make a pipe for its output")?;

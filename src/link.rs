@@ -187,6 +187,7 @@ pub mod gate {
     /// The socket's name in the state directory.
     pub const NAME: &str = "gate";
     const WORD: &[u8] = b"start";
+    const GOING: &[u8] = b"going";
 
     /// Child: waits until somebody says the word; returns that connection.
     pub fn wait(listener: &OwnedFd) -> Result<OwnedFd> {
@@ -198,6 +199,11 @@ pub mod gate {
                 _ => {} // nobody, or not the word: wait on
             }
         }
+    }
+
+    /// Child: the execve is next. From here on the end of the connection means that the program runs.
+    pub fn going(connection: &OwnedFd) -> Result<()> {
+        socket::send(connection, GOING, None).context("tell start")
     }
 
     /// Child: tells `start` why the program does not run.
@@ -219,11 +225,16 @@ pub mod gate {
         let connection = socket::connect_packet_in(state, NAME).context("connect to the gate")?;
         socket::send(&connection, WORD, None).context("open the gate")?;
         let mut buffer = [0u8; super::LIMIT];
-        let (length, _) = socket::receive(&connection, &mut buffer).context("wait for the program to start")?;
-        match &buffer[..length] {
-            [] => Ok(()),
-            [super::FAILED, kind, text @ ..] => Err(decode_error(*kind, text)),
-            _ => bail!("the container sent a message that is none"),
+        let mut is_going = false;
+        loop {
+            let (length, _) = socket::receive(&connection, &mut buffer).context("wait for the program to start")?;
+            match &buffer[..length] {
+                [] if is_going => return Ok(()),
+                [] => bail!("container init died before it could run its program"),
+                [super::FAILED, kind, text @ ..] => return Err(decode_error(*kind, text)),
+                GOING => is_going = true,
+                _ => bail!("the container sent a message that is none"),
+            }
         }
     }
 }

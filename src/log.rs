@@ -8,7 +8,7 @@ use crate::error::{Context, Result};
 use crate::sys::file::{self, CWD};
 use crate::sys::process::STREAMS;
 use serde_json::json;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,6 +45,11 @@ pub fn open(path: Option<&Path>, format: Format, level: Level) -> Result<()> {
         .transpose()?;
     let _ = LOG.set(Log { file, format, level }); // a second call keeps the first log
     Ok(())
+}
+
+/// The log's own descriptor, if it has one.
+pub fn file() -> Option<BorrowedFd<'static>> {
+    LOG.get()?.file.as_ref().map(AsFd::as_fd)
 }
 
 /// Does the log go to a file of its own, so that errors must be shown on stderr as well?

@@ -34,19 +34,20 @@ fn run(argv: Vec<OsString>) -> u8 {
         log::error(format!("internal error, please report it: {info}"));
         sys::process::exit_now(1); // in a child of the clone, abort(3) would signal by a stale thread id
     }));
-    match prepare(&argv).and_then(|()| cli::run(argv)) {
+    match prepare(&argv).and_then(|inherited| cli::run(argv, inherited)) {
         Ok(code) => code,
         Err(failure) => cli::report(&failure),
     }
 }
 
-fn prepare(argv: &[OsString]) -> Result<(), cli::Failure> {
-    let ready = || -> error::Result<()> {
+/// Returns how many descriptors, from 3 on, our caller has left open for us.
+fn prepare(argv: &[OsString]) -> Result<u32, cli::Failure> {
+    let ready = || -> error::Result<u32> {
         sys::process::fill_standard_streams().context("open the standard streams")?;
         if argv.iter().any(|word| ENTERING.iter().any(|verb| word == verb)) {
             sys::exe::seal(argv).context("seal this executable, which a container could otherwise overwrite")?;
         }
-        Ok(())
+        Ok(sys::process::inherited_fds()) // before anything of ours is opened
     };
     ready().map_err(|error| cli::Failure { error, code: 1 })
 }

@@ -67,6 +67,7 @@ fn parse_with_care<T: serde::de::DeserializeOwned>(text: &[u8], at: &str) -> Res
     let process = if at.is_empty() { value.pointer_mut("/process") } else { Some(&mut value) };
     if let Some(process) = process {
         leave_out_unknown_capabilities(process, &mut warnings);
+        complete_user(process);
     }
     match serde_json::from_value(value.clone()) {
         Ok(parsed) => Ok((parsed, warnings)),
@@ -88,6 +89,16 @@ fn leave_out_unknown_capabilities(process: &mut Value, warnings: &mut Vec<String
             }
             known
         });
+    }
+}
+
+/// Callers leave out the user, or a part of it, and mean 0.
+fn complete_user(process: &mut Value) {
+    let Value::Object(process) = process else { return };
+    if let Value::Object(user) = process.entry("user").or_insert_with(|| Value::Object(serde_json::Map::new())) {
+        for id in ["uid", "gid"] {
+            user.entry(id).or_insert_with(|| Value::from(0));
+        }
     }
 }
 
@@ -116,14 +127,12 @@ fn guilty_child<T: serde::de::DeserializeOwned>(whole: &mut Value, path: &str, c
         _ => return None,
     };
     keys.into_iter().find(|key| {
-        let escaped = key.replace('~', "~0").replace('/', "~1");
         let mut without = whole.clone();
         match without.pointer_mut(path) {
             Some(Value::Object(map)) => drop(map.remove(key)),
             Some(Value::Array(list)) => drop(list.remove(key.parse().unwrap_or(0))),
             _ => return false,
         }
-        let _ = escaped; // a key with a slash has no pointer; it then stays the last step
         !matches!(serde_json::from_value::<T>(without), Err(e) if e.to_string() == complaint)
     })
 }

@@ -172,9 +172,11 @@ pub struct Asked {
     pub verb: &'static str,
     pub globals: ArgMatches,
     pub args: ArgMatches,
+    /// Descriptors from 3 on that our caller has left open, counted before anything of ours was opened.
+    pub inherited: u32,
 }
 
-pub fn parse(argv: Vec<OsString>) -> Result<Said> {
+pub fn parse(argv: Vec<OsString>, inherited: u32) -> Result<Said> {
     let (globals, name, rest) = normal::split(argv);
     if globals.iter().any(|word| word == "--version" || word == "-v") {
         super::print(&version())?;
@@ -200,7 +202,7 @@ pub fn parse(argv: Vec<OsString>) -> Result<Said> {
     let Some(args) = matches(verb.command(), rest)? else {
         return Ok(Said::Done);
     };
-    Ok(Said::Verb(Box::new(Asked { verb: verb.name, globals, args })))
+    Ok(Said::Verb(Box::new(Asked { verb: verb.name, globals, args, inherited })))
 }
 
 const ABOUT: &str =
@@ -260,11 +262,11 @@ impl Verb {
             Command::new(self.name).about(self.about).no_binary_name(true).bin_name(format!("rruntime {}", self.name));
         let mut command = with_options(command, self.options);
         for (name, times) in self.positional {
-            let arg = Arg::new(*name).value_parser(clap::value_parser!(OsString)).allow_hyphen_values(true);
+            let arg = Arg::new(*name).value_parser(clap::value_parser!(OsString));
             command = command.arg(match times {
                 Once => arg.required(true),
                 Maybe => arg,
-                Any => arg.num_args(0..).trailing_var_arg(true),
+                Any => arg.num_args(0..),
             });
         }
         command

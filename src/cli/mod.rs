@@ -18,9 +18,9 @@ pub struct Failure {
 }
 
 /// Parses and runs. Help and version are printed here, too.
-pub fn run(argv: Vec<OsString>) -> std::result::Result<u8, Failure> {
+pub fn run(argv: Vec<OsString>, inherited: u32) -> std::result::Result<u8, Failure> {
     let usual = |error| Failure { error, code: 1 };
-    let said = match args::parse(argv).map_err(usual)? {
+    let said = match args::parse(argv, inherited).map_err(usual)? {
         args::Said::Done => return Ok(0),
         args::Said::Verb(said) => said,
     };

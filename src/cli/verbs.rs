@@ -10,6 +10,7 @@ use crate::ops::run::{After, Orphans, Run};
 use crate::ops::{self, Announce, Global, delete, list, ps};
 use crate::plan::process::{ExecProcess, NoNewPrivileges, Terminal, Words};
 use crate::plan::{NewKeyring, RootChange, cgroup};
+use crate::sys::process;
 use crate::{log, spec};
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,9 @@ pub fn run(said: &Asked) -> Result<u8> {
     let (root, given) = said.root()?;
     let global = Global { root };
     let done = |result: Result<()>| result.map(|()| 0);
+    if !matches!(said.verb, "run" | "create" | "exec") {
+        process::close_range(3, u32::MAX, process::Range::CloseOnExec).context("mark inherited descriptors")?; // for hooks, ps
+    }
     match said.verb {
         "run" => run_verb(said, &global),
         "create" => done(create_request(said, said.id()?, bundle(said)?).and_then(|r| ops::create::create(&global, r))),
@@ -54,6 +58,7 @@ fn create_request(said: &Asked, id: String, bundle: PathBuf) -> Result<Create> {
         change: if said.switch("no-pivot") { RootChange::MoveAndChroot } else { RootChange::Pivot },
         keyring: if said.switch("no-new-keyring") { NewKeyring::No } else { NewKeyring::Yes },
         preserve_fds: number(said, "preserve-fds")?.unwrap_or(0),
+        inherited: said.inherited,
     })
 }
 
@@ -127,6 +132,7 @@ fn exec_verb(said: &Asked, global: &Global) -> Result<u8> {
         announce: announce(said)?,
         stay: stay(said),
         preserve_fds: number(said, "preserve-fds")?.unwrap_or(0),
+        inherited: said.inherited,
         cgroups: cgroup::sub_cgroups(&said.texts("cgroup")?)?,
         paused: if said.switch("ignore-paused") { IfPaused::Wait } else { IfPaused::Refuse },
     };

@@ -5,6 +5,7 @@
 use super::{credentials, exec, process, rootfs, terminal, world};
 use crate::error::{Context, Result};
 use crate::link::{self, Ends, Entry, Request, gate};
+use crate::log;
 use crate::plan::{Plan, World, process::NoNewPrivileges};
 use crate::sys;
 use std::convert::Infallible;
@@ -26,6 +27,14 @@ impl Ear {
             Ear::Start(connection) => gate::fail(connection, error),
         }
     }
+
+    /// Tells `start` that nothing is left but the execve: an end before this was a death.
+    fn going(&self) -> Result<()> {
+        match self {
+            Ear::Start(connection) => gate::going(connection),
+            Ear::Parent(_) | Ear::Deaf => Ok(()),
+        }
+    }
 }
 
 /// Becomes the container's process, or says why not and ends. Runs in the child and never returns.
@@ -39,7 +48,24 @@ pub fn enter(plan: &Plan, ends: Ends) -> ! {
     sys::process::exit_now(1)
 }
 
+/// What the child was born with and needs.
+fn belongings<'a>(ear: &'a Ear, entry: &'a Entry, gate: Option<&'a OwnedFd>) -> Vec<BorrowedFd<'a>> {
+    let mut kept: Vec<BorrowedFd> = gate.into_iter().map(AsFd::as_fd).chain(log::file()).collect();
+    match ear {
+        Ear::Parent(link) => kept.push(link.as_fd()),
+        Ear::Start(connection) => kept.push(connection.as_fd()),
+        Ear::Deaf => {}
+    }
+    match entry {
+        Entry::Direct { joined } => kept.extend(joined.iter().map(|(_, file)| file.as_fd())),
+        Entry::Target(init) => kept.push(init.as_fd()),
+        Entry::Staged => {}
+    }
+    kept
+}
+
 fn live(plan: &Plan, entry: Entry, gate: Option<OwnedFd>, ear: &mut Ear) -> Result<Infallible> {
+    process::close_all_but(&plan.process, &belongings(ear, &entry, gate.as_ref()))?; // locks and files of the parent's
     let umask = process::begin()?; // non-dumpable before any namespace of the container is entered (CVE-2016-9962)
     let Ear::Parent(link) = &*ear else { unreachable!("only the gate changes who hears") };
     match &plan.world {
@@ -62,6 +88,7 @@ fn live(plan: &Plan, entry: Entry, gate: Option<OwnedFd>, ear: &mut Ear) -> Resu
     credentials::become_user(&plan.process)?;
     let program = exec::find(&plan.process, home)?;
     let pid = link.ask_go(&Request::Ready)?;
+    log::leave();
     let kept: Vec<BorrowedFd> = [Some(link.as_fd()), gate.as_ref().map(AsFd::as_fd)].into_iter().flatten().collect();
     process::close_all_but(&plan.process, &kept)?;
     if let Some(gate) = gate {
@@ -69,6 +96,7 @@ fn live(plan: &Plan, entry: Entry, gate: Option<OwnedFd>, ear: &mut Ear) -> Resu
         *ear = Ear::Start(gate::wait(&gate)?);
     }
     exec::start_container_hooks(plan, pid)?;
+    ear.going()?;
     if plan.process.no_new_privileges == NoNewPrivileges::Set {
         exec::install_filter(&plan.process)?; // as late as can be: the profile need not allow what we did above
     }

@@ -64,7 +64,6 @@ fn join_keyring(keyring: &Keyring) -> Result<()> {
 /// Closes every descriptor but the payload's own and those named: really, not only on exec, since a descriptor can be used
 /// as a path until then (CVE-2024-21626).
 pub fn close_all_but(plan: &Process, kept: &[BorrowedFd]) -> Result<()> {
-    log::leave();
     let mut numbers: Vec<u32> = kept.iter().map(|file| process::number(file).cast_unsigned()).collect();
     numbers.sort_unstable();
     let mut first = 3 + plan.preserve_fds;

@@ -24,6 +24,8 @@ pub struct Create {
     pub change: RootChange,
     pub keyring: NewKeyring,
     pub preserve_fds: u32,
+    /// Descriptors from 3 on that our caller has left open.
+    pub inherited: u32,
 }
 
 /// Whether the caller stays with the container.
@@ -62,7 +64,7 @@ pub fn create(global: &Global, request: Create) -> Result<()> {
 /// The way from config.json to a child that has only the last step to do. On failure nothing of it is left.
 pub fn make(global: &Global, request: Create, stay: Stay, stop: Stop) -> Result<Made> {
     let listen = listen_fds();
-    keep_only(request.preserve_fds, listen)?;
+    keep_only(request.preserve_fds, listen, request.inherited)?;
     plan::check::container_id(&request.id)?;
     let read = spec::read(&request.bundle)?;
     let terminal = match (&request.announce.console_socket, stay) {
@@ -102,8 +104,7 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
         Stop::AtGate => Some(socket::listen_in(state.dir.as_fd(), gate::NAME).context("make the gate")?),
         Stop::Nowhere => None,
     };
-    let launched =
-        launch(Launch { plan, cgroup: &cgroup, gate, target: None, joined, console, inside: inside() });
+    let launched = launch(Launch { plan, cgroup: &cgroup, gate, target: None, joined, console, inside: inside() });
     let ready = launched.map_err(|failed| explain(failed, plan, sandbox))?;
     record.init = Some(proc::identify(ready.pid())?);
     let template = plan.template().ok_or_else(|| anyhow!("create makes a template"))?;
@@ -116,7 +117,7 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
 
 fn intent(plan: &Plan, sandbox: &Sandbox) -> Result<Record> {
     let creator = proc::identify(process::pid())?;
-    let record = Record::new(&plan.id, creator, sandbox.cgroup.place.clone(), sandbox.namespaces.own())?;
+    let record = Record::new(&plan.id, creator, sandbox.cgroup.place.clone(), &sandbox.namespaces)?;
     Ok(Record {
         bundle: sandbox.bundle.clone(),
         rootfs: sandbox.rootfs.path.clone(),
@@ -135,7 +136,7 @@ fn explain(failed: Failed, plan: &Plan, sandbox: &Sandbox) -> anyhow::Error {
     if failed.hooks == HooksRun::Yes {
         let (bundle, annotations) = (&sandbox.bundle, &sandbox.annotations);
         let state = hooks::State { id: &plan.id, status: "stopped", pid: 0, bundle, annotations };
-        if let Err(error) = hooks::run("poststop", &plan.hooks.poststop, &state, &Surroundings::Inherit, bundle) {
+        for error in hooks::run_all("poststop", &plan.hooks.poststop, &state, &Surroundings::Inherit, bundle) {
             log::warning(format!("{error:#}"));
         }
     }

@@ -5,7 +5,7 @@ use crate::error::{Context, Kind, Result, all, anyhow, bail, is};
 use crate::hooks::{self, Surroundings};
 use crate::log;
 use crate::outside::cgroup::Cgroup;
-use crate::outside::record::{self, Lock, Record, StateDir, Status};
+use crate::outside::record::{self, Family, Lock, Record, StateDir, Status};
 use crate::sys::process;
 use crate::sys::{self, Errno};
 use std::os::fd::AsFd;
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub fn delete(global: &Global, id: &str, force: Force) -> Result<()> {
     let done = delete_known(global, id, force);
     match done {
-        Err(error) if force == Force::Yes && is(&error, Kind::NotExist) => Ok(()),
+        Err(error) if force == Force::Yes && is(&error, Kind::NotExist) => record::sweep(&global.root, id),
         other => other,
     }
 }
@@ -35,6 +35,9 @@ fn delete_known(global: &Global, id: &str, force: Force) -> Result<()> {
         && let Ok(record) = state.read()
     {
         stop_creator(&state, &record)?;
+        if record.init.is_some() {
+            kill_everything(&state, &record)?; // an exec that waits inside holds the lock until it dies
+        }
     }
     let _held = state.lock(Lock::Exclusive)?;
     let record = match state.read() {
@@ -85,7 +88,7 @@ pub fn clean_up(state: &StateDir, record: &Record, cgroup: &Cgroup) -> Result<()
     let mut errors = Vec::new();
     errors.extend(kill_in(record, cgroup).err());
     errors.extend(cgroup.remove().err());
-    if let Err(error) = poststop(record) {
+    for error in poststop(record) {
         log::warning(format!("{error:#}")); // runtime.md, step 12: logged, and the rest goes on
     }
     if let Some(error) = all(errors) {
@@ -105,7 +108,7 @@ fn kill_in(record: &Record, cgroup: &Cgroup) -> Result<()> {
         gone_is_fine(process::pidfd_signal(pidfd, libc::SIGKILL)).context("kill init")?;
     }
     // With a pid namespace of its own everybody dies with init, unless frozen, or put into the cgroup by others.
-    let alone = record.has_pid_namespace() && !cgroup.is_frozen().unwrap_or(true);
+    let alone = record.family == Family::DiesWithInit && !cgroup.is_frozen().unwrap_or(true);
     if !alone || init.is_none() {
         cgroup.kill(libc::SIGKILL).context("kill what is left in the cgroup")?;
     }
@@ -136,10 +139,10 @@ fn gone_is_fine(result: sys::Result<()>) -> sys::Result<()> {
     }
 }
 
-fn poststop(record: &Record) -> Result<()> {
+fn poststop(record: &Record) -> Vec<anyhow::Error> {
     let (bundle, annotations) = (&record.bundle, &record.annotations);
     let state = hooks::State { id: &record.id, status: "stopped", pid: 0, bundle, annotations };
     // The bundle may be gone by now; then the hooks run in "/".
     let cwd = if bundle.is_dir() { bundle.as_path() } else { std::path::Path::new("/") };
-    hooks::run("poststop", &record.hooks.poststop, &state, &Surroundings::Inherit, cwd)
+    hooks::run_all("poststop", &record.hooks.poststop, &state, &Surroundings::Inherit, cwd)
 }

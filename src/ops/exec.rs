@@ -20,6 +20,8 @@ pub struct Exec {
     pub announce: Announce,
     pub stay: Stay,
     pub preserve_fds: u32,
+    /// Descriptors from 3 on that our caller has left open.
+    pub inherited: u32,
     pub cgroups: Vec<SubCgroup>,
     pub paused: IfPaused,
 }
@@ -33,7 +35,7 @@ pub enum IfPaused {
 
 /// Returns the exit status for our own process: the command's, or 0 when detached.
 pub fn exec(global: &Global, request: Exec) -> Result<u8> {
-    keep_only(request.preserve_fds, 0)?;
+    keep_only(request.preserve_fds, 0, request.inherited)?;
     let (state, _) = record::load(&global.root, &request.id)?;
     let held = state.lock(Lock::Shared)?; // no delete while we are on our way in
     let record = state.read()?;

@@ -2,7 +2,7 @@
 
 use super::Global;
 use crate::error::{Context, Kind, Result, anyhow, bail};
-use crate::outside::record::{self, Status};
+use crate::outside::record::{self, Family, Status};
 use crate::sys::process;
 use crate::sys::{self, Errno};
 
@@ -18,7 +18,7 @@ pub fn kill(global: &Global, id: &str, signal: &str, whom: Whom) -> Result<()> {
     let (state, record) = record::load(&global.root, id)?;
     let cgroup = state.cgroup(&record)?;
     // Without a pid namespace of its own, the end of init ends nobody else.
-    let everybody = whom == Whom::Everybody || (signal == libc::SIGKILL && !record.has_pid_namespace());
+    let everybody = whom == Whom::Everybody || (signal == libc::SIGKILL && record.family == Family::Survives);
     let Some(init) = record.init_pidfd()? else {
         if everybody {
             cgroup.kill(signal)?;

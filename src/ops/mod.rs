@@ -72,18 +72,15 @@ impl Announce {
     }
 }
 
-/// The descriptors that the payload is to keep must be there before we open anything of ours; all others of our caller's
-/// stay outside (CVE-2024-21626).
-fn keep_only(preserve_fds: u32, listen_fds: u32) -> Result<()> {
-    let kept = preserve_fds.checked_add(listen_fds).filter(|n| *n < 1 << 20);
-    let Some(kept) = kept else { bail!("--preserve-fds {preserve_fds}: is more than a process can have") };
-    for number in 3..3 + kept {
-        ensure!(
-            process::fd_is_open(number.cast_signed()),
-            "unable to stat preserved-fd {} (of {kept}): descriptor {number} is not open",
-            number - 3
-        );
-    }
+/// The descriptors that the payload is to keep must have been there before we opened anything of ours (`inherited`, from 3
+/// on); all others of our caller's stay outside (CVE-2024-21626).
+fn keep_only(preserve_fds: u32, listen_fds: u32, inherited: u32) -> Result<()> {
+    let kept = preserve_fds.saturating_add(listen_fds);
+    ensure!(
+        kept <= inherited,
+        "unable to stat preserved-fd {inherited} (of {kept}): descriptor {} is not open",
+        u64::from(inherited) + 3
+    );
     process::close_range(3 + kept, u32::MAX, process::Range::CloseOnExec).context("mark inherited descriptors")
 }
 

@@ -6,7 +6,7 @@ use crate::outside::record::{self, Lock, Status};
 
 pub fn pause(global: &Global, id: &str) -> Result<()> {
     let (state, _) = record::load(&global.root, id)?;
-    let _held = state.lock(Lock::Exclusive)?;
+    let _held = state.lock(Lock::Shared)?; // not exclusive: an exec may wait in it for a resume
     let record = state.read()?;
     match state.status(&record)? {
         Status::Created | Status::Running => state.cgroup(&record)?.freeze(),
@@ -17,7 +17,7 @@ pub fn pause(global: &Global, id: &str) -> Result<()> {
 
 pub fn resume(global: &Global, id: &str) -> Result<()> {
     let (state, _) = record::load(&global.root, id)?;
-    let _held = state.lock(Lock::Exclusive)?;
+    let _held = state.lock(Lock::Shared)?;
     let record = state.read()?;
     match state.status(&record)? {
         Status::Paused => state.cgroup(&record)?.thaw(),

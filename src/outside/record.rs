@@ -8,7 +8,7 @@ use crate::error::{Context, Kind, Result, anyhow, bail};
 use crate::link::gate;
 use crate::outside::cgroup::{self, Cgroup};
 use crate::plan::cgroup::Place;
-use crate::plan::{Hooks, Template, check};
+use crate::plan::{Hooks, Namespaces, Template, check};
 use crate::proc::{self, ProcessId};
 use crate::sys::file::{self, CWD};
 use crate::sys::{self, Errno};
@@ -50,8 +50,19 @@ pub struct Record {
     pub cgroup: Place,
     /// `CLONE_NEW*` bits of the namespaces that the container has of its own.
     pub namespaces: i32,
+    pub family: Family,
     /// poststart and poststop.
     pub hooks: Hooks,
+}
+
+/// What becomes of the other processes when init ends.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase")]
+pub enum Family {
+    /// Init is the first process of a pid namespace: the kernel kills them.
+    DiesWithInit,
+    /// The pid namespace is somebody else's.
+    Survives,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -156,6 +167,18 @@ pub fn load(root: &Path, id: &str) -> Result<(StateDir, Record)> {
     let state = open(root, id)?;
     let record = state.read()?;
     Ok((state, record))
+}
+
+/// Finishes what a `remove` that failed halfway has left of this id.
+pub fn sweep(root: &Path, id: &str) -> Result<()> {
+    let Ok(root) = open_root(root) else { return Ok(()) }; // no root, no remains
+    let prefix = format!(".{id}.deleting.");
+    for name in file::list(root.as_fd()).context("read the state directory")? {
+        if name.to_string_lossy().starts_with(&prefix) {
+            fs::remove_tree(root.as_fd(), &name).with_context(|| format!("remove {}", name.display()))?;
+        }
+    }
+    Ok(())
 }
 
 impl StateDir {
@@ -284,7 +307,7 @@ impl StateDir {
 }
 
 impl Record {
-    pub fn new(id: &str, creator: ProcessId, cgroup: Place, namespaces: i32) -> Result<Record> {
+    pub fn new(id: &str, creator: ProcessId, cgroup: Place, namespaces: &Namespaces) -> Result<Record> {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Ok(Record {
             format: FORMAT,
@@ -298,14 +321,10 @@ impl Record {
             creator,
             init: None,
             cgroup,
-            namespaces,
+            namespaces: namespaces.own(),
+            family: if namespaces.makes(libc::CLONE_NEWPID) { Family::DiesWithInit } else { Family::Survives },
             hooks: Hooks::default(),
         })
-    }
-
-    /// Does the end of init end everybody else?
-    pub fn has_pid_namespace(&self) -> bool {
-        self.namespaces & libc::CLONE_NEWPID != 0
     }
 
     /// A pidfd of init, if it lives: opened first, compared then, so that a reused number is never taken for it.

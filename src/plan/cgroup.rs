@@ -98,7 +98,7 @@ pub enum IfMissing {
 }
 
 impl Place {
-    /// Must a new process be put into directories that it cannot be born into? As `Cgroup::needs_place` outside.
+    /// Must a new process be put into directories that it cannot be born into?
     pub fn needs_placing(&self) -> bool {
         matches!(&self.layout, Layout::V1 { hierarchies, .. } if !hierarchies.is_empty())
     }

@@ -224,6 +224,11 @@ pub fn fd_is_open(number: i32) -> bool {
     unsafe { libc::fcntl(number, libc::F_GETFD) >= 0 }
 }
 
+/// How many descriptors are open from 3 on, without a gap.
+pub fn inherited_fds() -> u32 {
+    (3u32..).take_while(|number| fd_is_open(number.cast_signed())).map(|number| number - 2).last().unwrap_or(0)
+}
+
 /// The raw number, for protocols that name descriptors by it (LISTEN_FDS, a terminal's master).
 pub fn number(file: impl AsFd) -> i32 {
     file.as_fd().as_raw_fd()

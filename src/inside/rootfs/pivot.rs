@@ -54,8 +54,9 @@ fn pivot(rootfs: &Rootfs) -> Result<()> {
     mount::pivot_here().context("pivot_root: use --no-pivot if this host runs from its initramfs")?;
     process::fchdir(&old).context("enter the old root")?;
     drop(old);
-    if rootfs.propagation & (libc::MS_SLAVE | libc::MS_PRIVATE) == 0 {
-        // Otherwise the unmounting would reach the host.
+    let cut = rootfs.propagation & libc::MS_REC != 0 && rootfs.propagation & (libc::MS_SLAVE | libc::MS_PRIVATE) != 0;
+    if !cut {
+        // Some of the old tree may still be shared with the host: the unmounting must not reach it.
         mount::change(c".", libc::MS_SLAVE | libc::MS_REC).context("cut the old root from the host")?;
     }
     mount::detach(c".").context("unmount the old root")?;

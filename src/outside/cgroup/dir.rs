@@ -88,6 +88,10 @@ impl Dir {
         Dir { version, controllers: controllers.to_vec(), spot: spot.clone(), mount: None, own: None, made: Vec::new() }
     }
 
+    pub fn mount(&self) -> &Path {
+        &self.spot.mount
+    }
+
     /// Below the mount.
     pub fn path(&self) -> &Path {
         &self.spot.path

@@ -6,6 +6,7 @@
 
 mod devices;
 mod dir;
+mod join;
 mod kill;
 mod patience;
 mod settings;
@@ -95,15 +96,10 @@ fn spots(place: &Place) -> impl Iterator<Item = (Version, &[String], &plan::Spot
 }
 
 impl Cgroup {
-    /// The v2 directory, for clone3 with CLONE_INTO_CGROUP; in hybrid mode the unified one. `None` on v1, or when the
-    /// directory is gone: `needs_place` then says so.
+    /// The v2 directory, for clone3 with CLONE_INTO_CGROUP; in hybrid mode the unified one. `None` on v1, and when the
+    /// directory is gone: then nobody may be started for the container on pure v2, where no `add` would notice.
     pub fn birth_fd(&self) -> Option<BorrowedFd<'_>> {
         self.v2()?.fd()
-    }
-
-    /// Must a process that was born into `birth_fd` still be put elsewhere with `add`?
-    pub fn needs_place(&self) -> bool {
-        self.dirs.iter().any(|dir| dir.version == Version::V1 || dir.fd().is_none())
     }
 
     /// Puts a process into every directory that nobody can be born into: those of v1. Fails when one of them, or the v2
@@ -116,7 +112,7 @@ impl Cgroup {
         for dir in &self.dirs {
             ensure!(dir.fd().is_some(), "{dir} is gone: {}", Error(Errno::ENOENT));
             if dir.version == Version::V1 {
-                add_to(dir, pid)?;
+                join::add(dir, pid)?;
             }
         }
         Ok(())
@@ -129,7 +125,7 @@ impl Cgroup {
         if let Some(unknown) = wanted.iter().flat_map(|sub| &sub.controllers).find(|c| !known(c)) {
             bail!("--cgroup: unknown controller {unknown}; this container has {}", self.controllers());
         }
-        let dirs = self.dirs.iter().map(|dir| sub_dir(dir, self.dirs.len(), wanted));
+        let dirs = self.dirs.iter().map(|dir| join::below(dir, self.dirs.len(), wanted));
         Ok(Cgroup { owner: Owner::Nobody, dirs: dirs.collect::<Result<_>>()? })
     }
 
@@ -140,17 +136,19 @@ impl Cgroup {
 
     /// The v2 cgroup that a process is in now, from the text of its /proc/PID/cgroup. A container's init may have moved
     /// on to a cgroup below, or away with its old one removed; exec follows it when it cannot join the container's own.
-    /// `None` except on pure v2.
+    /// `None` except on pure v2. There it fails rather than name a cgroup that nobody can be born into.
     pub fn of_process(place: &Place, proc_cgroup: &str) -> Result<Option<Cgroup>> {
         let Layout::V2(spot) = &place.layout else {
             return Ok(None);
         };
-        let Some(path) = proc_cgroup.lines().find_map(|line| line.strip_prefix("0::/")) else {
-            return Ok(None);
-        };
-        ensure!(!path.split('/').any(|part| part == ".."), "cgroup: {path:?} lies outside of what we can see");
-        let spot = plan::Spot { mount: spot.mount.clone(), path: path.into() };
-        Ok(Some(Cgroup { owner: Owner::Nobody, dirs: vec![Dir::find(Version::V2, &[], &spot)?] }))
+        let path = proc_cgroup.lines().find_map(|line| line.strip_prefix("0::/"));
+        let path = path.ok_or_else(|| anyhow!("cgroup: the process is in none of v2"))?;
+        let outside = path.split('/').any(|part| part == "..");
+        ensure!(!outside, "cgroup: {path:?}, where the process is, lies outside of what we can see");
+        let path = if path.is_empty() { "." } else { path };
+        let dir = Dir::find(Version::V2, &[], &plan::Spot { mount: spot.mount.clone(), path: path.into() })?;
+        ensure!(dir.fd().is_some(), "cgroup: {dir}, where the process is, is gone: {}", Error(Errno::ENOENT));
+        Ok(Some(Cgroup { owner: Owner::Nobody, dirs: vec![dir] }))
     }
 
     /// Puts the device rules of the plan into force.
@@ -158,7 +156,8 @@ impl Cgroup {
         plan.devices.as_ref().map_or(Ok(()), |rules| devices::apply(&self.dirs, rules))
     }
 
-    /// Writes settings to an existing cgroup, as an update does.
+    /// Writes settings to an existing cgroup.
+    #[allow(dead_code)] // until there is an update
     pub fn set(&self, settings: &[Setting]) -> Result<()> {
         settings::write(&self.dirs, settings)
     }
@@ -248,40 +247,6 @@ impl Cgroup {
         let dir = dir.ok_or_else(|| anyhow!("cgroup: the container has none that could be frozen"))?;
         ensure!(dir.fd().is_some(), "cgroup: {dir} is gone: {}", Error(Errno::ENOENT));
         Ok(dir)
-    }
-}
-
-fn add_to(dir: &Dir, pid: i32) -> Result<()> {
-    let patience = &mut Patience::new();
-    loop {
-        let hint = match dir.write("cgroup.procs", &pid.to_string()) {
-            Ok(()) => return Ok(()),
-            // A process that is just being born answers so (as does a real-time one in a cgroup without such time).
-            Err(Error(Errno::EINVAL)) if patience.is_short() && patience.wait() => continue,
-            Err(error @ Error(Errno::ENOSPC)) => anyhow!(error).context("the cpuset has no CPUs or no memory nodes"),
-            Err(error @ Error(Errno::EINVAL)) => {
-                anyhow!(error).context("a real-time process needs cpu.realtimeRuntime in its cgroup")
-            }
-            Err(error) => error.into(),
-        };
-        return Err(hint.context(format!("write to {dir}/cgroup.procs")));
-    }
-}
-
-/// Where `dir` leads for these sub-cgroups; `count` is the number of the container's directories.
-fn sub_dir(dir: &Dir, count: usize, wanted: &[SubCgroup]) -> Result<Dir> {
-    let for_this = |sub: &&SubCgroup| sub.controllers.is_empty() || sub.controllers.iter().any(|c| dir.has(c));
-    let mut paths: Vec<_> = wanted.iter().filter(for_this).map(|sub| &sub.path).collect();
-    paths.dedup();
-    let path = match &paths[..] {
-        [] => std::path::Path::new(""),
-        [one] => one,
-        _ => bail!("--cgroup: {} are one hierarchy; give them one path", dir.controllers.join(", ")),
-    };
-    let optional = dir.version == Version::V2 && count > 1;
-    match dir.below(path) {
-        Err(_) if optional => dir.below(std::path::Path::new("")),
-        done => done,
     }
 }
 

@@ -64,12 +64,13 @@ fn enable(dir: &Dir, setting: &Setting, all: &[Setting]) -> Option<String> {
     needed.sort_unstable();
     needed.dedup();
     let problems = v2::enable(dir, &needed);
-    let (_, what) = problems.into_iter().find(|(controller, _)| *controller == setting.controller)?;
+    let (controller, what) = problems.into_iter().find(|(controller, _)| *controller == setting.controller)?;
     let there = v2::available(dir);
-    Some(format!(
-        "controller {:?} is not available (the hierarchy has: {there}) or cannot be enabled: write {what}",
-        setting.controller
-    ))
+    Some(if there.contains(&controller) {
+        format!("controller {controller:?} is not enabled: {what}")
+    } else {
+        format!("controller {controller:?} is not available (this hierarchy has: {})", there.join(", "))
+    })
 }
 
 fn explain(dirs: &[Dir], setting: &Setting, error: Error, hint: Option<String>) -> anyhow::Error {

@@ -71,14 +71,16 @@ fn enable_in(dir: &Dir, parent: &Path, controllers: &[&str]) -> Vec<(String, Str
     let one = |controller: &&str| {
         let error = dir.write_parent(parent, SUBTREE, &list(&[controller])).err()?;
         let hint = if error.0 == Errno::EBUSY { " (that cgroup has processes of its own)" } else { "" };
-        Some(((*controller).to_owned(), format!("\"+{controller}\" to {}/{SUBTREE}: {error}{hint}", parent.display())))
+        let at = dir.mount().join(parent.strip_prefix(".").unwrap_or(parent)).join(SUBTREE);
+        Some(((*controller).to_owned(), format!("write \"+{controller}\" to {}: {error}{hint}", at.display())))
     };
     controllers.iter().filter_map(one).collect()
 }
 
-/// The controllers of this machine's v2 hierarchy, for a message.
-pub(super) fn available(dir: &Dir) -> String {
-    dir.read_parent(Path::new("."), "cgroup.controllers").unwrap_or_default().trim().replace(' ', ", ")
+/// The controllers of the hierarchy.
+pub(super) fn available(dir: &Dir) -> Vec<String> {
+    let text = dir.read_parent(Path::new("."), "cgroup.controllers").unwrap_or_default();
+    text.split_whitespace().map(str::to_owned).collect()
 }
 
 /// Freezes, and waits until everything stands still. On failure it is thawed again.

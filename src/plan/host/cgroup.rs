@@ -43,19 +43,7 @@ pub struct Hierarchy {
     pub own: PathBuf,
 }
 
-impl Hierarchy {
-    /// The directory that holds it in a container's /sys/fs/cgroup: `cpu,cpuacct`, `systemd`.
-    pub fn name(&self) -> String {
-        name(&self.controllers)
-    }
-
-    /// The links to `name()` that people expect beside it: for `cpu,cpuacct` both `cpu` and `cpuacct`, else none.
-    pub fn links(&self) -> Vec<String> {
-        links(&self.controllers)
-    }
-}
-
-/// See `Hierarchy::name`.
+/// The directory that holds a hierarchy in a container's /sys/fs/cgroup: `cpu,cpuacct`, `systemd`.
 pub fn name(controllers: &[String]) -> String {
     match controllers {
         [] => "unified".to_owned(),
@@ -63,14 +51,14 @@ pub fn name(controllers: &[String]) -> String {
     }
 }
 
-/// See `Hierarchy::links`.
+/// The links to `name` that people expect beside it: for `cpu,cpuacct` both `cpu` and `cpuacct`, else none.
 pub fn links(controllers: &[String]) -> Vec<String> {
     if controllers.len() > 1 { controllers.to_vec() } else { Vec::new() }
 }
 
 /// Looks at the machine. Fails only when procfs cannot be read; a kernel without cgroups is `Missing`.
 pub fn gather() -> Result<Cgroups> {
-    let Some(own) = read("/proc/self/cgroup")? else {
+    let Some(own) = read("/proc/thread-self/cgroup")? else {
         return Ok(Cgroups::Missing);
     };
     let own = parse_own(&own);
@@ -130,7 +118,7 @@ fn locate(own: Own, table: &mut Table) -> Result<Option<Hierarchy>> {
             return Ok(Some(Hierarchy { controllers: own.controllers, mount, own: own.path }));
         }
     }
-    let row = table.get()?.iter().find(|row| row.holds(&own.controllers));
+    let row = table.get()?.iter().find(|row| row.holds(&own.controllers) && cgroupfs::magic_at(&row.at) == Ok(magic));
     Ok(row.map(|row| Hierarchy { own: row.below_root(&own.path), mount: row.at.clone(), controllers: own.controllers }))
 }
 
@@ -170,7 +158,7 @@ struct Row {
 impl Table {
     fn get(&mut self) -> Result<&[Row]> {
         if self.0.is_none() {
-            let text = read("/proc/self/mountinfo")?.unwrap_or_default();
+            let text = read("/proc/thread-self/mountinfo")?.unwrap_or_default();
             self.0 = Some(text.lines().filter_map(parse_row).collect());
         }
         Ok(self.0.as_deref().unwrap_or_default())
@@ -265,9 +253,7 @@ mod tests {
     fn this_machine_is_one_of_the_three() {
         match gather().unwrap() {
             Cgroups::V2 { mount, .. } => assert_eq!(mount, Path::new(CONVENTION)),
-            Cgroups::V1 { hierarchies, .. } => {
-                assert!(hierarchies.iter().all(|h| h.mount.is_dir()))
-            }
+            Cgroups::V1 { hierarchies, .. } => hierarchies.iter().for_each(|h| assert!(h.mount.is_dir())),
             Cgroups::Missing => {}
         }
     }
