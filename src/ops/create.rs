@@ -97,15 +97,26 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
         (Some(_), None) => Console::Foreground,
     };
     let (state, held) = record::claim(&global.root, &plan.id)?;
+    log::debug(format!("claimed {:?} in {}", plan.id, global.root.display()));
     let mut record = intent(plan, sandbox)?;
     state.save_intent(&record)?; // before anything else is made: whatever happens to us, this names what to clean up
-    let cgroup = cgroup::create(&sandbox.cgroup)?;
+    let cgroup = cgroup::make(&sandbox.cgroup)?;
     let gate = match stop {
         Stop::AtGate => Some(socket::listen_in(state.dir.as_fd(), gate::NAME).context("make the gate")?),
         Stop::Nowhere => None,
     };
-    let launched = launch(Launch { plan, cgroup: &cgroup, gate, target: None, joined, console, inside: inside() });
+    let launched = launch(Launch {
+        plan,
+        cgroup: &cgroup,
+        gate,
+        target: None,
+        joined,
+        console,
+        inside: inside(),
+        elsewhere: &|| Ok(None),
+    });
     let ready = launched.map_err(|failed| explain(failed, plan, sandbox))?;
+    log::debug(format!("process {} is ready to become {:?}", ready.pid(), plan.process.args[0]));
     record.init = Some(proc::identify(ready.pid())?);
     let template = plan.template().ok_or_else(|| anyhow!("create makes a template"))?;
     state.save_template(&template)?;

@@ -74,8 +74,10 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
         joined: Vec::new(),
         console,
         inside: inside(),
+        elsewhere: &|| if request.cgroups.is_empty() { cgroup_of_init(&record) } else { Ok(None) },
     });
     let ready = launched.map_err(|failed| failed.error)?;
+    log::debug(format!("process {} is ready to become {:?}", ready.pid(), plan.process.args[0]));
     drop(held); // it is inside now, and ends with the container
     request.announce.send_pidfd(ready.pidfd(), "setns")?;
     request.announce.write_pid(ready.pid())?;
@@ -97,8 +99,7 @@ fn running_init(state: &StateDir, record: &Record, paused: IfPaused) -> Result<O
     Ok(Some(init))
 }
 
-/// The container's cgroup or one below it. Where the container's own is gone, or no longer takes processes because the
-/// payload has divided it, the cgroup that init is in now.
+/// The container's cgroup or one below it; where its own is gone, the one that init is in now.
 fn choose_cgroup(state: &StateDir, record: &Record, wanted: &[SubCgroup]) -> Result<Cgroup> {
     let own = state.cgroup(record)?;
     if !wanted.is_empty() {
@@ -107,9 +108,14 @@ fn choose_cgroup(state: &StateDir, record: &Record, wanted: &[SubCgroup]) -> Res
     if own.exists() || Placing::of(&record.cgroup) == Placing::ByParent {
         return Ok(own);
     }
+    Ok(cgroup_of_init(record)?.unwrap_or(own))
+}
+
+/// Also for a container whose payload has divided its cgroup, so that the upper one takes no processes any more. v2 only.
+fn cgroup_of_init(record: &Record) -> Result<Option<Cgroup>> {
     let pid = record.init.map_or(0, |init| init.pid);
     let path = format!("/proc/{pid}/cgroup");
     let read = || file::read_all(file::open(CWD, &path, libc::O_RDONLY, 0)?, 1 << 16);
     let text = read().with_context(|| format!("read {path}"))?;
-    Ok(Cgroup::of_process(&record.cgroup, &String::from_utf8_lossy(&text))?.unwrap_or(own))
+    Cgroup::of_process(&record.cgroup, &String::from_utf8_lossy(&text))
 }

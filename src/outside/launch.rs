@@ -6,7 +6,7 @@ use super::serve;
 use super::spawn::{self, Birth, Child};
 use crate::error::Result;
 use crate::link::{self, Ends, Reply};
-use crate::plan::Plan;
+use crate::plan::{Plan, World};
 use crate::undo::Draft;
 use std::os::fd::OwnedFd;
 
@@ -16,6 +16,9 @@ pub struct Inside {
     /// What an intermediate process does before the real clone.
     pub stage: fn(&[(i32, OwnedFd)]) -> Result<()>,
 }
+
+/// Looks for another cgroup, only when it is needed.
+pub type Elsewhere<'a> = dyn Fn() -> Result<Option<Cgroup>> + 'a;
 
 pub struct Launch<'a> {
     pub plan: &'a Plan,
@@ -27,6 +30,8 @@ pub struct Launch<'a> {
     pub joined: Vec<(i32, OwnedFd)>,
     pub console: Console,
     pub inside: Inside,
+    /// exec: another cgroup to be born in, when the container's own no longer takes processes.
+    pub elsewhere: &'a Elsewhere<'a>,
 }
 
 /// A child that has done everything but the last step. Dropped without `go`, it is killed and reaped.
@@ -50,10 +55,14 @@ pub enum HooksRun {
 }
 
 pub fn launch(launch: Launch) -> std::result::Result<Ready, Failed> {
-    let Launch { plan, cgroup, gate, target, joined, console, inside } = launch;
+    let Launch { plan, cgroup, gate, target, joined, console, inside, elsewhere } = launch;
     let mut hooks = HooksRun::No;
-    let spawned = spawn::spawn(plan, cgroup, Birth { gate, target, joined }, &inside);
+    let spawned = spawn::spawn(plan, cgroup, Birth { gate, target, joined }, &inside, elsewhere);
     let result = spawned.and_then(|(child, link)| {
+        if let World::New(sandbox) = &plan.world {
+            // While the child is busy with its mounts; in force long before it is told to go.
+            cgroup.restrict_devices(&sandbox.cgroup)?;
+        }
         let master = serve::until_ready(plan, cgroup, &child, &link, console, &mut hooks)?;
         Ok(Ready { child, link, master })
     });

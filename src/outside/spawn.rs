@@ -5,7 +5,7 @@
 //! be combined with joined ones that it has no rights over, an intermediate process goes first.
 
 use super::cgroup::Cgroup;
-use super::launch::Inside;
+use super::launch::{Elsewhere, Inside};
 use crate::error::{Context, Result, anyhow};
 use crate::link::{self, Ends, Entry};
 use crate::plan::{Plan, World};
@@ -32,7 +32,13 @@ pub struct Birth {
 }
 
 /// Makes the child, which runs `inside.enter` and never returns here. Dropped without `keep`, it is killed and reaped.
-pub fn spawn(plan: &Plan, cgroup: &Cgroup, birth: Birth, inside: &Inside) -> Result<(Draft<Child>, link::Parent)> {
+pub fn spawn(
+    plan: &Plan,
+    cgroup: &Cgroup,
+    birth: Birth,
+    inside: &Inside,
+    elsewhere: &Elsewhere,
+) -> Result<(Draft<Child>, link::Parent)> {
     let (ours, theirs) = link::pair()?;
     let (new, staged) = match &plan.world {
         World::Join(_) => (0, false),
@@ -47,7 +53,7 @@ pub fn spawn(plan: &Plan, cgroup: &Cgroup, birth: Birth, inside: &Inside) -> Res
     let child = if staged {
         in_stages(plan, cgroup, birth, inside, new, &ours, theirs)?
     } else {
-        directly(plan, cgroup, birth, inside, new, theirs)?
+        directly(plan, cgroup, birth, inside, new, theirs, elsewhere)?
     };
     Ok((Draft::new(child, kill), ours))
 }
@@ -58,10 +64,24 @@ fn kill(child: Child) {
     let _ = process::wait(child.pid); // and be reaped
 }
 
-fn directly(plan: &Plan, cgroup: &Cgroup, birth: Birth, inside: &Inside, new: u64, link: link::Child) -> Result<Child> {
+fn directly(
+    plan: &Plan,
+    cgroup: &Cgroup,
+    birth: Birth,
+    inside: &Inside,
+    new: u64,
+    link: link::Child,
+    elsewhere: &Elsewhere,
+) -> Result<Child> {
     let visit = visit_pid_namespace(plan, &birth)?;
     let ask = Clone { namespaces: new, cgroup: cgroup.birth_fd(), sibling: Sibling::No };
-    let side = process::clone(&ask).map_err(|error| explain(error, new));
+    let mut side = process::clone(&ask);
+    if matches!(side, Err(sys::Error(Errno::EBUSY | Errno::EOPNOTSUPP)))
+        && let Some(other) = elsewhere()?
+    {
+        side = process::clone(&Clone { cgroup: other.birth_fd(), ..ask });
+    }
+    let side = side.map_err(|error| explain(error, new));
     if !matches!(side, Ok(Side::Child)) {
         drop(visit);
     }

@@ -215,7 +215,7 @@ fn lower(
         propagation: mounts::root_propagation(linux.rootfs_propagation().as_deref())?,
         change: request.change,
     };
-    let mounts = mounts::lower(spec, &request.bundle, &namespaces, &cgroup.place, host)?;
+    let mounts = mounts::lower(spec, &request.bundle, &namespaces, &cgroup.place)?;
     let dev_setup = devices::setup(spec);
     let devices = devices::lower(&linux, &namespaces, dev_setup)?;
     let sandbox = Sandbox {

@@ -1,7 +1,6 @@
 //! mounts[]: each entry becomes one operation that the child performs, in order.
 
 use super::cgroup::Place;
-use super::host::Host;
 use super::namespaces::Namespaces;
 use super::options::{self, Effect};
 use crate::error::{Context, Result, bail, ensure};
@@ -92,16 +91,10 @@ pub(super) fn root_propagation(word: Option<&str>) -> Result<u64> {
     }
 }
 
-pub(super) fn lower(
-    spec: &Spec,
-    bundle: &Path,
-    namespaces: &Namespaces,
-    place: &Place,
-    host: &Host,
-) -> Result<Vec<MountOp>> {
+pub(super) fn lower(spec: &Spec, bundle: &Path, namespaces: &Namespaces, place: &Place) -> Result<Vec<MountOp>> {
     let mounts = spec.mounts().as_deref().unwrap_or_default();
     ensure!(mounts.len() < usize::from(u16::MAX), "mounts: {} are too many; the limit is 65534", mounts.len());
-    let scene = Scene { bundle, namespaces, place, host };
+    let scene = Scene { bundle, namespaces, place };
     mounts.iter().enumerate().map(|(i, mount)| scene.one(i, mount).with_context(|| format!("mounts[{i}]"))).collect()
 }
 
@@ -110,7 +103,6 @@ struct Scene<'a> {
     bundle: &'a Path,
     namespaces: &'a Namespaces,
     place: &'a Place,
-    host: &'a Host,
 }
 
 /// The words of one mount, sorted by what they do.
@@ -158,7 +150,7 @@ impl Scene<'_> {
     }
 
     fn cgroup_view(&self) -> Result<CgroupView> {
-        super::cgroup::view(self.place, &self.host.cgroups, self.namespaces.makes(libc::CLONE_NEWCGROUP))
+        super::cgroup::view(self.place, self.namespaces.makes(libc::CLONE_NEWCGROUP))
     }
 }
 

@@ -10,13 +10,22 @@ use std::time::Duration;
 fn no_mount_of_the_host_is_added_or_changed() {
     needs!(root);
     // In a mount namespace of our own, so that nobody else's mounts disturb; shared, so that any propagation shows.
-    let bundle = Bundle::busybox().sh("mount | wc -l").set("/linux/rootfsPropagation", "slave");
-    let script = "mount --make-rshared / && cat /proc/self/mountinfo > $DIR/before && \"$@\" && cat /proc/self/mountinfo > $DIR/after";
-    let dir = bundle.host_directory("tables");
-    let invocation = bundle.invocation("run").under(["unshare", "-m", "sh", "-c", script, "sh"]);
-    invocation.env("DIR", dir.to_str().unwrap()).output().ok();
-    assert!(!read(dir.join("before")).is_empty());
-    assert_eq!(read(dir.join("before")), read(dir.join("after")));
+    let script = "mount --make-rshared / && cat /proc/self/mountinfo > $DIR/before && \"$@\" && \
+                  cat /proc/self/mountinfo > $DIR/after";
+    let bundle = Bundle::busybox().args(["true"]);
+    for name in ["default", "slave", "rslave", "private", "shared", "rshared", "--no-pivot"] {
+        let bundle = bundle.twin(name);
+        let bundle = match name {
+            "default" => bundle,
+            "--no-pivot" => bundle.option(name),
+            propagation => bundle.set("/linux/rootfsPropagation", propagation),
+        };
+        let dir = bundle.host_directory(&format!("tables-{name}"));
+        let invocation = bundle.invocation("run").under(["unshare", "-m", "sh", "-c", script, "sh"]);
+        invocation.env("DIR", dir.to_str().unwrap()).output().ok();
+        assert!(!read(dir.join("before")).is_empty());
+        assert_eq!(read(dir.join("before")), read(dir.join("after")), "{name}");
+    }
 }
 
 #[test]

@@ -154,17 +154,6 @@ fn a_bind_takes_no_options_of_a_file_system() {
 }
 
 #[test]
-fn a_tmpfs_can_start_with_what_lay_below() {
-    needs!(root);
-    let bundle = Bundle::busybox().file("/var/data/file", "below").mount("/var", "tmpfs", "tmpfs", &["tmpcopyup"]);
-    let image = bundle.rootfs();
-    let bundle = bundle.sh("cat /var/data/file; echo new > /var/data/file; stat -f -c %T /var");
-    let output = bundle.run().ok();
-    assert_eq!(output.stdout, "belowtmpfs\n");
-    assert_eq!(fs::read_to_string(image.join("var/data/file")).unwrap(), "below");
-}
-
-#[test]
 fn a_read_only_tmpfs_is_read_only() {
     needs!(root);
     let output = Bundle::busybox().mount("/tmp", "tmpfs", "tmpfs", &["ro"]).sh("touch /tmp/x").run();

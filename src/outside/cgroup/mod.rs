@@ -33,6 +33,7 @@ pub struct Cgroup {
 /// Makes the directories, writes the settings and the device rules. Refuses a cgroup that has processes or is frozen.
 ///
 /// Undone, exactly what was made here is removed; of a cgroup that was there before, values are not put back.
+#[cfg(test)]
 pub fn create(plan: &plan::Cgroup) -> Result<Draft<Cgroup>> {
     let draft = make(plan)?;
     draft.restrict_devices(plan)?;

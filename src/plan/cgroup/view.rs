@@ -2,7 +2,7 @@
 
 use super::{Layout, Place};
 use crate::error::Result;
-use crate::plan::host::cgroup::{self, Cgroups};
+use crate::plan::host::cgroup;
 use crate::plan::mounts::{CgroupPart, CgroupView, PartSource};
 
 /// The view from inside. `private`: the container makes a cgroup namespace, so a new instance of a hierarchy starts at
@@ -10,7 +10,7 @@ use crate::plan::mounts::{CgroupPart, CgroupView, PartSource};
 ///
 /// On a hybrid machine the unified hierarchy is not shown, as with other runtimes: it has no limits to look at, and a
 /// program that finds it may take the whole machine for v2.
-pub fn view(place: &Place, _host: &Cgroups, private: bool) -> Result<CgroupView> {
+pub fn view(place: &Place, private: bool) -> Result<CgroupView> {
     let hierarchies = match &place.layout {
         Layout::V2(spot) => {
             return Ok(CgroupView::V2 { fallback: spot.full() });
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn joint_hierarchies_get_their_links() {
-        let CgroupView::V1 { parts, links } = view(&hybrid(), &Cgroups::Missing, false).unwrap() else { panic!() };
+        let CgroupView::V1 { parts, links } = view(&hybrid(), false).unwrap() else { panic!() };
         assert_eq!(links.len(), 2);
         assert!(links.iter().all(|(link, to)| (link == "cpu" || link == "cpuacct") && to == "cpu,cpuacct"));
         assert_eq!(parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(), ["cpu,cpuacct", "systemd"]);
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_namespace_gets_instances() {
-        let CgroupView::V1 { parts, .. } = view(&hybrid(), &Cgroups::Missing, true).unwrap() else { panic!() };
+        let CgroupView::V1 { parts, .. } = view(&hybrid(), true).unwrap() else { panic!() };
         let options = |part: &CgroupPart| match &part.source {
             PartSource::Instance(options) => options.clone(),
             PartSource::Bind(_) => panic!(),

@@ -254,7 +254,12 @@ impl Bundle {
     /// Fails the test when anything of a container is on the machine.
     #[track_caller]
     pub fn assert_nothing_left(&self) {
-        self.home.assert_nothing_left();
+        self.assert_nothing_left_after("the container");
+    }
+
+    #[track_caller]
+    pub fn assert_nothing_left_after(&self, what: &str) {
+        self.home.assert_nothing_left(what);
     }
 }
 

@@ -116,7 +116,7 @@ impl Container {
     pub fn end(self) {
         let home = self.home.clone();
         self.delete_by_force().ok();
-        home.assert_nothing_left();
+        home.assert_nothing_left("delete --force");
     }
 }
 

@@ -67,13 +67,13 @@ impl Home {
 
     /// Fails the test unless nothing of its containers is left.
     #[track_caller]
-    pub fn assert_nothing_left(&self) {
+    pub fn assert_nothing_left(&self, after: &str) {
         let mut left = Vec::new();
         let clean = within(Duration::from_secs(10), || {
             left = self.leftovers();
             left.is_empty()
         });
-        assert!(clean, "left behind: {left:#?}");
+        assert!(clean, "left behind by {after}: {left:#?}");
     }
 
     /// Takes away whatever is left, by our own means and never by the runtime's.
