@@ -66,6 +66,20 @@ need_rust() {
     command -v cargo >/dev/null || fail "Rust is missing: install it with rustup (https://rustup.rs)"
 }
 
+# The target of the release binary: musl's start-up executes no CPUID, which traps in virtual machines, and its C library is
+# part of Rust's own distribution. Where it cannot be had, the host's target does the same more slowly.
+static_target() {
+    local host musl
+    host=$(rustc -vV | sed -n 's/^host: //p')
+    musl=${host%-gnu}-musl
+    if [ -d "$(rustc --print target-libdir --target "$musl")" ] || rustup target add "$musl" >&2; then
+        echo "$musl"
+    else
+        echo "target $musl is missing and cannot be added: building for $host" >&2
+        echo "$host"
+    fi
+}
+
 # Prints the path of the release binary, built if need be; $RRUNTIME names another one.
 release_binary() {
     if [ -n "${RRUNTIME:-}" ]; then
@@ -75,6 +89,7 @@ release_binary() {
     fi
     need_rust
     need gcc libc6-dev
-    cargo build --release --locked --bin rruntime --message-format=json-render-diagnostics |
+    RRUNTIME_COMMIT=$(git rev-parse --short HEAD 2>/dev/null || true) \
+        cargo build --release --locked --bin rruntime --target "$(static_target)" --message-format=json-render-diagnostics |
         sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | grep .
 }

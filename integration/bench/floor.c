@@ -64,6 +64,19 @@ static void print_steps(void)
 #define step(name) ((void)0)
 #endif
 
+/* A v1 cpuset takes no process before it has processors and memory nodes: its parent's. */
+static void fill_cpuset(const char *path)
+{
+	static const char *files[] = {"cpuset.cpus", "cpuset.mems"};
+	int dir = must(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC)), parent = must(openat(dir, "..", O_PATH | O_CLOEXEC));
+
+	for (int i = 0; i < 2; i++) {
+		char value[256];
+		int from = must(openat(parent, files[i], O_RDONLY | O_CLOEXEC)), to = must(openat(dir, files[i], O_WRONLY | O_CLOEXEC));
+		must(write(to, value, must(read(from, value, sizeof value))));
+	}
+}
+
 static void join_cgroups(void)
 {
 	for (int i = 0; i < hierarchy_count; i++) {
@@ -245,8 +258,11 @@ int main(int argc, char **argv)
 
 	parse(argc, argv);
 	step("begin");
-	for (int i = 0; i < hierarchy_count; i++)
+	for (int i = 0; i < hierarchy_count; i++) {
 		must(mkdir(hierarchies[i].path, 0755));
+		if (hierarchies[i].name && strstr(hierarchies[i].name, "cpuset"))
+			fill_cpuset(hierarchies[i].path);
+	}
 	int v2 = !hierarchies[0].name;
 	if (v2) {
 		args.flags |= CLONE_INTO_CGROUP;

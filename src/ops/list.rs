@@ -39,7 +39,7 @@ pub fn list(global: &Global, given: RootGiven, view: View) -> Result<String> {
         let names = file::list(root.as_fd()).with_context(|| format!("read {}", global.root.display()))?;
         ids.extend(names.into_iter().filter_map(|name| name.into_string().ok()));
     }
-    ids.retain(|id| !id.starts_with('.') && check::container_id(id).is_ok()); // ours, and not being deleted
+    ids.retain(|id| check::container_id(id).is_ok() && !record::is_being_deleted(id));
     ids.sort();
     if view == View::Ids {
         return Ok(ids.iter().map(|id| format!("{id}\n")).collect());

@@ -40,9 +40,17 @@ pub fn run(global: &Global, request: Run) -> Result<u8> {
         Stay::Leave => None,
     };
     let Made { record, ready, cgroup, state, held, .. } = create::make(global, create, stay, Stop::Nowhere)?;
-    let (child, master) = ready.go().context("unable to start container process")?;
     let (cgroup, state) = (cgroup.keep(), state.keep());
+    let gone = ready.go().context("unable to start container process");
     drop(held);
+    let (child, master) = match gone {
+        Ok(started) => started,
+        Err(error) => {
+            // Its hooks may have prepared something outside: those that take it down again are owed.
+            let cleaned = delete::clean_up(&state, &record, &cgroup).context("delete the container");
+            return Err(all([Some(error), cleaned.err()].into_iter().flatten().collect()).expect("one error at least"));
+        }
+    };
     let started = start::poststart(&state, &record);
     let Some(signals) = signals else {
         if started.is_err() {

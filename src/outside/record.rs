@@ -169,6 +169,11 @@ pub fn load(root: &Path, id: &str) -> Result<(StateDir, Record)> {
     Ok((state, record))
 }
 
+/// Is this the name that `remove` gives to a directory before it takes it apart?
+pub fn is_being_deleted(name: &str) -> bool {
+    name.starts_with('.') && name.contains(".deleting.")
+}
+
 /// Finishes what a `remove` that failed halfway has left of this id.
 pub fn sweep(root: &Path, id: &str) -> Result<()> {
     let Ok(root) = open_root(root) else { return Ok(()) }; // no root, no remains

@@ -1,6 +1,6 @@
 //! The payload's process: who it is, where it stands, what it inherits.
 
-use crate::harness::{Bundle, binary, host, read};
+use crate::harness::{Bundle, binary, read};
 use crate::needs;
 use serde_json::json;
 use std::fs;

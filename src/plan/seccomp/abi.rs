@@ -142,9 +142,10 @@ const MULTIPLEXED: [(&str, u32, u64); 32] = [
 
 /// The architecture of this build.
 pub fn native() -> Result<&'static Abi> {
-    let (_, name) = NATIVE.iter().find(|(here, _)| *here).context(
-        "config.json: linux.seccomp: this build has no system call table for its own architecture; remove the profile",
-    )?;
+    let (_, name) = NATIVE
+        .iter()
+        .find(|(here, _)| *here)
+        .context("linux.seccomp: this build has no system call table for its own architecture; remove the profile")?;
     find(name).with_context(|| format!("{name} is not in the table of architectures"))
 }
 

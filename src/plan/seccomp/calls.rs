@@ -1,7 +1,7 @@
 //! For each architecture: what to answer to which call number.
 
 use super::abi::{Abi, Layout, Name, Names};
-use super::policy::{Compare, Condition, FOREIGN, Policy, Rule, severity};
+use super::policy::{Compare, Condition, FOREIGN, NOTIFY, Policy, Rule, severity};
 use std::cmp::Reverse;
 
 /// The whole number space of one AUDIT_ARCH_*.
@@ -54,6 +54,14 @@ pub fn maps(policy: &Policy) -> Vec<Map> {
         }
     }
     maps
+}
+
+/// Does a call, whatever its arguments, get an answer by which it is not carried out?
+pub fn always_denied(map: &Map, abi: &Abi, name: &str) -> bool {
+    let Some(number) = abi.number(&Names::new().find(name)) else { return false };
+    let range = map.ranges.iter().rev().find(|range| range.first <= number);
+    // More severe than a tracer's or an agent's word: nothing of the call happens.
+    matches!(range, Some(Range { decision: Decision::Answer(answer), .. }) if severity(*answer) < severity(NOTIFY))
 }
 
 /// Of the ABIs that share a kernel tag.

@@ -92,18 +92,32 @@ impl From<u64> for Instruction {
     }
 }
 
-/// Compiles a profile for the architecture that this binary was built for. Errors name the place in `config.json`.
+/// Compiles a profile for the architecture that this binary was built for. Errors name the place in
+/// `config.json`.
 pub fn compile(profile: &LinuxSeccomp) -> Result<Program> {
-    compile_for(abi::native()?, profile)
+    let native = abi::native()?;
+    let policy = policy::read(profile, native)?;
+    let maps = calls::maps(&policy);
+    ensure!(
+        !calls::always_denied(&maps[0], native, "execve"),
+        "linux.seccomp: the profile lets nobody call execve, so no program could be started: allow it"
+    );
+    assemble(policy, &maps)
 }
 
+/// For any architecture, startable or not.
+#[cfg(test)]
 fn compile_for(native: &'static abi::Abi, profile: &LinuxSeccomp) -> Result<Program> {
     let policy = policy::read(profile, native)?;
-    let maps: Vec<calls::Map> = calls::maps(&policy);
-    let instructions = bpf::program(&maps, policy.default);
+    let maps = calls::maps(&policy);
+    assemble(policy, &maps)
+}
+
+fn assemble(policy: policy::Policy, maps: &[calls::Map]) -> Result<Program> {
+    let instructions = bpf::program(maps, policy.default);
     ensure!(
         instructions.len() <= LIMIT,
-        "config.json: linux.seccomp: the filter needs {} instructions, the kernel takes {LIMIT}: \
+        "linux.seccomp: the filter needs {} instructions, the kernel takes {LIMIT}: \
          name fewer architectures, or fewer calls with args",
         instructions.len()
     );

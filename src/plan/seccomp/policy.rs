@@ -59,7 +59,7 @@ const fn plain(value: u32) -> Action {
 
 const KILL_THREAD: u32 = 0x0000_0000;
 const ERRNO: u32 = 0x0005_0000;
-const NOTIFY: u32 = 0x7fc0_0000;
+pub const NOTIFY: u32 = 0x7fc0_0000;
 const TRACE: u32 = 0x7ff0_0000;
 
 /// What calls of an architecture that is not in the profile get.
@@ -105,7 +105,7 @@ pub const FLAGS: [(&str, u32); 4] = [
 const SPEC_ALLOW: u32 = 1 << 2;
 const WAIT_KILLABLE: u32 = 1 << 5;
 
-const ROOT: &str = "config.json: linux.seccomp";
+const ROOT: &str = "linux.seccomp";
 
 pub fn read<'a>(profile: &'a LinuxSeccomp, native: &'static Abi) -> Result<Policy<'a>> {
     let place = format!("{ROOT}.defaultAction");

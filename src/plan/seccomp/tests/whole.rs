@@ -65,7 +65,7 @@ fn refusals_name_the_place_and_the_remedy() {
     ];
     for (value, message) in cases {
         let refusal = refusal(value);
-        assert!(refusal.starts_with(&format!("config.json: linux.seccomp.{message}")), "{refusal}");
+        assert!(refusal.starts_with(&format!("linux.seccomp.{message}")), "{refusal}");
     }
 }
 
