@@ -74,7 +74,7 @@ pub fn run_all(kind: &str, hooks: &[Hook], state: &State, env: &Surroundings, cw
 }
 
 fn run_one(hook: &Hook, state: &str, env: &Surroundings, cwd: &Path) -> Result<()> {
-    let deadline = hook.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let deadline = hook.timeout.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds))); // beyond time: none
     let (output, sink) = std::io::pipe().context("make a pipe for its output")?;
     let mut command = Command::new(&hook.path);
     let (first, rest) = hook.args.split_first().map_or((None, &[][..]), |(first, rest)| (Some(first), rest));

@@ -238,6 +238,7 @@ fn matches(command: Command, words: Vec<OsString>) -> Result<Option<ArgMatches>>
             super::print(&error.render().to_string())?;
             Ok(None)
         }
+        Err(error) if name == "rruntime" => Err(anyhow!("{}; see rruntime --help", explain(&error))),
         Err(error) => Err(anyhow!("{}; see rruntime {name} --help", explain(&error))),
     }
 }

@@ -71,7 +71,7 @@ fn live(plan: &Plan, entry: Entry, gate: Option<OwnedFd>, ear: &mut Ear) -> Resu
     match &plan.world {
         World::New(sandbox) => {
             world::settle(sandbox, link, entry)?;
-            rootfs::build(plan, sandbox, link)?; // ends in the container's root
+            rootfs::build(plan, sandbox, link, &umask)?; // ends in the container's root
         }
         World::Join(target) => world::join(target, entry, link)?,
     }

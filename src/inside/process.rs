@@ -12,6 +12,16 @@ use std::os::fd::BorrowedFd;
 /// The runtime's own umask, to be given back.
 pub struct Umask(u32);
 
+impl Umask {
+    /// Runs what must see the runtime's own umask: hooks.
+    pub fn during<T>(&self, run: impl FnOnce() -> T) -> T {
+        process::set_umask(self.0);
+        let done = run();
+        process::set_umask(0);
+        done
+    }
+}
+
 /// First thing in the child. Afterwards nobody in the container can look into this process, no signal is blocked or
 /// ignored, it leads a session of its own, and files are made with exactly the modes that are asked for.
 pub fn begin() -> Result<Umask> {

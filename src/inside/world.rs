@@ -3,7 +3,7 @@
 use crate::error::{Context, Result, ensure};
 use crate::link::{self, Entry, Request};
 use crate::plan::namespaces;
-use crate::plan::{Placing, Sandbox, Target, TimeOffset};
+use crate::plan::{Placing, Plan, Sandbox, Target, TimeOffset, World};
 use crate::sys::file::{self, CWD, Resolve};
 use crate::sys::{credentials, mount, namespace, socket};
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,7 +11,8 @@ use std::os::fd::{AsFd, OwnedFd};
 /// create: after this the process has all its namespaces, its ids, its cgroup, and they have their names and settings.
 pub fn settle(sandbox: &Sandbox, link: &link::Child, entry: Entry) -> Result<()> {
     let namespaces = &sandbox.namespaces;
-    if Placing::of(&sandbox.cgroup.place) == Placing::ByParent {
+    let staged = matches!(entry, Entry::Staged);
+    if !staged && Placing::of(&sandbox.cgroup.place) == Placing::ByParent {
         link.ask_go(&Request::Place)?;
     }
     if let Entry::Direct { joined } = entry {
@@ -44,16 +45,18 @@ pub fn settle(sandbox: &Sandbox, link: &link::Child, entry: Entry) -> Result<()>
     set_kernel_parameters(sandbox)
 }
 
-/// exec: all namespaces of the container in one step. Its pid namespace we were born in.
+/// exec: all namespaces of the container in one step. With a pid namespace an intermediate process has done it.
 pub fn join(target: &Target, entry: Entry, link: &link::Child) -> Result<()> {
+    let Entry::Target(init) = entry else { return Ok(()) };
     if target.placing == Placing::ByParent {
         link.ask_go(&Request::Place)?;
     }
-    if let Entry::Target(init) = entry {
-        let kinds = target.namespaces & !libc::CLONE_NEWPID;
-        if kinds != 0 {
-            namespace::enter(init, kinds).context("enter the container's namespaces")?;
-        }
+    enter_target(target, &init)
+}
+
+fn enter_target(target: &Target, init: &OwnedFd) -> Result<()> {
+    if target.namespaces != 0 {
+        namespace::enter(init, target.namespaces).context("enter the container's namespaces")?;
     }
     if target.namespaces & libc::CLONE_NEWUSER != 0 {
         become_root()?;
@@ -115,10 +118,19 @@ fn set_kernel_parameters(sandbox: &Sandbox) -> Result<()> {
     Ok(())
 }
 
-/// An intermediate process enters what is to be joined, so that the real child is born there. The user namespace's owner
-/// may have no right over the others, and the others' none over it: what is refused at first is tried again from inside.
-pub fn stage(joined: &[(i32, OwnedFd)]) -> Result<()> {
+/// What an intermediate process enters, so that the real child is born there. The parent has placed it in its cgroups.
+pub fn stage(plan: &Plan, entry: &Entry) -> Result<()> {
     crate::sys::process::set_dumpable(crate::sys::process::Dumpable::No).context("hide from /proc")?;
+    match (&plan.world, entry) {
+        (World::Join(target), Entry::Target(init)) => enter_target(target, init),
+        (_, Entry::Direct { joined }) => enter_joined(joined),
+        _ => Ok(()),
+    }
+}
+
+/// The user namespace's owner may have no right over the others, and the others' none over it: what is refused at first is
+/// tried again from inside.
+fn enter_joined(joined: &[(i32, OwnedFd)]) -> Result<()> {
     let mut later = Vec::new();
     for (kind, file) in joined.iter().filter(|(kind, _)| *kind != libc::CLONE_NEWUSER) {
         if namespace::enter(file, *kind).is_err() {

@@ -91,6 +91,7 @@ pub fn make(global: &Global, request: Create, stay: Stay, stop: Stop) -> Result<
 fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Result<Made> {
     let World::New(sandbox) = &plan.world else { unreachable!("create plans a new world") };
     let joined = namespaces::open(&sandbox.namespaces)?;
+    namespaces::check_own(sandbox, &joined)?;
     let console = match (&plan.process.terminal, &announce.console_socket) {
         (None, _) => Console::None,
         (Some(_), Some(path)) => Console::connect(path)?,

@@ -97,6 +97,15 @@ pub fn clean_up(state: &StateDir, record: &Record, cgroup: &Cgroup) -> Result<()
     state.remove()
 }
 
+/// `run` at the end of its own container: unless somebody has deleted it in the meantime.
+pub fn clean_up_own(state: &StateDir, record: &Record, cgroup: &Cgroup) -> Result<()> {
+    match state.lock(Lock::Exclusive) {
+        Ok(_held) => clean_up(state, record, cgroup),
+        Err(error) if is(&error, Kind::NotExist) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// The same for callers that only want it stopped.
 pub fn kill_everything(state: &StateDir, record: &Record) -> Result<()> {
     kill_in(record, &state.cgroup(record)?)
@@ -142,7 +151,5 @@ fn gone_is_fine(result: sys::Result<()>) -> sys::Result<()> {
 fn poststop(record: &Record) -> Vec<anyhow::Error> {
     let (bundle, annotations) = (&record.bundle, &record.annotations);
     let state = hooks::State { id: &record.id, status: "stopped", pid: 0, bundle, annotations };
-    // The bundle may be gone by now; then the hooks run in "/".
-    let cwd = if bundle.is_dir() { bundle.as_path() } else { std::path::Path::new("/") };
-    hooks::run_all("poststop", &record.hooks.poststop, &state, &Surroundings::Inherit, cwd)
+    hooks::run_all("poststop", &record.hooks.poststop, &state, &Surroundings::Inherit, record.hooks_cwd())
 }

@@ -33,7 +33,7 @@ fn inside() -> Inside {
 }
 
 /// Where the pid, a pidfd and the terminal of a new process are announced.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Announce {
     pub pid_file: Option<PathBuf>,
     pub console_socket: Option<PathBuf>,

@@ -30,6 +30,7 @@ pub enum Orphans {
 /// Returns the exit status for our own process.
 pub fn run(global: &Global, request: Run) -> Result<u8> {
     let Run { create, stay, after, orphans } = request;
+    let create_announce = create.announce.clone();
     let signals = match stay {
         Stay::Foreground => {
             if orphans == Orphans::Adopt {
@@ -48,6 +49,7 @@ pub fn run(global: &Global, request: Run) -> Result<u8> {
         Err(error) => {
             // Its hooks may have prepared something outside: those that take it down again are owed.
             let cleaned = delete::clean_up(&state, &record, &cgroup).context("delete the container");
+            create_announce.remove_pid();
             return Err(all([Some(error), cleaned.err()].into_iter().flatten().collect()).expect("one error at least"));
         }
     };
@@ -61,7 +63,7 @@ pub fn run(global: &Global, request: Run) -> Result<u8> {
     let exit = wait::attend(&child, &signals, master).context("wait for the container");
     let cleaned = match (after, &started) {
         (After::Keep, Ok(())) => Ok(()),
-        _ => delete::clean_up(&state, &record, &cgroup).context("delete the container"),
+        _ => delete::clean_up_own(&state, &record, &cgroup).context("delete the container"),
     };
     let mut errors: Vec<anyhow::Error> = Vec::new();
     errors.extend(started.err());

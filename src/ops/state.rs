@@ -1,7 +1,7 @@
 //! state: what a container is doing, as JSON. Also what `list` shows of each.
 
 use super::Global;
-use crate::error::{Context, Result};
+use crate::error::{Context, Kind, Result, anyhow, bail};
 use crate::hooks::OCI_VERSION;
 use crate::outside::record::{self, Record, StateDir, Status};
 use serde::Serialize;
@@ -33,6 +33,9 @@ pub fn state(global: &Global, id: &str) -> Result<String> {
 
 pub fn show(state: &StateDir, record: Record, owner: String) -> Result<Shown> {
     let status = state.status(&record)?;
+    if status == Status::Creating {
+        bail!(anyhow!(Kind::NotExist).context(format!("{:?}", record.id))); // callers know four states, and this is none
+    }
     let pid = match (status, record.init) {
         (Status::Stopped, _) | (_, None) => 0,
         (_, Some(init)) => init.pid,

@@ -5,7 +5,7 @@ use super::console::Console;
 use super::serve;
 use super::spawn::{self, Birth, Child};
 use crate::error::Result;
-use crate::link::{self, Ends, Reply};
+use crate::link::{self, Ends, Entry, Reply};
 use crate::plan::{Plan, World};
 use crate::undo::Draft;
 use std::os::fd::OwnedFd;
@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 pub struct Inside {
     pub enter: fn(&Plan, Ends) -> !,
     /// What an intermediate process does before the real clone.
-    pub stage: fn(&[(i32, OwnedFd)]) -> Result<()>,
+    pub stage: fn(&Plan, &Entry) -> Result<()>,
 }
 
 /// Looks for another cgroup, only when it is needed.

@@ -1,8 +1,8 @@
 //! Opening the namespaces that are to be joined, before anything is made: their paths may mean something else later.
 
 use crate::error::{Context, Result, bail};
-use crate::plan::Namespaces;
 use crate::plan::namespaces::{name, proc_name};
+use crate::plan::{Namespaces, Sandbox};
 use crate::sys::file::{self, CWD};
 use crate::sys::namespace;
 use std::os::fd::OwnedFd;
@@ -25,4 +25,25 @@ pub fn open(plan: &Namespaces) -> Result<Vec<(i32, OwnedFd)>> {
         }
     };
     plan.join.iter().map(one).collect()
+}
+
+/// A joined namespace may be the runtime's own, which is the host's: then what would be set there is refused, as it is
+/// without a namespace (a mount namespace is always changed).
+pub fn check_own(sandbox: &Sandbox, joined: &[(i32, OwnedFd)]) -> Result<()> {
+    for (kind, file) in joined {
+        let own = file::open(CWD, format!("/proc/self/ns/{}", proc_name(*kind)), libc::O_RDONLY, 0);
+        let (own, theirs) = (file::stat(own.context("open our own namespaces")?)?, file::stat(file)?);
+        if (own.st_dev, own.st_ino) != (theirs.st_dev, theirs.st_ino) {
+            continue;
+        }
+        let named = sandbox.hostname.is_some() || sandbox.domainname.is_some();
+        let field = match *kind {
+            libc::CLONE_NEWNS | libc::CLONE_NEWUSER => "linux.namespaces",
+            libc::CLONE_NEWUTS if named => "hostname",
+            libc::CLONE_NEWNET | libc::CLONE_NEWIPC if !sandbox.sysctl.is_empty() => "linux.sysctl",
+            _ => continue,
+        };
+        bail!("config.json: {field}: the {} namespace to join is the host's own: leave its path out", name(*kind));
+    }
+    Ok(())
 }

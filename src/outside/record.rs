@@ -27,8 +27,8 @@ const STATE: &str = "state.json";
 /// Written first and never again: what `delete --force` goes by when the state is missing or damaged.
 const INTENT: &str = "intent.json";
 const TEMPLATE: &str = "template.json";
-/// A state file is small; a larger one is not ours.
-const LIMIT: usize = 16 << 20;
+/// More than the largest configuration can become when it is written down; a larger file is not ours.
+const LIMIT: usize = 512 << 20;
 /// How long a command waits for another one that works on the same container.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -137,12 +137,13 @@ pub fn claim(root: &Path, id: &str) -> Result<(Draft<StateDir>, Held)> {
         Err(sys::Error(Errno::EEXIST)) => bail!("container with given ID already exists: {id}"),
         other => other.with_context(|| format!("claim container id {id}"))?,
     }
-    let state = Draft::new(StateDir { dir: open_dir(root.as_fd(), id)?, root, id: id.to_string() }, |state| {
+    let state = StateDir { dir: open_dir(root.as_fd(), id)?, root, id: id.to_string() };
+    let held = state.lock(Lock::Exclusive)?; // somebody may have deleted it already: then it is not ours to remove
+    let state = Draft::new(state, |state| {
         if let Err(error) = state.remove() {
             log::warning(format!("removing the state of a container that failed: {error:#}"));
         }
     });
-    let held = state.lock(Lock::Exclusive)?;
     Ok((state, held))
 }
 
@@ -273,15 +274,25 @@ impl StateDir {
             }
         }
         // Whoever had the lock may have deleted the container, and somebody made another one of that name.
-        let (mine, now) = (file::stat(&own)?, open_dir(self.root.as_fd(), &self.id).and_then(file::stat));
-        match now {
-            Ok(now) if now.st_ino == mine.st_ino && now.st_dev == mine.st_dev => Ok(Held(own)),
-            _ => bail!(anyhow!(Kind::NotExist).context(format!("{:?}", self.id))),
+        let (locked, mine) = (file::stat(&own)?, file::stat(&self.dir)?);
+        if (locked.st_dev, locked.st_ino) == (mine.st_dev, mine.st_ino) && self.is_current() {
+            return Ok(Held(own));
         }
+        bail!(anyhow!(Kind::NotExist).context(format!("{:?}", self.id)))
     }
 
-    /// Makes the directory disappear in one step, then takes it apart.
+    /// Is the directory of this name still the one that we opened, and not that of a later container?
+    fn is_current(&self) -> bool {
+        let identity = |stat: libc::stat| (stat.st_dev, stat.st_ino);
+        let now = open_dir(self.root.as_fd(), &self.id).and_then(file::stat).map(identity);
+        matches!((now, file::stat(&self.dir).map(identity)), (Ok(now), Ok(mine)) if now == mine)
+    }
+
+    /// Makes the directory disappear in one step, then takes it apart. The caller holds the lock.
     pub fn remove(&self) -> Result<()> {
+        if !self.is_current() {
+            return Ok(()); // somebody else removed it; what has its name now is another container's
+        }
         let hidden = format!(".{}.deleting.{}", self.id, sys::process::pid());
         match file::rename(self.root.as_fd(), &self.id, self.root.as_fd(), &hidden) {
             Err(sys::Error(Errno::ENOENT)) => return Ok(()), // somebody else removed it
@@ -330,6 +341,11 @@ impl Record {
             family: if namespaces.makes(libc::CLONE_NEWPID) { Family::DiesWithInit } else { Family::Survives },
             hooks: Hooks::default(),
         })
+    }
+
+    /// Where hooks run: in the bundle, or in "/" when it is gone.
+    pub fn hooks_cwd(&self) -> &Path {
+        if self.bundle.is_dir() { &self.bundle } else { Path::new("/") }
     }
 
     /// A pidfd of init, if it lives: opened first, compared then, so that a reused number is never taken for it.

@@ -8,7 +8,7 @@ use super::cgroup::Cgroup;
 use super::launch::{Elsewhere, Inside};
 use crate::error::{Context, Result, anyhow};
 use crate::link::{self, Ends, Entry};
-use crate::plan::{Plan, World};
+use crate::plan::{Placing, Plan, World};
 use crate::proc;
 use crate::sys::file::{self, CWD};
 use crate::sys::process::{self, Clone, Exit, Sibling, Side};
@@ -41,7 +41,9 @@ pub fn spawn(
 ) -> Result<(Draft<Child>, link::Parent)> {
     let (ours, theirs) = link::pair()?;
     let (new, staged) = match &plan.world {
-        World::Join(_) => (0, false),
+        // Whoever is visible in the container's pid namespace must have the container's root already: a payload with
+        // CAP_SYS_PTRACE would reach the host through /proc/PID/root. So exec enters everything else first.
+        World::Join(target) => (0, target.namespaces & libc::CLONE_NEWPID != 0),
         World::New(sandbox) => {
             let namespaces = &sandbox.namespaces;
             let joins_user = namespaces.joins(libc::CLONE_NEWUSER);
@@ -51,7 +53,7 @@ pub fn spawn(
     };
     let new = u64::from(new.cast_unsigned());
     let child = if staged {
-        in_stages(plan, cgroup, birth, inside, new, &ours, theirs)?
+        in_stages(plan, cgroup, birth, inside, new, &ours, theirs, elsewhere)?
     } else {
         directly(plan, cgroup, birth, inside, new, theirs, elsewhere)?
     };
@@ -74,14 +76,7 @@ fn directly(
     elsewhere: &Elsewhere,
 ) -> Result<Child> {
     let visit = visit_pid_namespace(plan, &birth)?;
-    let ask = Clone { namespaces: new, cgroup: cgroup.birth_fd(), sibling: Sibling::No };
-    let mut side = process::clone(&ask);
-    if matches!(side, Err(sys::Error(Errno::EBUSY | Errno::EOPNOTSUPP)))
-        && let Some(other) = elsewhere()?
-    {
-        side = process::clone(&Clone { cgroup: other.birth_fd(), ..ask });
-    }
-    let side = side.map_err(|error| explain(error, new));
+    let side = clone_into(cgroup, new, elsewhere);
     if !matches!(side, Ok(Side::Child)) {
         drop(visit);
     }
@@ -110,7 +105,7 @@ impl Drop for Visit {
 
 fn visit_pid_namespace(plan: &Plan, birth: &Birth) -> Result<Option<Visit>> {
     let goal = match (&plan.world, &birth.target) {
-        (World::Join(target), Some(init)) if target.namespaces & libc::CLONE_NEWPID != 0 => init,
+        (World::Join(_), _) => return Ok(None), // goes in stages when it has one to enter
         _ => match birth.joined.iter().find(|(kind, _)| *kind == libc::CLONE_NEWPID) {
             Some((_, file)) => file,
             None => return Ok(None),
@@ -121,6 +116,7 @@ fn visit_pid_namespace(plan: &Plan, birth: &Birth) -> Result<Option<Visit>> {
     Ok(Some(Visit { home }))
 }
 
+#[allow(clippy::too_many_arguments)] // all that `spawn` knows, and both ends of the link
 fn in_stages(
     plan: &Plan,
     cgroup: &Cgroup,
@@ -129,16 +125,23 @@ fn in_stages(
     new: u64,
     ours: &link::Parent,
     link: link::Child,
+    elsewhere: &Elsewhere,
 ) -> Result<Child> {
     let (hear, tell) = socket::pair().context("make a socket to the intermediate process")?;
-    let ask = Clone { namespaces: 0, cgroup: cgroup.birth_fd(), sibling: Sibling::No };
-    match process::clone(&ask).map_err(|error| explain(error, 0))? {
+    let Birth { gate, target, joined } = birth;
+    let entry = match target {
+        Some(init) => Entry::Target(init),
+        None => Entry::Direct { joined },
+    };
+    match clone_into(cgroup, 0, elsewhere)? {
         Side::Child => {
             drop(hear);
             let ask = Clone { namespaces: new, cgroup: None, sibling: Sibling::Yes };
-            let side = (inside.stage)(&birth.joined).and_then(|()| process::clone(&ask).map_err(|e| explain(e, new)));
-            match side {
-                Ok(Side::Child) => (inside.enter)(plan, Ends { link, gate: birth.gate, entry: Entry::Staged }),
+            let mut word = [0u8; 8];
+            let placed = socket::receive(&tell, &mut word).context("wait for the placement");
+            let staged = placed.and_then(|_| (inside.stage)(plan, &entry));
+            match staged.and_then(|()| process::clone(&ask).map_err(|e| explain(e, new))) {
+                Ok(Side::Child) => (inside.enter)(plan, Ends { link, gate, entry: Entry::Staged }),
                 Ok(Side::Parent { pidfd, .. }) => {
                     let _ = socket::send(tell, b"p", Some(pidfd.as_fd())); // a parent that is gone needs no answer
                     process::exit_now(0)
@@ -151,8 +154,10 @@ fn in_stages(
         }
         Side::Parent { pid, .. } => {
             drop((tell, link));
+            let placed = place(plan, cgroup, pid).and_then(|()| Ok(socket::send(&hear, b"g", None)?));
             let mut buffer = [0u8; 8];
-            let told = socket::receive(&hear, &mut buffer);
+            let told = placed.and_then(|()| Ok(socket::receive(&hear, &mut buffer)?));
+            drop(hear); // without an answer the intermediate process ends
             process::wait(pid).context("reap the intermediate process")?;
             match told.context("hear from the intermediate process")? {
                 (1, Some(pidfd)) => Ok(Child { pid: proc::pid_of(&pidfd)?, pidfd }),
@@ -160,6 +165,29 @@ fn in_stages(
             }
         }
     }
+}
+
+/// cgroup v1: the intermediate process, and with it the child that it makes.
+fn place(plan: &Plan, cgroup: &Cgroup, pid: i32) -> Result<()> {
+    let placing = match &plan.world {
+        World::New(sandbox) => Placing::of(&sandbox.cgroup.place),
+        World::Join(target) => target.placing,
+    };
+    match placing {
+        Placing::ByParent => cgroup.add(pid),
+        Placing::AtBirth => Ok(()),
+    }
+}
+
+fn clone_into(cgroup: &Cgroup, new: u64, elsewhere: &Elsewhere) -> Result<Side> {
+    let ask = Clone { namespaces: new, cgroup: cgroup.birth_fd(), sibling: Sibling::No };
+    let mut side = process::clone(&ask);
+    if matches!(side, Err(sys::Error(Errno::EBUSY | Errno::EOPNOTSUPP)))
+        && let Some(other) = elsewhere()?
+    {
+        side = process::clone(&Clone { cgroup: other.birth_fd(), ..ask });
+    }
+    side.map_err(|error| explain(error, new))
 }
 
 fn explain(error: sys::Error, new: u64) -> anyhow::Error {

@@ -10,13 +10,13 @@ use std::path::{Component, Path, PathBuf};
 /// Longer ids would not leave room for the names that are built from them.
 const ID_LIMIT: usize = 200;
 
-/// Letters, digits and `_ + . -`; neither `.` nor `..`; at most 200 bytes. It becomes a directory name.
+/// Letters, digits and `_ + . -`; no dot first; at most 200 bytes. It becomes a directory name.
 pub fn container_id(id: &str) -> Result<()> {
     ensure!(!id.is_empty(), "container id cannot be empty");
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_+.-".contains(&byte);
     ensure!(
-        id.bytes().all(fits) && id != "." && id != ".." && id.len() <= ID_LIMIT,
-        "invalid container ID format: {id:?}: use letters, digits and \"_+.-\", at most {ID_LIMIT} of them"
+        id.bytes().all(fits) && !id.starts_with('.') && id.len() <= ID_LIMIT,
+        "invalid container ID format: {id:?}: use letters, digits and \"_+.-\", at most {ID_LIMIT} of them, and no dot first"
     );
     Ok(())
 }
@@ -118,6 +118,7 @@ pub(super) fn paths(field: &str, list: Option<&Vec<String>>) -> Result<Vec<PathB
         let path = Path::new(text);
         let fits = path.components().all(|c| matches!(c, Component::RootDir | Component::Normal(_)));
         ensure!(path.is_absolute() && fits, "{field}[{index}]: {text:?} is not an absolute path without \"..\"");
+        ensure!(path != Path::new("/"), "{field}[{index}]: \"/\" is the whole root; set root.readonly for that");
         let path: PathBuf = path.components().collect();
         if !clean.contains(&path) {
             clean.push(path);
@@ -192,7 +193,7 @@ mod tests {
         for id in ["", ".", "..", "a/b", "../x", "a b", "ä", "x\n", "a\0", &"x".repeat(201)] {
             assert!(container_id(id).is_err(), "{id:?}");
         }
-        for id in ["a", "-rf", "A_1+2.3-4", "...", &"x".repeat(200)] {
+        for id in ["a", "-rf", "A_1+2.3-4", &"x".repeat(200)] {
             assert!(container_id(id).is_ok(), "{id:?}");
         }
     }

@@ -97,6 +97,7 @@ pub(super) fn lower(linux: &Linux, namespaces: &Namespaces, setup: DevSetup) -> 
         devices.push(device);
     }
     if setup == DevSetup::LeaveAlone {
+        devices.retain(|device| !device.path.starts_with("/dev")); // whoever brings /dev brings what is in it
         return Ok(devices);
     }
     for (path, major, minor) in DEFAULTS {

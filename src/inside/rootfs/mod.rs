@@ -10,6 +10,7 @@ mod mask;
 mod mount;
 mod pivot;
 
+use super::process::Umask;
 use crate::error::{Context, Result, ensure};
 use crate::fs::Root;
 use crate::hooks::{self, Surroundings};
@@ -18,7 +19,7 @@ use crate::plan::{Access, DevSetup, Plan, Sandbox};
 use crate::sys;
 use crate::sys::mount::Depth;
 
-pub fn build(plan: &Plan, sandbox: &Sandbox, link: &link::Child) -> Result<()> {
+pub fn build(plan: &Plan, sandbox: &Sandbox, link: &link::Child, umask: &Umask) -> Result<()> {
     sys::process::chdir(&sandbox.bundle).context("enter the bundle")?; // relative names of file system options start there
     let mut root = pivot::prepare(&sandbox.rootfs)?;
     for op in &sandbox.mounts {
@@ -33,7 +34,7 @@ pub fn build(plan: &Plan, sandbox: &Sandbox, link: &link::Child) -> Result<()> {
         dev::make_console(&root, sandbox.dev_setup)?;
     }
     make_cwd(plan, &root)?;
-    run_hooks(plan, sandbox, link)?; // the host's tree is still there, for what hooks bind from it
+    umask.during(|| run_hooks(plan, sandbox, link))?; // the host's tree is still there, for what hooks bind from it
     mask::protect(sandbox, &root)?; // last, so that nothing can be mounted over a mask
     if sandbox.rootfs.access == Access::ReadOnly {
         let read_only = sys::mount::ATTR_RDONLY;

@@ -16,7 +16,10 @@ pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child) -> Result<()> 
     match &op.what {
         MountWhat::New { fs, source, options } => {
             let target = directory(root, &op.at, fs)?;
+            refuse_procfs(&op.at, &target)?;
             let made = new_filesystem(fs, source.as_deref(), options, op.attributes.set, &target)?;
+            let recursive = Attributes { set: 0, clear: 0, ..op.attributes.clone() };
+            set(&made, &recursive)?;
             put(made, op, &target, root)
         }
         MountWhat::Bind { source, depth, opener } => {
@@ -29,6 +32,7 @@ pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child) -> Result<()> 
                 },
             };
             let target = place_for(&copy, root, op)?;
+            refuse_procfs(&op.at, &target)?;
             set(&copy, &op.attributes)?;
             put(copy, op, &target, root)
         }
@@ -57,6 +61,17 @@ fn put(made: OwnedFd, op: &MountOp, target: &Target, root: &mut Root) -> Result<
 /// The directory to mount on, made where it is missing. /proc and /sys must not be reached through links.
 fn directory(root: &Root, at: &Path, fs: &str) -> Result<Target> {
     if matches!(fs, "proc" | "sysfs") { root.make_dir_without_links(at) } else { root.make_dir(at) }
+}
+
+/// The plan has checked what is mounted on /proc by its name; a link in the image must not lead there by another
+/// (CVE-2019-16884).
+fn refuse_procfs(at: &Path, target: &Target) -> Result<()> {
+    let named = at.starts_with("/proc");
+    ensure!(
+        named || file::filesystem(&target.file)? != libc::PROC_SUPER_MAGIC,
+        "a link in the image leads into /proc; name the destination as it is"
+    );
+    Ok(())
 }
 
 /// A file goes on a file, a directory on a directory.

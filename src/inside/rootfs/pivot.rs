@@ -14,14 +14,24 @@ use std::path::{Path, PathBuf};
 pub fn prepare(rootfs: &Rootfs) -> Result<Root> {
     mount::change(c"/", rootfs.propagation).context("set the propagation of \"/\"")?;
     let named = |what: &str| format!("config.json: root.path: {what} {}", rootfs.path.display());
-    if rootfs.propagation & (libc::MS_SLAVE | libc::MS_PRIVATE) == 0 {
+    if !cuts_everything(rootfs.propagation) {
         // pivot_root refuses a shared parent, and our mount must not appear on the host.
         make_parent_private(&rootfs.path).with_context(|| named("find the mount that holds"))?;
     }
     let copy = mount::clone_tree(CWD, &rootfs.path, Depth::Recursive).with_context(|| named("copy the mount of"))?;
+    if !cuts_everything(rootfs.propagation) {
+        // Mounts below the root may be shared with the host: ours, masks included, must not appear there.
+        mount::set_attributes(&copy, Depth::Recursive, 0, 0, libc::MS_SLAVE)
+            .with_context(|| named("cut from the host"))?;
+    }
     let at = file::open(CWD, &rootfs.path, libc::O_PATH | libc::O_DIRECTORY, 0).with_context(|| named("open"))?;
     mount::attach(&copy, at).with_context(|| named("mount"))?;
     Ok(Root::new(copy))
+}
+
+/// Does the planned propagation leave nothing shared with the host?
+fn cuts_everything(propagation: u64) -> bool {
+    propagation & libc::MS_REC != 0 && propagation & (libc::MS_SLAVE | libc::MS_PRIVATE) != 0
 }
 
 /// Climbs until the mount point is found: MS_PRIVATE on anything else answers EINVAL. Searching mountinfo would miss lines
@@ -54,8 +64,7 @@ fn pivot(rootfs: &Rootfs) -> Result<()> {
     mount::pivot_here().context("pivot_root: use --no-pivot if this host runs from its initramfs")?;
     process::fchdir(&old).context("enter the old root")?;
     drop(old);
-    let cut = rootfs.propagation & libc::MS_REC != 0 && rootfs.propagation & (libc::MS_SLAVE | libc::MS_PRIVATE) != 0;
-    if !cut {
+    if !cuts_everything(rootfs.propagation) {
         // Some of the old tree may still be shared with the host: the unmounting must not reach it.
         mount::change(c".", libc::MS_SLAVE | libc::MS_REC).context("cut the old root from the host")?;
     }

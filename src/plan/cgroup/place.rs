@@ -24,8 +24,7 @@ pub(super) fn layout(said: Option<&Path>, id: &str, host: &Cgroups, warnings: &m
     }
     if said.matches(':').count() == 2 {
         warnings.push(format!(
-            "linux.cgroupsPath: {said:?} looks like slice:prefix:name for systemd, and is used as a plain directory; \
-             --systemd-cgroup asks systemd"
+            "linux.cgroupsPath: {said:?} looks like slice:prefix:name for systemd, and is used as a plain directory"
         ));
     }
     let absolute = said.starts_with('/');
