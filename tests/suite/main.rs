@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod boundaries;
 mod capabilities;
 mod cgroups;
 mod cli;

@@ -1,0 +1,125 @@
+//! Where two worlds touch: processes on their way in, mounts of the host in a user namespace, namespaces of the host joined by
+//! path, names in the image that lead into /proc.
+
+use crate::harness::{Bundle, me};
+use crate::needs;
+use std::fs;
+
+#[test]
+fn who_comes_in_by_exec_brings_no_host_root_along() {
+    needs!(root);
+    // A payload with CAP_SYS_PTRACE looks through /proc/PID/root of every process that appears in its pid namespace.
+    let bundle = Bundle::busybox();
+    let secret = bundle.host_file("secret", "of the host").display().to_string();
+    let look = format!("[ -e $p/root{secret} ] && echo REACHED && exit");
+    let script = format!("echo looking; while :; do for p in /proc/[0-9]*; do {look}; done; done");
+    let sets = ["bounding", "effective", "permitted"];
+    let bundle = sets.into_iter().fold(bundle, |bundle, set| bundle.capabilities(set, &["CAP_SYS_PTRACE", "CAP_KILL"]));
+    let container = bundle.sh(&script).start();
+    container.has_said("looking");
+    for _ in 0..40 {
+        container.exec(["true"]).ok();
+    }
+    assert!(!container.output().contains("REACHED"), "an exec'd process was seen with the host's root");
+}
+
+#[test]
+fn a_user_namespace_cannot_take_flags_from_the_hosts_mounts() {
+    needs!(root);
+    let bundle = Bundle::busybox().user_namespace();
+    let source = bundle.host_directory("source");
+    // The outer runtime's mount namespace: a read-only mount of the host.
+    let script = format!(
+        "mount --bind {0} {0} && mount -o remount,bind,ro,nosuid,nodev {0} && exec \"$0\" \"$@\"",
+        source.display()
+    );
+    let sets = ["bounding", "effective", "permitted"];
+    let bundle = sets.into_iter().fold(bundle, |bundle, set| bundle.capabilities(set, &["CAP_SYS_ADMIN"]));
+    let bundle =
+        bundle.bind(&source, "/vol", &["rbind"]).sh("mount -o remount,bind,rw,dev,suid /vol; touch /vol/x; echo end");
+    let root = bundle.state_root().display().to_string();
+    let binary = crate::harness::binary().display().to_string();
+    let dir = bundle.write().dir().to_str().unwrap();
+    let output = bundle
+        .command(["unshare", "-m", "sh", "-c", &script, &binary, "--root", &root, "run", "-b", dir, bundle.id()])
+        .output()
+        .ok();
+    assert!(output.stdout.contains("end"), "{output:?}");
+    assert!(!source.join("x").exists(), "a read-only mount of the host was made writable: {output:?}");
+}
+
+#[test]
+fn the_hosts_own_namespaces_are_not_the_containers() {
+    needs!(root);
+    let own = |kind: &str| format!("/proc/self/ns/{kind}");
+    let cases = [
+        (Bundle::busybox().join_namespace("uts", own("uts")).set("/hostname", "stolen"), "hostname"),
+        (
+            Bundle::busybox()
+                .join_namespace("network", own("net"))
+                .set("/linux/sysctl", serde_json::json!({"net.ipv4.ip_forward": "1"})),
+            "linux.sysctl",
+        ),
+        (Bundle::busybox().join_namespace("mount", own("mnt")), "linux.namespaces"),
+    ];
+    for (bundle, field) in cases {
+        let output = bundle.run();
+        assert!(
+            output.code == 1 && output.stderr.contains(field) && output.stderr.contains("host's own"),
+            "{output:?}"
+        );
+        bundle.assert_nothing_left();
+    }
+    assert_ne!(fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim(), "stolen");
+}
+
+#[test]
+fn a_link_to_proc_is_no_way_around_what_may_be_mounted_there() {
+    needs!(root);
+    // CVE-2019-16884
+    for destination in ["/x", "/x/self/attr"] {
+        let bundle = Bundle::busybox().symlink("/x", "/proc").mount(destination, "tmpfs", "tmpfs", &[]).args(["true"]);
+        let output = bundle.run();
+        assert!(output.code == 1 && output.stderr.contains("/proc"), "{destination}: {output:?}");
+        bundle.assert_nothing_left();
+    }
+}
+
+#[test]
+fn recursive_words_hold_for_new_file_systems_too() {
+    needs!(root);
+    let output = Bundle::busybox().mount("/data", "tmpfs", "tmpfs", &["rro"]).sh("touch /data/x").run();
+    assert!(output.code != 0 && output.stderr.contains("Read-only"), "{output:?}");
+}
+
+#[test]
+fn a_hook_may_have_all_the_time_in_the_world() {
+    needs!(root);
+    let hook = serde_json::json!({"path": "/bin/true", "timeout": i64::MAX});
+    Bundle::busybox().hook_with("createRuntime", hook).args(["true"]).run().ok();
+}
+
+#[test]
+fn hooks_of_the_container_have_the_callers_umask() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let log = bundle.host_file("log", "");
+    let bundle = bundle.hook_with(
+        "createContainer",
+        serde_json::json!({"path": "/bin/sh", "args": ["sh", "-c", format!("umask > {}", log.display())]}),
+    );
+    let bundle = bundle.args(["true"]);
+    bundle.invocation("run").after_shell("umask 027").output().ok();
+    assert_eq!(fs::read_to_string(log).unwrap().trim(), "0027");
+}
+
+#[test]
+fn an_id_that_hides_is_refused() {
+    needs!(root);
+    let bundle = Bundle::busybox().args(["true"]);
+    let dir = bundle.write().dir().to_str().unwrap();
+    for id in [".hidden", ".x.deleting.5"] {
+        let output = bundle.runtime(["run", "--bundle", dir, id]).output();
+        assert!(output.code == 1 && output.stderr.contains("invalid container ID format"), "{}: {output:?}", me());
+    }
+}
