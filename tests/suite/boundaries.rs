@@ -4,6 +4,7 @@
 use crate::harness::{Bundle, me};
 use crate::needs;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 #[test]
 fn who_comes_in_by_exec_brings_no_host_root_along() {
@@ -28,6 +29,7 @@ fn a_user_namespace_cannot_take_flags_from_the_hosts_mounts() {
     needs!(root);
     let bundle = Bundle::busybox().user_namespace();
     let source = bundle.host_directory("source");
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o777)).unwrap(); // nothing but the mount stands in the way
     // The outer runtime's mount namespace: a read-only mount of the host.
     let script = format!(
         "mount --bind {0} {0} && mount -o remount,bind,ro,nosuid,nodev {0} && exec \"$0\" \"$@\"",

@@ -118,11 +118,11 @@ fn a_loop_of_symlinks_is_an_error_and_no_hang() {
 #[test]
 fn a_symlinked_cwd_does_not_lead_out() {
     needs!(root);
-    for output in never_leads_out(|bundle, canary| bundle.symlink("/work", canary).set("/process/cwd", "/work")) {
+    for output in never_leads_out(|bundle, canary| bundle.symlink("/place", canary).set("/process/cwd", "/place")) {
         assert!(output.code == 1 || output.stdout == "fine\n", "{output:?}");
     }
     // A missing cwd is made, but only inside.
-    never_leads_out(|bundle, canary| bundle.symlink("/work", canary).set("/process/cwd", "/work/new"));
+    never_leads_out(|bundle, canary| bundle.symlink("/place", canary).set("/process/cwd", "/place/new"));
 }
 
 #[test]
@@ -144,8 +144,8 @@ fn a_cwd_through_a_descriptor_is_refused() {
 #[test]
 fn exec_with_a_cwd_through_a_descriptor_is_refused() {
     needs!(root);
-    let container = Bundle::busybox().symlink("/work", "/proc/self/fd/7").start();
-    for path in ["/proc/self/fd/7", "/proc/self/fd/8", "/work"] {
+    let container = Bundle::busybox().symlink("/place", "/proc/self/fd/7").start();
+    for path in ["/proc/self/fd/7", "/proc/self/fd/8", "/place"] {
         let output = container.execution(["--cwd", path], ["pwd"]).after_shell("exec 7</ 8</etc").output();
         assert_eq!(output.code, 255, "{path}: {output:?}");
     }

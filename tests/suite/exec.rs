@@ -88,9 +88,9 @@ fn exec_joins_every_namespace_and_the_cgroup() {
 fn exec_inherits_cwd_and_environment_and_can_change_them() {
     needs!(root);
     let container =
-        Bundle::busybox().directory("/work").directory("/else").set("/process/cwd", "/work").env("ONE=1").start();
+        Bundle::busybox().directory("/place").directory("/else").set("/process/cwd", "/place").env("ONE=1").start();
     let script = ["sh", "-c", "pwd; echo $ONE $TWO $HOME"];
-    assert_eq!(container.exec(script).ok().stdout, "/work\n1 /root\n");
+    assert_eq!(container.exec(script).ok().stdout, "/place\n1 /root\n");
     let changed = container.exec_with(["--cwd", "/else", "-e", "TWO=2", "-e", "ONE=eins"], script);
     assert_eq!(changed.ok().stdout, "/else\neins 2 /root\n");
 }

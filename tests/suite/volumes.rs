@@ -169,7 +169,7 @@ fn a_missing_root_is_refused_by_name() {
 fn no_pivot_gives_the_same_root() {
     needs!(root);
     let bundle =
-        Bundle::busybox().option("--no-pivot").sh("ls -d /bin /work /usr /boot 2>/dev/null; cat /etc/group | head -1");
+        Bundle::busybox().option("--no-pivot").sh("ls -d /bin /place /usr /boot 2>/dev/null; cat /etc/group | head -1");
     assert_eq!(bundle.run().ok().stdout, "/bin\nroot:x:0:\n");
 }
 
