@@ -125,3 +125,21 @@ fn an_id_that_hides_is_refused() {
         assert!(output.code == 1 && output.stderr.contains("invalid container ID format"), "{}: {output:?}", me());
     }
 }
+
+#[test]
+fn the_example_runs() {
+    needs!(root);
+    needs!(controller "memory");
+    needs!(controller "cpu");
+    needs!(controller "pids");
+    let bundle = Bundle::busybox();
+    let dir = bundle.write().dir().to_owned();
+    let text = include_str!("../../config.json.example");
+    let mut example: serde_json::Value = serde_json::from_str(text).expect("the example is JSON");
+    example["linux"]["cgroupsPath"] = bundle.config()["linux"]["cgroupsPath"].clone();
+    fs::write(dir.join("config.json"), example.to_string()).unwrap();
+    let output = bundle.runtime(["run", "-b", dir.to_str().unwrap(), bundle.id()]).output().ok();
+    for word in ["seccomp denied", "read-only", "limits"] {
+        assert!(output.stdout.contains(word), "{word}: {output:?}");
+    }
+}
