@@ -4,8 +4,9 @@ use super::file::{CWD, open, own};
 use super::{Errno, Error, Result, check, retry};
 use nix::sys::socket::{
     AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind,
-    connect, listen, recvmsg, sendmsg, socket, socketpair,
+    connect, listen, recvmsg, sendmsg, setsockopt, socket, socketpair, sockopt,
 };
+use nix::sys::time::TimeVal;
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
@@ -62,8 +63,13 @@ pub fn connect_to(path: impl AsRef<Path>) -> Result<OwnedFd> {
     connect_plain(Path::new(&format!("/proc/self/fd/{}", target.as_raw_fd())))
 }
 
+/// Seconds that a connection, or a message on it, may take.
+const CONNECT_TIMEOUT: i64 = 10;
+
 fn connect_plain(path: &Path) -> Result<OwnedFd> {
     let end = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    // A listener that accepts nobody must not hold us for ever: with a full queue connect(2) then fails with EAGAIN.
+    setsockopt(&end, sockopt::SendTimeout, &TimeVal::new(CONNECT_TIMEOUT, 0))?;
     connect(end.as_raw_fd(), &UnixAddr::new(path)?)?;
     Ok(end)
 }
