@@ -65,14 +65,18 @@ fn the_hosts_own_namespaces_are_not_the_containers() {
         (Bundle::busybox().join_namespace("mount", own("mnt")), "linux.namespaces"),
     ];
     for (bundle, field) in cases {
-        let output = bundle.run();
+        // In namespaces of the test's own, which play the host: a runtime that falls for it harms nobody.
+        let (root, runtime) =
+            (bundle.state_root().display().to_string(), crate::harness::binary().display().to_string());
+        let dir = bundle.write().dir().to_str().unwrap();
+        let host = ["unshare", "--mount", "--uts", "--net", &runtime, "--root", &root, "run", "-b", dir, bundle.id()];
+        let output = bundle.command(host).output();
         assert!(
             output.code == 1 && output.stderr.contains(field) && output.stderr.contains("host's own"),
             "{output:?}"
         );
         bundle.assert_nothing_left();
     }
-    assert_ne!(fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim(), "stolen");
 }
 
 #[test]
