@@ -1,8 +1,9 @@
 //! Making the child: which clone, from where. Nobody else knows how many forks there were.
 //!
-//! Usually one clone3 makes all namespaces and puts the child into its v2 cgroup. A pid namespace to be joined is entered by
-//! being born in it, so we go there for the moment of the clone. Only where a user namespace is joined, or a new one is to
-//! be combined with joined ones that it has no rights over, an intermediate process goes first.
+//! Usually one clone3 makes all namespaces and puts the child into its v2 cgroup. A pid namespace that `create` joins is
+//! entered by being born in it, so we go there for the moment of the clone. For `exec` into a pid namespace, and where a user
+//! namespace is joined or a new one is to be combined with joined ones that it has no rights over, an intermediate process
+//! goes first.
 
 use super::cgroup::Cgroup;
 use super::launch::{Elsewhere, Inside};
