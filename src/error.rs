@@ -15,14 +15,20 @@ pub enum Kind {
     NotExist,
     /// The container's init is gone. Engines match "container not running".
     NotRunning,
+    /// We were asked to end, by the signal of that number. Never comes from a child.
+    Interrupted(i32),
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Kind::NotExist => "container does not exist",
-            Kind::NotRunning => "container not running",
-        })
+        match self {
+            Kind::NotExist => f.write_str("container does not exist"),
+            Kind::NotRunning => f.write_str("container not running"),
+            Kind::Interrupted(signal) => {
+                let name = nix::sys::signal::Signal::try_from(*signal).map_or("a signal", |known| known.as_str());
+                write!(f, "interrupted by {name}")
+            }
+        }
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Runs in whichever process calls it: the runtime's (prestart, createRuntime, poststart, poststop) or the child's
 //! (createContainer before the pivot, startContainer after it). A hook that fails or does not end in time has been killed,
-//! with its process group, and reaped when this returns.
+//! with its process group, and reaped when this returns; so has one that runs when we are asked to end. A hook does not
+//! outlive the process that runs it.
 
 use crate::error::{Context, Result, anyhow, bail};
+use crate::interrupt::Interrupt;
 use crate::plan::Hook;
 use crate::sys::process;
 use std::collections::BTreeMap;
@@ -88,9 +90,11 @@ fn run_one(hook: &Hook, state: &str, env: &Surroundings, cwd: &Path) -> Result<(
         (None, Surroundings::Exactly(pairs)) => set_env(&mut command, pairs),
         (None, Surroundings::Inherit) => {}
     }
+    process::die_with_us(&mut command);
+    let interrupt = Interrupt::take()?;
     let child = command.spawn().map_err(|e| anyhow!(crate::sys::Error::from(e)))?;
     drop(command); // our copies of the pipe's writing end
-    let result = attend(child, state, output.into(), deadline);
+    let result = attend(child, state, output.into(), deadline, &interrupt);
     result.with_context(|| match hook.timeout {
         Some(seconds) => format!("(timeout {seconds} s)"),
         None => "failed".to_string(),
@@ -102,7 +106,13 @@ fn set_env(command: &mut Command, pairs: &[String]) {
 }
 
 /// Feeds the state, collects output, waits. Nothing here can wait longer than the deadline.
-fn attend(mut child: Child, state: &str, output: OwnedFd, deadline: Option<Instant>) -> Result<()> {
+fn attend(
+    mut child: Child,
+    state: &str,
+    output: OwnedFd,
+    deadline: Option<Instant>,
+    interrupt: &Interrupt,
+) -> Result<()> {
     let pidfd = process::pidfd_open(child.id().cast_signed()).context("watch it")?;
     let mut stdin = child.stdin.take();
     let mut unsent = state.as_bytes();
@@ -112,6 +122,7 @@ fn attend(mut child: Child, state: &str, output: OwnedFd, deadline: Option<Insta
             .context("prepare stdin")?;
     }
     let mut reader = std::fs::File::from(output);
+    let mut reading = true;
     loop {
         // A hook need not read: what does not fit into the pipe at once is offered again and again while it lives.
         if let Some(pipe) = &mut stdin {
@@ -132,12 +143,13 @@ fn attend(mut child: Child, state: &str, output: OwnedFd, deadline: Option<Insta
         let slice = if stdin.is_some() { Duration::from_millis(20) } else { Duration::from_secs(3600) };
         let wait = left.unwrap_or(slice).min(slice);
         let wait = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX).max(1);
-        let ready = crate::sys::retry(|| process::poll(&[pidfd.as_fd(), reader.as_fd()], wait)).context("watch it")?;
-        if ready[1] && !collect(&mut reader, &mut said) && !ready[0] {
-            // The output is closed: only its end is awaited now.
-            crate::sys::retry(|| process::poll(&[pidfd.as_fd()], wait)).context("watch it")?;
+        let news = if reading { reader.as_fd() } else { pidfd.as_fd() }; // a closed output has no more news
+        let [has_ended, has_news] =
+            interrupt.wait_for([pidfd.as_fd(), news], wait).inspect_err(|_| kill_group(&mut child))?;
+        if reading && has_news {
+            reading = collect(&mut reader, &mut said);
         }
-        if ready[0] {
+        if has_ended {
             break;
         }
     }

@@ -161,7 +161,7 @@ fn send_failure(to: impl AsFd, error: &anyhow::Error) {
 
 fn encode_kind(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<Kind>() {
-        None => 0,
+        None | Some(Kind::Interrupted(_)) => 0,
         Some(Kind::NotExist) => 1,
         Some(Kind::NotRunning) => 2,
     }

@@ -11,6 +11,7 @@ mod error;
 mod fs;
 mod hooks;
 mod inside;
+mod interrupt;
 mod link;
 mod log;
 mod ops;

@@ -7,7 +7,7 @@ mod args;
 mod normal;
 mod verbs;
 
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::log;
 use std::ffi::OsString;
 
@@ -27,8 +27,11 @@ pub fn run(argv: Vec<OsString>, inherited: u32) -> std::result::Result<u8, Failu
     said.open_log().map_err(usual)?;
     let code = if said.verb == "exec" { 255 } else { 1 };
     verbs::run(&said).map_err(|error| Failure {
+        code: match error.downcast_ref::<Kind>() {
+            Some(Kind::Interrupted(signal)) => u8::try_from(128 + signal).unwrap_or(code), // as a shell tells it
+            _ => code,
+        },
         error: error.context(format!("{}{} failed", if said.verb == "exec" { "" } else { "rruntime " }, said.verb)),
-        code,
     })
 }
 

@@ -3,6 +3,7 @@
 use super::{Announce, Global, inside, keep_only, listen_fds};
 use crate::error::{Context, Result, anyhow};
 use crate::hooks::{self, Surroundings};
+use crate::interrupt::Interrupt;
 use crate::link::gate;
 use crate::outside::cgroup::{self, Cgroup};
 use crate::outside::console::Console;
@@ -50,14 +51,16 @@ pub struct Made {
     pub cgroup: Draft<Cgroup>,
     pub state: Draft<StateDir>,
     pub held: Held,
+    /// Until the drafts are kept or undone.
+    pub interrupt: Interrupt,
 }
 
 pub fn create(global: &Global, request: Create) -> Result<()> {
-    let Made { ready, cgroup, state, held, .. } = make(global, request, Stay::Leave, Stop::AtGate)?;
+    let Made { ready, cgroup, state, held, interrupt, .. } = make(global, request, Stay::Leave, Stop::AtGate)?;
     ready.go_to_gate()?;
     cgroup.keep();
     state.keep();
-    drop(held);
+    drop((held, interrupt));
     Ok(())
 }
 
@@ -97,6 +100,7 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
         (Some(_), Some(path)) => Console::connect(path)?,
         (Some(_), None) => Console::Foreground,
     };
+    let interrupt = Interrupt::take()?; // before there is anything to undo
     let (state, held) = record::claim(&global.root, &plan.id)?;
     log::debug(format!("claimed {:?} in {}", plan.id, global.root.display()));
     let mut record = intent(plan, sandbox)?;
@@ -114,6 +118,7 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
         joined,
         console,
         inside: inside(),
+        interrupt: &interrupt,
         elsewhere: &|| Ok(None),
     });
     let ready = launched.map_err(|failed| explain(failed, plan, sandbox))?;
@@ -124,7 +129,7 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
     state.save(&record)?;
     announce.send_pidfd(ready.pidfd(), "standard")?;
     announce.write_pid(ready.pid())?;
-    Ok(Made { record, ready, cgroup, state, held })
+    Ok(Made { record, ready, cgroup, state, held, interrupt })
 }
 
 fn intent(plan: &Plan, sandbox: &Sandbox) -> Result<Record> {

@@ -3,6 +3,7 @@
 use super::create::Stay;
 use super::{Announce, Global, inside, keep_only};
 use crate::error::{Context, Kind, Result, anyhow, bail};
+use crate::interrupt::Interrupt;
 use crate::log;
 use crate::outside::cgroup::Cgroup;
 use crate::outside::console::Console;
@@ -65,6 +66,7 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
         Stay::Foreground => Some(signal::take_all().context("take the signals")?),
         Stay::Leave => None,
     };
+    let interrupt = Interrupt::take()?;
     let cgroup = choose_cgroup(&state, &record, &request.cgroups)?;
     let launched = launch(Launch {
         plan: &plan,
@@ -74,6 +76,7 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
         joined: Vec::new(),
         console,
         inside: inside(),
+        interrupt: &interrupt,
         elsewhere: &|| if request.cgroups.is_empty() { cgroup_of_init(&record) } else { Ok(None) },
     });
     let ready = launched.map_err(|failed| failed.error)?;
@@ -81,7 +84,7 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
     drop(held); // it is inside now, and ends with the container
     request.announce.send_pidfd(ready.pidfd(), "setns")?;
     request.announce.write_pid(ready.pid())?;
-    let (child, master) = ready.go().inspect_err(|_| request.announce.remove_pid())?;
+    let (child, master) = ready.go(&interrupt).inspect_err(|_| request.announce.remove_pid())?;
     match signals {
         Some(signals) => Ok(wait::attend(&child, &signals, master)?.status()),
         None => Ok(0),

@@ -40,9 +40,9 @@ pub fn run(global: &Global, request: Run) -> Result<u8> {
         }
         Stay::Leave => None,
     };
-    let Made { record, ready, cgroup, state, held, .. } = create::make(global, create, stay, Stop::Nowhere)?;
+    let Made { record, ready, cgroup, state, held, interrupt } = create::make(global, create, stay, Stop::Nowhere)?;
     let (cgroup, state) = (cgroup.keep(), state.keep());
-    let gone = ready.go().context("unable to start container process");
+    let gone = ready.go(&interrupt).context("unable to start container process");
     drop(held);
     let (child, master) = match gone {
         Ok(started) => started,

@@ -5,10 +5,11 @@ use super::console::Console;
 use super::serve;
 use super::spawn::{self, Birth, Child};
 use crate::error::Result;
+use crate::interrupt::Interrupt;
 use crate::link::{self, Ends, Entry, Reply};
 use crate::plan::{Plan, World};
 use crate::undo::Draft;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// What the child runs. `ops` passes it, so that this side of the wall need not know the other.
 pub struct Inside {
@@ -30,6 +31,7 @@ pub struct Launch<'a> {
     pub joined: Vec<(i32, OwnedFd)>,
     pub console: Console,
     pub inside: Inside,
+    pub interrupt: &'a Interrupt,
     /// exec: another cgroup to be born in, when the container's own no longer takes processes.
     pub elsewhere: &'a Elsewhere<'a>,
 }
@@ -55,15 +57,15 @@ pub enum HooksRun {
 }
 
 pub fn launch(launch: Launch) -> std::result::Result<Ready, Failed> {
-    let Launch { plan, cgroup, gate, target, joined, console, inside, elsewhere } = launch;
+    let Launch { plan, cgroup, gate, target, joined, console, inside, interrupt, elsewhere } = launch;
     let mut hooks = HooksRun::No;
-    let spawned = spawn::spawn(plan, cgroup, Birth { gate, target, joined }, &inside, elsewhere);
+    let spawned = spawn::spawn(plan, cgroup, Birth { gate, target, joined }, &inside, interrupt, elsewhere);
     let result = spawned.and_then(|(child, link)| {
         if let World::New(sandbox) = &plan.world {
             // While the child is busy with its mounts; in force long before it is told to go.
             cgroup.restrict_devices(&sandbox.cgroup)?;
         }
-        let master = serve::until_ready(plan, cgroup, &child, &link, console, &mut hooks)?;
+        let master = serve::until_ready(plan, cgroup, &child, &link, console, interrupt, &mut hooks)?;
         Ok(Ready { child, link, master })
     });
     result.map_err(|error| Failed { error, hooks })
@@ -85,8 +87,9 @@ impl Ready {
     }
 
     /// Lets the child become the program; returns when it has, or with why it has not.
-    pub fn go(self) -> Result<(Child, Option<OwnedFd>)> {
+    pub fn go(self, interrupt: &Interrupt) -> Result<(Child, Option<OwnedFd>)> {
         self.link.reply(&Reply::Go { pid: self.child.pid })?;
+        interrupt.wait_for([self.link.as_fd()], -1)?;
         match self.link.next()? {
             // Closed by execve, or by a death in between: then its status tells, as that of any program.
             None => Ok((self.child.keep(), self.master)),

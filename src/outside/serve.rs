@@ -7,6 +7,7 @@ use super::launch::HooksRun;
 use super::spawn::{Child, post_mortem};
 use crate::error::{Context, Result, bail};
 use crate::hooks::{self, Surroundings};
+use crate::interrupt::Interrupt;
 use crate::link::{self, Reply, Request};
 use crate::plan::{MountWhat, Plan, Process, Sandbox, World};
 use crate::sys::file::{self, CWD};
@@ -23,10 +24,12 @@ pub fn until_ready(
     child: &Child,
     link: &link::Parent,
     mut console: Console,
+    interrupt: &Interrupt,
     ran: &mut HooksRun,
 ) -> Result<Option<OwnedFd>> {
     let mut master = None;
     loop {
+        interrupt.wait_for([link.as_fd()], -1)?;
         let Some(request) = link.next()? else {
             return Err(post_mortem(child, cgroup));
         };

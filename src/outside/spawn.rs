@@ -8,6 +8,7 @@
 use super::cgroup::Cgroup;
 use super::launch::{Elsewhere, Inside};
 use crate::error::{Context, Result, anyhow};
+use crate::interrupt::Interrupt;
 use crate::link::{self, Ends, Entry};
 use crate::plan::{Placing, Plan, World};
 use crate::proc;
@@ -38,6 +39,7 @@ pub fn spawn(
     cgroup: &Cgroup,
     birth: Birth,
     inside: &Inside,
+    interrupt: &Interrupt,
     elsewhere: &Elsewhere,
 ) -> Result<(Draft<Child>, link::Parent)> {
     let (ours, theirs) = link::pair()?;
@@ -54,17 +56,25 @@ pub fn spawn(
     };
     let new = u64::from(new.cast_unsigned());
     let child = if staged {
-        in_stages(plan, cgroup, birth, inside, new, &ours, theirs, elsewhere)?
+        in_stages(plan, cgroup, birth, inside, new, &ours, theirs, interrupt, elsewhere)?
     } else {
         directly(plan, cgroup, birth, inside, new, theirs, elsewhere)?
     };
     Ok((Draft::new(child, kill), ours))
 }
 
+/// How long a killed child may take to end, in milliseconds.
+const PATIENCE: i32 = 2000;
+
 #[allow(clippy::needless_pass_by_value)] // what is undone is gone
 fn kill(child: Child) {
     let _ = process::pidfd_signal(&child.pidfd, libc::SIGKILL); // it may have ended by itself
-    let _ = process::wait(child.pid); // and be reaped
+    // In a frozen v1 cgroup it ends when that is thawed: then others reap it.
+    if let Ok(ended) = process::poll(&[child.pidfd.as_fd()], PATIENCE)
+        && ended[0]
+    {
+        let _ = process::wait(child.pid); // it may be reaped already
+    }
 }
 
 fn directly(
@@ -126,6 +136,7 @@ fn in_stages(
     new: u64,
     ours: &link::Parent,
     link: link::Child,
+    interrupt: &Interrupt,
     elsewhere: &Elsewhere,
 ) -> Result<Child> {
     let (hear, tell) = socket::pair().context("make a socket to the intermediate process")?;
@@ -153,14 +164,17 @@ fn in_stages(
                 }
             }
         }
-        Side::Parent { pid, .. } => {
+        Side::Parent { pid, pidfd } => {
             drop((tell, link));
-            let placed = place(plan, cgroup, pid).and_then(|()| Ok(socket::send(&hear, b"g", None)?));
+            let intermediate = Draft::new(Child { pid, pidfd }, kill);
+            place(plan, cgroup, pid)?;
+            socket::send(&hear, b"g", None).context("tell the intermediate process to go on")?;
+            interrupt.wait_for([hear.as_fd()], -1)?;
             let mut buffer = [0u8; 8];
-            let told = placed.and_then(|()| Ok(socket::receive(&hear, &mut buffer)?));
+            let told = socket::receive(&hear, &mut buffer).context("hear from the intermediate process")?;
             drop(hear); // without an answer the intermediate process ends
-            process::wait(pid).context("reap the intermediate process")?;
-            match told.context("hear from the intermediate process")? {
+            process::wait(intermediate.keep().pid).context("reap the intermediate process")?;
+            match told {
                 (1, Some(pidfd)) => Ok(Child { pid: proc::pid_of(&pidfd)?, pidfd }),
                 _ => ours.next().and_then(|_| Err(anyhow!("the intermediate process died"))),
             }

@@ -292,6 +292,23 @@ pub fn set_rlimit_of(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<()
     check(unsafe { libc::syscall(libc::SYS_prlimit64, pid, resource, &raw const limit, old) }).map(drop)
 }
 
+/// The command ends when the process that starts it does, however that ends: SIGKILL, by `PR_SET_PDEATHSIG`. What the
+/// command starts itself does not.
+pub fn die_with_us(command: &mut std::process::Command) {
+    let parent = pid();
+    let bind = move || {
+        nix::sys::prctl::set_pdeathsig(nix::sys::signal::SIGKILL)?;
+        // Seen from within, a parent that has ended in the meantime is another, or none.
+        if nix::unistd::getppid().as_raw() == parent {
+            Ok(())
+        } else {
+            Err(std::io::Error::from_raw_os_error(libc::ESRCH))
+        }
+    };
+    // SAFETY: between fork and execve it makes two system calls, and allocates nothing.
+    unsafe { std::os::unix::process::CommandExt::pre_exec(command, bind) };
+}
+
 /// Polls descriptors for reading (`POLLIN`) up to `timeout` milliseconds (-1: for ever). Returns which have something,
 /// an end of file or an error.
 pub fn poll(files: &[BorrowedFd], timeout: i32) -> Result<Vec<bool>> {

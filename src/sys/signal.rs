@@ -16,6 +16,26 @@ pub fn take_all() -> Result<Signals> {
     Ok(Signals(SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
 }
 
+/// The signals that were blocked before.
+pub struct Mask(SigSet);
+
+/// Blocks SIGTERM, SIGINT, SIGHUP and SIGQUIT, and opens the descriptor to read them from. Those that the caller ignores
+/// stay ignored (nohup(1)): blocked they would arrive.
+pub fn take_endings() -> Result<(Signals, Mask)> {
+    use nix::sys::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    let endings = [SIGTERM, SIGINT, SIGHUP, SIGQUIT].into_iter();
+    let endings: SigSet = endings.filter(|signal| !is_ignored(*signal as i32)).collect();
+    let signals = SignalFd::with_flags(&endings, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+    let mut before = SigSet::empty();
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&endings), Some(&mut before))?;
+    Ok((Signals(signals), Mask(before)))
+}
+
+/// Blocks these and no others. What has arrived in the meantime arrives now.
+pub fn set_mask(mask: &Mask) {
+    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&mask.0), None); // fails only for an unknown "how"
+}
+
 impl Signals {
     /// The next signal that has arrived, if any.
     pub fn next(&self) -> Result<Option<i32>> {

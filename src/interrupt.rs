@@ -1,0 +1,62 @@
+//! Being asked to end while something is half made.
+//!
+//! SIGTERM, SIGINT, SIGHUP and SIGQUIT would end the process on the spot and leave behind what it has made so far. As long as
+//! an `Interrupt` lives they come through a descriptor, which is waited for beside whatever else is waited for: being asked
+//! to end is then an error like any other, and what is half made is undone on the way out. Used in the runtime's process,
+//! and around hooks in whichever process runs them.
+
+use crate::error::{Context, Kind, Result, anyhow};
+use crate::sys::process::poll;
+use crate::sys::signal::{self, Mask, Signals};
+use std::os::fd::{AsFd, BorrowedFd};
+
+pub struct Interrupt {
+    signals: Signals,
+    before: Mask,
+}
+
+impl Interrupt {
+    /// From now on the four signals end nothing by themselves.
+    pub fn take() -> Result<Interrupt> {
+        let (signals, before) = signal::take_endings().context("take the signals that ask to end")?;
+        Ok(Interrupt { signals, before })
+    }
+
+    /// Waits until one of the files can be read or has ended, up to `timeout` milliseconds (-1: for ever); tells which.
+    /// Being asked to end is the error `Kind::Interrupted`.
+    pub fn wait_for<const N: usize>(&self, files: [BorrowedFd; N], timeout: i32) -> Result<[bool; N]> {
+        let mut all = vec![self.signals.as_fd()];
+        all.extend(files);
+        let ready = crate::sys::retry(|| poll(&all, timeout)).context("wait")?;
+        if ready[0]
+            && let Some(signal) = self.signals.next().context("read the signals")?
+        {
+            return Err(anyhow!(Kind::Interrupted(signal)));
+        }
+        Ok(std::array::from_fn(|n| ready[n + 1]))
+    }
+}
+
+impl Drop for Interrupt {
+    fn drop(&mut self) {
+        signal::set_mask(&self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::is;
+
+    #[test]
+    fn being_asked_to_end_is_an_error() {
+        let (hear, tell) = crate::sys::socket::pair().unwrap();
+        let interrupt = Interrupt::take().unwrap();
+        assert_eq!(interrupt.wait_for([hear.as_fd()], 0).unwrap(), [false]);
+        crate::sys::socket::send(&tell, b"x", None).unwrap();
+        assert_eq!(interrupt.wait_for([hear.as_fd()], 0).unwrap(), [true]);
+        nix::sys::signal::raise(nix::sys::signal::SIGTERM).unwrap(); // to this thread
+        let error = interrupt.wait_for([hear.as_fd()], 0).unwrap_err();
+        assert!(is(&error, Kind::Interrupted(libc::SIGTERM)) && format!("{error}") == "interrupted by SIGTERM");
+    }
+}
