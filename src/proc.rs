@@ -57,6 +57,11 @@ pub fn boot_id() -> Result<String> {
     Ok(String::from_utf8_lossy(&read().with_context(|| format!("read {path}"))?).trim().to_string())
 }
 
+/// Is our user namespace the one that the machine started with? proc(5): the kernel's fixed number, `PROC_USER_INIT_INO`.
+pub fn is_in_first_user_namespace() -> bool {
+    file::stat_at(CWD, c"/proc/self/ns/user", 0).is_ok_and(|stat| stat.st_ino == 0xefff_fffd)
+}
+
 /// The pid, in our pid namespace, of what a pidfd names.
 pub fn pid_of(pidfd: impl std::os::fd::AsFd) -> Result<i32> {
     let path = format!("/proc/self/fdinfo/{}", sys::process::number(pidfd));

@@ -150,7 +150,10 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "spec",
-        options: &[row("bundle", Some('b'), Value, "Directory to write config.json to [the current directory]")],
+        options: &[
+            row("bundle", Some('b'), Value, "Directory to write config.json to [the current directory]"),
+            row("rootless", None, Switch, "For a container that the calling user runs without being root"),
+        ],
         positional: &[],
         about: "Write a config.json to start from",
     },

@@ -7,6 +7,7 @@ use crate::ops::create::{Create, Stay};
 use crate::ops::exec::{Exec, IfPaused};
 use crate::ops::kill::Whom;
 use crate::ops::run::{After, Orphans, Run};
+use crate::ops::spec::For;
 use crate::ops::{self, Announce, Global, delete, list, ps};
 use crate::plan::process::{ExecProcess, NoNewPrivileges, Terminal, Words};
 use crate::plan::{NewKeyring, RootChange, cgroup};
@@ -37,7 +38,10 @@ pub fn run(said: &Asked) -> Result<u8> {
         "resume" => done(ops::pause::resume(&global, &said.id()?)),
         "ps" => done(ps_verb(said, &global)),
         "list" => done(list_verb(said, &global, given)),
-        "spec" => done(ops::spec::spec(&bundle(said)?)),
+        "spec" => {
+            let whom = if said.switch("rootless") { For::caller() } else { For::Root };
+            done(ops::spec::spec(&bundle(said)?, whom))
+        }
         "features" => done(ops::features::features().and_then(|text| print(&text))),
         other => bail!("command {other:?} has no code"),
     }

@@ -66,7 +66,7 @@ fn belongings<'a>(ear: &'a Ear, entry: &'a Entry, gate: Option<&'a OwnedFd>) -> 
 
 fn live(plan: &Plan, entry: Entry, gate: Option<OwnedFd>, ear: &mut Ear) -> Result<Infallible> {
     process::close_all_but(&plan.process, &belongings(ear, &entry, gate.as_ref()))?; // locks and files of the parent's
-    let umask = process::begin()?; // non-dumpable before any namespace of the container is entered (CVE-2016-9962)
+    let umask = process::begin(plan, &entry)?; // non-dumpable before any namespace of the container is entered (CVE-2016-9962)
     let Ear::Parent(link) = &*ear else { unreachable!("only the gate changes who hears") };
     match &plan.world {
         World::New(sandbox) => {

@@ -1,12 +1,13 @@
 //! Attributes of the process itself: what it is born with and must lose, what the plan gives it.
 
 use crate::error::{Context, Result};
-use crate::link::{self, Request};
+use crate::link::{self, Entry, Request};
 use crate::log;
-use crate::plan::Process;
+use crate::plan::host::Caller;
 use crate::plan::process::Keyring;
+use crate::plan::{Plan, Process, World};
 use crate::sys::process::{Dumpable, Range};
-use crate::sys::{self, Errno, process, signal};
+use crate::sys::{self, Errno, file, process, signal};
 use std::os::fd::BorrowedFd;
 
 /// The runtime's own umask, to be given back.
@@ -24,11 +25,35 @@ impl Umask {
 
 /// First thing in the child. Afterwards nobody in the container can look into this process, no signal is blocked or
 /// ignored, it leads a session of its own, and files are made with exactly the modes that are asked for.
-pub fn begin() -> Result<Umask> {
-    process::set_dumpable(Dumpable::No).context("hide from /proc")?;
+pub fn begin(plan: &Plan, entry: &Entry) -> Result<Umask> {
+    if !matches!(entry, Entry::Staged) {
+        hide(plan)?;
+    }
     signal::restore().context("restore the signals")?;
     process::new_session().context("make a session")?;
     Ok(Umask(process::set_umask(0)))
+}
+
+/// The files of a hidden process in /proc are root's. So what a user writes there comes first; only the maps of a new user
+/// namespace come later: nobody else is in it yet, and the process hides when it becomes root there.
+pub fn hide(plan: &Plan) -> Result<()> {
+    if let (Caller::User, Some(value)) = (plan.caller, plan.process.oom_score_adj) {
+        write_oom_score(value)?; // otherwise the parent does
+    }
+    match &plan.world {
+        World::New(sandbox) if plan.caller == Caller::User && sandbox.namespaces.maps.is_some() => Ok(()),
+        _ => process::set_dumpable(Dumpable::No).context("hide from /proc"),
+    }
+}
+
+fn write_oom_score(value: i32) -> Result<()> {
+    let write = || {
+        let file = file::open(file::CWD, "/proc/self/oom_score_adj", libc::O_WRONLY, 0)?;
+        file::write_once(file, value.to_string().as_bytes())
+    };
+    write().with_context(|| {
+        format!("config.json: process.oomScoreAdj: set it to {value}: lowering it needs CAP_SYS_RESOURCE")
+    })
 }
 
 /// What is to be done before the privileges go.

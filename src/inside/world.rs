@@ -120,7 +120,7 @@ fn set_kernel_parameters(sandbox: &Sandbox) -> Result<()> {
 
 /// What an intermediate process enters, so that the real child is born there. The parent has placed it in its cgroups.
 pub fn stage(plan: &Plan, entry: &Entry) -> Result<()> {
-    crate::sys::process::set_dumpable(crate::sys::process::Dumpable::No).context("hide from /proc")?;
+    super::process::hide(plan)?;
     match (&plan.world, entry) {
         (World::Join(target), Entry::Target(init)) => enter_target(target, init),
         (_, Entry::Direct { joined }) => enter_joined(joined),

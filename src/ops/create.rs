@@ -10,7 +10,9 @@ use crate::outside::console::Console;
 use crate::outside::launch::{Failed, HooksRun, Ready};
 use crate::outside::record::{self, Held, Record, StateDir};
 use crate::outside::{Launch, launch, namespaces};
-use crate::plan::{self, CreateRequest, Hooks, NewKeyring, Plan, RootChange, Sandbox, TerminalUse, World, host};
+use crate::plan::{
+    self, CreateRequest, Hooks, NewKeyring, Plan, RootChange, Sandbox, TerminalUse, World, host, host::Caller,
+};
 use crate::sys::{process, socket};
 use crate::undo::Draft;
 use crate::{log, proc, spec};
@@ -105,7 +107,7 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
     log::debug(format!("claimed {:?} in {}", plan.id, global.root.display()));
     let mut record = intent(plan, sandbox)?;
     state.save_intent(&record)?; // before anything else is made: whatever happens to us, this names what to clean up
-    let cgroup = cgroup::make(&sandbox.cgroup)?;
+    let cgroup = make_cgroup(plan, sandbox, &mut record)?;
     let gate = match stop {
         Stop::AtGate => Some(socket::listen_in(state.dir.as_fd(), gate::NAME).context("make the gate")?),
         Stop::Nowhere => None,
@@ -130,6 +132,27 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
     announce.send_pidfd(ready.pidfd(), "standard")?;
     announce.write_pid(ready.pid())?;
     Ok(Made { record, ready, cgroup, state, held, interrupt })
+}
+
+/// A user to whom nobody has delegated a cgroup, and who asks for no limits, gets none: the container stays in the caller's.
+fn make_cgroup(plan: &Plan, sandbox: &Sandbox, record: &mut Record) -> Result<Draft<Cgroup>> {
+    let denied = match cgroup::make(&sandbox.cgroup) {
+        Err(error)
+            if cgroup::is_denied(&error) && !(plan.caller == Caller::Root && proc::is_in_first_user_namespace()) =>
+        {
+            error
+        }
+        other => return other,
+    };
+    if !sandbox.cgroup.settings.is_empty() {
+        return Err(denied.context(
+            "config.json: linux.resources: limits need a cgroup that this user may write (systemd delegates one with \
+             Delegate=yes, see systemd.resource-control(5)): leave them out, or run as root",
+        ));
+    }
+    log::debug(format!("no cgroup of its own: {denied:#}"));
+    record.cgroup = plan::cgroup::Place { owner: plan::cgroup::Owner::Nobody, layout: plan::cgroup::Layout::Missing };
+    cgroup::make(&plan::cgroup::Cgroup { place: record.cgroup.clone(), settings: Vec::new(), devices: None })
 }
 
 fn intent(plan: &Plan, sandbox: &Sandbox) -> Result<Record> {

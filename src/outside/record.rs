@@ -119,7 +119,9 @@ pub fn make_root(root: &Path) -> Result<OwnedFd> {
     if let Ok(open) = open_root(root) {
         return Ok(open);
     }
-    let named = || format!("make state directory {} (choose another with --root)", root.display());
+    let named = || {
+        format!("make state directory {} (choose another with --root, or as a user by XDG_RUNTIME_DIR)", root.display())
+    };
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)

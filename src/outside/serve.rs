@@ -9,6 +9,7 @@ use crate::error::{Context, Result, bail};
 use crate::hooks::{self, Surroundings};
 use crate::interrupt::Interrupt;
 use crate::link::{self, Reply, Request};
+use crate::plan::host::Caller;
 use crate::plan::{MountWhat, Plan, Process, Sandbox, World};
 use crate::sys::file::{self, CWD};
 use crate::sys::process::{Clone, Side};
@@ -57,7 +58,9 @@ pub fn until_ready(
                 Reply::Go { pid: child.pid }
             }
             Request::Ready => {
-                set_oom_score(&plan.process, child.pid)?;
+                if plan.caller == Caller::Root {
+                    set_oom_score(&plan.process, child.pid)?;
+                }
                 return Ok(master);
             }
         };

@@ -13,7 +13,7 @@ mod view;
 pub use view::view;
 
 use super::device_rules::{self, DeviceRules};
-use super::host::cgroup::Cgroups;
+use super::host::{Caller, Host};
 use crate::error::{Context, Result, bail, ensure};
 use oci_spec::runtime::{Linux, LinuxResources};
 use serde::{Deserialize, Serialize};
@@ -127,12 +127,17 @@ impl Layout {
 }
 
 /// The cgroup of a new container.
-pub fn lower(linux: &Linux, id: &str, host: &Cgroups, warnings: &mut Vec<String>) -> Result<Cgroup> {
-    let layout = place::layout(linux.cgroups_path().as_deref(), id, host, warnings).context("linux.cgroupsPath")?;
+pub fn lower(linux: &Linux, id: &str, host: &Host, warnings: &mut Vec<String>) -> Result<Cgroup> {
+    let layout =
+        place::layout(linux.cgroups_path().as_deref(), id, &host.cgroups, warnings).context("linux.cgroupsPath")?;
     let empty = LinuxResources::default();
     let resources = linux.resources().as_ref().unwrap_or(&empty);
     let settings = settings(resources, &layout, warnings)?;
-    let devices = devices(resources, &layout, warnings)?;
+    let devices = match host.caller() {
+        Caller::Root => devices(resources, &layout, warnings)?,
+        // A user can make no node, and opens through a bind mount what the host lets that user open anyway.
+        Caller::User => None,
+    };
     let owner = if layout == Layout::Missing { Owner::Nobody } else { Owner::Us };
     Ok(Cgroup { place: Place { owner, layout }, settings, devices })
 }

@@ -1,6 +1,7 @@
 //! Named checks: each a rule of the spec or of good sense that can be judged before anything is touched.
 
-use super::namespaces::{self, Namespaces};
+use super::namespaces::{self, IdMap, IdMaps, MapWriter, Namespaces};
+use super::process::User;
 use super::{RootChange, TerminalUse};
 use crate::error::{Result, bail, ensure};
 use crate::spec::Spec;
@@ -87,6 +88,24 @@ pub(super) fn namespace_use(spec: &Spec, linux: &Linux, namespaces: &Namespaces,
     }
     // Without a mount namespace every mount would land on the host, for ever, and no protection would hold.
     need("linux.namespaces", libc::CLONE_NEWNS)
+}
+
+/// In a new user namespace an id without a mapping does not exist.
+pub(super) fn mapped_ids(user: &User, maps: Option<&IdMaps>) -> Result<()> {
+    let Some(maps) = maps else { return Ok(()) };
+    let check = |field: &str, id: u32, map: &[IdMap], name: &str| -> Result<()> {
+        let known = namespaces::is_mapped(map, id);
+        ensure!(known, "process.user.{field}: {id} does not exist in the user namespace; add it to linux.{name}");
+        Ok(())
+    };
+    check("uid", user.uid, &maps.uids, "uidMappings")?;
+    check("gid", user.gid, &maps.gids, "gidMappings")?;
+    ensure!(
+        user.groups.is_empty() || maps.writer != MapWriter::OwnIds,
+        "process.user.additionalGids: a user who maps only the own group cannot add others (setgroups is denied): remove \
+         them, or map subordinate ids (subgid(5))"
+    );
+    user.groups.iter().try_for_each(|group| check("additionalGids", *group, &maps.gids, "gidMappings"))
 }
 
 /// A terminal needs somebody who holds its other end.

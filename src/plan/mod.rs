@@ -24,7 +24,7 @@ pub use process::Process;
 use crate::error::{Context, Result, bail};
 use crate::spec::Spec;
 use crate::sys::process::KeyringSearch;
-use host::Host;
+use host::{Caller, Host};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -36,6 +36,7 @@ pub struct Plan {
     pub world: World,
     pub process: Process,
     pub hooks: Hooks,
+    pub caller: Caller,
     /// What a person should know although nothing is refused; each with its place in config.json.
     pub warnings: Vec<String>,
 }
@@ -188,7 +189,14 @@ pub fn create(spec: &Spec, request: &CreateRequest, host: &Host) -> Result<Plan>
     check::whole(spec, &mut warnings).context("config.json")?;
     let plan = lower(spec, request, host, &mut warnings).context("config.json")?;
     let (sandbox, process, hooks) = plan;
-    Ok(Plan { id: request.id.clone(), world: World::New(Box::new(sandbox)), process, hooks, warnings })
+    Ok(Plan {
+        id: request.id.clone(),
+        world: World::New(Box::new(sandbox)),
+        process,
+        hooks,
+        caller: host.caller(),
+        warnings,
+    })
 }
 
 fn lower(
@@ -202,9 +210,10 @@ fn lower(
     let Some(root) = spec.root() else { bail!("root: is missing; name the root filesystem in root.path") };
     let namespaces = namespaces::lower(&linux, host).context("linux")?;
     check::namespace_use(spec, &linux, &namespaces, request.change)?;
-    let cgroup = cgroup::lower(&linux, &request.id, &host.cgroups, warnings)?;
-    let mut process = process::lower(oci_process, host, warnings).context("process")?;
+    let cgroup = cgroup::lower(&linux, &request.id, host, warnings)?;
+    let mut process = process::lower(oci_process, host.grantable(namespaces.own()), warnings).context("process")?;
     process.seccomp = linux.seccomp().as_ref().map(seccomp::compile).transpose()?;
+    check::mapped_ids(&process.user, namespaces.maps.as_ref())?;
     check::seccomp(process.seccomp.as_ref())?;
     process.keyring = keyring(request, &namespaces);
     process.keep_descriptors(request.preserve_fds, request.listen_fds);
@@ -215,7 +224,7 @@ fn lower(
         propagation: mounts::root_propagation(linux.rootfs_propagation().as_deref())?,
         change: request.change,
     };
-    let mounts = mounts::lower(spec, &request.bundle, &namespaces, &cgroup.place)?;
+    let mounts = mounts::lower(spec, &request.bundle, &namespaces, host.caller(), &cgroup.place)?;
     let dev_setup = devices::setup(spec);
     let devices = devices::lower(&linux, &namespaces, dev_setup)?;
     let sandbox = Sandbox {
@@ -315,9 +324,10 @@ pub struct ExecRequest {
 /// The plan of exec: the template with what was asked for now. Never the bundle, never defaults.
 pub fn exec(template: &Template, request: ExecRequest, host: &Host) -> Result<Plan> {
     let mut warnings = Vec::new();
-    let mut process = process::stamp(&template.process, request.process, host, &mut warnings)?;
+    let mut process =
+        process::stamp(&template.process, request.process, host.grantable(template.namespaces), &mut warnings)?;
     process.keep_descriptors(request.preserve_fds, 0);
     check::terminal(process.terminal.is_some(), request.terminal)?;
     let world = World::Join(Target { namespaces: template.namespaces, placing: request.placing });
-    Ok(Plan { id: request.id, world, process, hooks: Hooks::default(), warnings })
+    Ok(Plan { id: request.id, world, process, hooks: Hooks::default(), caller: host.caller(), warnings })
 }

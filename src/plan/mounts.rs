@@ -1,7 +1,8 @@
 //! mounts[]: each entry becomes one operation that the child performs, in order.
 
 use super::cgroup::Place;
-use super::namespaces::Namespaces;
+use super::host::Caller;
+use super::namespaces::{self, Namespaces};
 use super::options::{self, Effect};
 use crate::error::{Context, Result, bail, ensure};
 use crate::spec::Spec;
@@ -22,7 +23,13 @@ pub struct MountOp {
 #[derive(Debug)]
 pub enum MountWhat {
     /// A new instance of a file system.
-    New { fs: String, source: Option<String>, options: Vec<(String, Option<String>)> },
+    New {
+        fs: String,
+        source: Option<String>,
+        options: Vec<(String, Option<String>)>,
+        /// What of the host is bound, with all below it, where the kernel does not permit a new instance.
+        instead: Option<PathBuf>,
+    },
     /// Something that exists, seen at another place too.
     Bind { source: PathBuf, depth: Depth, opener: Opener },
     /// The container's view of its cgroup.
@@ -91,10 +98,16 @@ pub(super) fn root_propagation(word: Option<&str>) -> Result<u64> {
     }
 }
 
-pub(super) fn lower(spec: &Spec, bundle: &Path, namespaces: &Namespaces, place: &Place) -> Result<Vec<MountOp>> {
+pub(super) fn lower(
+    spec: &Spec,
+    bundle: &Path,
+    namespaces: &Namespaces,
+    caller: Caller,
+    place: &Place,
+) -> Result<Vec<MountOp>> {
     let mounts = spec.mounts().as_deref().unwrap_or_default();
     ensure!(mounts.len() < usize::from(u16::MAX), "mounts: {} are too many; the limit is 65534", mounts.len());
-    let scene = Scene { bundle, namespaces, place };
+    let scene = Scene { bundle, namespaces, caller, place };
     mounts.iter().enumerate().map(|(i, mount)| scene.one(i, mount).with_context(|| format!("mounts[{i}]"))).collect()
 }
 
@@ -102,6 +115,7 @@ pub(super) fn lower(spec: &Spec, bundle: &Path, namespaces: &Namespaces, place: 
 struct Scene<'a> {
     bundle: &'a Path,
     namespaces: &'a Namespaces,
+    caller: Caller,
     place: &'a Place,
 }
 
@@ -134,8 +148,17 @@ impl Scene<'_> {
         } else if matches!(fs, "cgroup" | "cgroup2") {
             MountWhat::Cgroup(self.cgroup_view()?)
         } else {
-            new_filesystem(fs, mount, &words)?
+            self.check_owner(&words)?;
+            new_filesystem(fs, mount, &words, self.instead(fs))?
         };
+        if let MountWhat::Bind { source, depth: Depth::Recursive, .. } = &what
+            && source.starts_with("/sys")
+            && self.namespaces.has(libc::CLONE_NEWUSER)
+            && words.attributes.is_read_only()
+        {
+            // Below it is the user's own cgroup, which "ro" of the mount above it would not cover (CVE-2023-25809).
+            words.attributes.recursive_set |= ATTR_RDONLY;
+        }
         check_below_proc(&at, &what)?;
         let index = u16::try_from(index).unwrap_or(u16::MAX);
         Ok(MountOp { index, at, what, attributes: words.attributes })
@@ -145,8 +168,33 @@ impl Scene<'_> {
         let Some(source) = mount.source() else { bail!("source: is missing; a bind mount needs one") };
         ensure!(!source.as_os_str().is_empty(), "source: is empty; a bind mount needs one");
         let inside_userns = self.namespaces.has(libc::CLONE_NEWUSER);
-        let opener = if inside_userns { Opener::Parent } else { Opener::Child };
+        // Without privileges of its own the parent has no right over the child's mount namespace, and no more to read.
+        let opener = if inside_userns && self.caller == Caller::Root { Opener::Parent } else { Opener::Child };
         Ok(MountWhat::Bind { source: self.bundle.join(source), depth, opener })
+    }
+
+    /// sysfs belongs to the network namespace: a user namespace that does not own the one it is in may not mount it.
+    fn instead(&self, fs: &str) -> Option<PathBuf> {
+        let foreign = self.namespaces.has(libc::CLONE_NEWUSER) && !self.namespaces.makes(libc::CLONE_NEWNET);
+        (fs == "sysfs" && foreign).then(|| PathBuf::from("/sys"))
+    }
+
+    /// `uid=` and `gid=` are of the user namespace. The kernel says no more than EINVAL.
+    fn check_owner(&self, words: &Words) -> Result<()> {
+        let Some(maps) = &self.namespaces.maps else { return Ok(()) };
+        for (index, word) in &words.data {
+            let (map, id) = match word.split_once('=') {
+                Some(("uid", id)) => (&maps.uids, id),
+                Some(("gid", id)) => (&maps.gids, id),
+                _ => continue,
+            };
+            let known = id.parse().map_or(true, |id| namespaces::is_mapped(map, id)); // what is no number is the kernel's
+            ensure!(
+                known,
+                "options[{index}]: {word:?}: this id does not exist in the user namespace; remove the option, or map it"
+            );
+        }
+        Ok(())
     }
 
     fn cgroup_view(&self) -> Result<CgroupView> {
@@ -221,7 +269,12 @@ fn refuse_data(words: &Words, what: &str) -> Result<()> {
     bail!("options[{index}]: unknown option {word:?}{hint}; {what} takes no options of a file system")
 }
 
-fn new_filesystem(fs: &str, mount: &oci_spec::runtime::Mount, words: &Words) -> Result<MountWhat> {
+fn new_filesystem(
+    fs: &str,
+    mount: &oci_spec::runtime::Mount,
+    words: &Words,
+    instead: Option<PathBuf>,
+) -> Result<MountWhat> {
     ensure!(fs != "none" && !fs.is_empty(), "type: is missing, and no option says \"bind\" or \"rbind\"");
     let mut data: Vec<(String, Option<String>)> = Vec::new();
     if !has_shared_superblock(fs) {
@@ -236,7 +289,7 @@ fn new_filesystem(fs: &str, mount: &oci_spec::runtime::Mount, words: &Words) -> 
         });
     }
     let source = mount.source().as_ref().map(|source| source.to_string_lossy().into_owned());
-    Ok(MountWhat::New { fs: fs.to_string(), source, options: data })
+    Ok(MountWhat::New { fs: fs.to_string(), source, options: data, instead })
 }
 
 /// These share one superblock with everybody else in the namespace they show: making it read-only would make it so for
@@ -316,7 +369,7 @@ mod tests {
 
     #[test]
     fn proc_is_covered_only_where_lxcfs_does() {
-        let tmpfs = || MountWhat::New { fs: "tmpfs".into(), source: None, options: vec![] };
+        let tmpfs = || MountWhat::New { fs: "tmpfs".into(), source: None, options: vec![], instead: None };
         assert!(check_below_proc(Path::new("/proc"), &tmpfs()).is_err());
         assert!(check_below_proc(Path::new("/proc/self/attr"), &tmpfs()).is_err());
         assert!(check_below_proc(Path::new("/proc/meminfo"), &tmpfs()).is_ok());

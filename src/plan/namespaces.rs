@@ -1,6 +1,6 @@
 //! linux.namespaces, id mappings and time offsets: which namespaces are made, which are joined.
 
-use super::host::Host;
+use super::host::{Caller, Host};
 use crate::error::{Context, Result, bail, ensure};
 use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespaceType};
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,18 @@ pub struct Join {
 pub struct IdMaps {
     pub uids: Vec<IdMap>,
     pub gids: Vec<IdMap>,
+    pub writer: MapWriter,
+}
+
+/// Who may write the maps. user_namespaces(7), "Defining user and group ID mappings".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MapWriter {
+    /// The parent: it has CAP_SETUID and CAP_SETGID.
+    Root,
+    /// The parent, its own two ids and nothing else; the price is setgroups(2) denied for ever.
+    OwnIds,
+    /// newuidmap(1) and newgidmap(1), within /etc/subuid and /etc/subgid.
+    Helpers,
 }
 
 /// `size` ids from `container` on are the host's from `host` on.
@@ -118,6 +130,13 @@ pub(super) fn lower(linux: &Linux, host: &Host) -> Result<Namespaces> {
         }
     }
     namespaces.join.sort_by_key(|join| KINDS.iter().position(|(_, _, bit)| *bit == join.kind));
+    if host.caller() == Caller::User && !namespaces.has(libc::CLONE_NEWUSER) {
+        bail!(
+            "namespaces: user {} has no right to make containers without a user namespace: add {{\"type\": \"user\"}} with \
+             uidMappings and gidMappings (`rruntime spec --rootless` writes such a file), or run rruntime as root",
+            host.euid
+        );
+    }
     namespaces.maps = maps(linux, &namespaces, host)?;
     namespaces.time_offsets = time_offsets(linux, &namespaces)?;
     Ok(namespaces)
@@ -133,14 +152,20 @@ fn maps(linux: &Linux, namespaces: &Namespaces, host: &Host) -> Result<Option<Id
         ensure!(!given, "uidMappings: need a user namespace; add {{\"type\": \"user\"}} to linux.namespaces");
         return Ok(None);
     }
-    let maps = IdMaps {
-        uids: one_map(uids.as_deref().unwrap_or_default()).context("uidMappings")?,
-        gids: one_map(gids.as_deref().unwrap_or_default()).context("gidMappings")?,
+    let uids = one_map(uids.as_deref().unwrap_or_default()).context("uidMappings")?;
+    let gids = one_map(gids.as_deref().unwrap_or_default()).context("gidMappings")?;
+    let only = |map: &[IdMap], id: u32| matches!(map, [one] if one.size == 1 && one.host == id);
+    let writer = match host.caller() {
+        Caller::Root => MapWriter::Root,
+        Caller::User if only(&uids, host.euid) && only(&gids, host.egid) => MapWriter::OwnIds,
+        Caller::User => MapWriter::Helpers,
     };
-    if host.euid != 0 {
-        bail!("namespaces: a user namespace needs root in this version; run rruntime as root");
-    }
-    Ok(Some(maps))
+    Ok(Some(IdMaps { uids, gids, writer }))
+}
+
+/// Does the map give this id of the container a host's?
+pub fn is_mapped(map: &[IdMap], id: u32) -> bool {
+    map.iter().any(|line| id.checked_sub(line.container).is_some_and(|offset| offset < line.size))
 }
 
 /// The kernel takes at most 340 lines, in one write of less than a page. user_namespaces(7).

@@ -1,6 +1,5 @@
 //! process: who runs what, with which rights and limits. Shared by create and exec; exec starts from the template.
 
-use super::host::Host;
 use super::{options, seccomp};
 use crate::error::{Context, Result, bail, ensure};
 use crate::sys::process::KeyringSearch;
@@ -122,7 +121,8 @@ impl Process {
     }
 }
 
-pub(super) fn lower(process: &oci::Process, host: &Host, warnings: &mut Vec<String>) -> Result<Process> {
+/// `grantable`: the capabilities that the payload can be given, one bit each.
+pub(super) fn lower(process: &oci::Process, grantable: u64, warnings: &mut Vec<String>) -> Result<Process> {
     refuse_unsupported(process)?;
     let env = environment(process.env().as_deref().unwrap_or_default())?;
     let user = process.user();
@@ -138,7 +138,7 @@ pub(super) fn lower(process: &oci::Process, host: &Host, warnings: &mut Vec<Stri
             umask: umask(user.umask())?,
         },
         capabilities: match process.capabilities() {
-            Some(sets) => capabilities(sets, host, warnings),
+            Some(sets) => capabilities(sets, grantable, warnings),
             None => Capabilities::default(),
         },
         rlimits: rlimits(process)?,
@@ -155,17 +155,17 @@ pub(super) fn lower(process: &oci::Process, host: &Host, warnings: &mut Vec<Stri
 pub(super) fn stamp(
     template: &Process,
     request: ExecProcess,
-    host: &Host,
+    grantable: u64,
     warnings: &mut Vec<String>,
 ) -> Result<Process> {
     match request {
-        ExecProcess::Whole(process) => whole(template, &process, host, warnings).context("process"),
-        ExecProcess::Words(words) => from_words(template, words, host),
+        ExecProcess::Whole(process) => whole(template, &process, grantable, warnings).context("process"),
+        ExecProcess::Words(words) => from_words(template, words, grantable),
     }
 }
 
-fn whole(template: &Process, asked: &oci::Process, host: &Host, warnings: &mut Vec<String>) -> Result<Process> {
-    let own = lower(asked, host, warnings)?;
+fn whole(template: &Process, asked: &oci::Process, grantable: u64, warnings: &mut Vec<String>) -> Result<Process> {
+    let own = lower(asked, grantable, warnings)?;
     let user = User { umask: own.user.umask.or(template.user.umask), ..own.user };
     Ok(Process {
         user,
@@ -178,7 +178,7 @@ fn whole(template: &Process, asked: &oci::Process, host: &Host, warnings: &mut V
     })
 }
 
-fn from_words(template: &Process, words: Words, host: &Host) -> Result<Process> {
+fn from_words(template: &Process, words: Words, grantable: u64) -> Result<Process> {
     let mut process = template.clone();
     process.args = arguments(&words.args).map_err(|_| crate::error::anyhow!("exec args cannot be empty"))?;
     process.env = environment(&[process.env, words.env].concat()).context("--env")?;
@@ -197,7 +197,7 @@ fn from_words(template: &Process, words: Words, host: &Host) -> Result<Process> 
     // CVE-2022-29162: asked-for capabilities go to these three sets, and never to the inheritable one by themselves.
     for name in &words.capabilities {
         let bit = capability(name).with_context(|| format!("--cap {name}"))?;
-        ensure!(host.capabilities & bit != 0, "--cap {name}: this runtime does not hold it itself");
+        ensure!(grantable & bit != 0, "--cap {name}: this runtime does not hold it itself");
         let sets = &mut process.capabilities;
         sets.bounding |= bit;
         sets.effective |= bit;
@@ -349,12 +349,12 @@ pub fn capability(name: &str) -> Result<u64> {
     }
 }
 
-fn capabilities(sets: &LinuxCapabilities, host: &Host, warnings: &mut Vec<String>) -> Capabilities {
+fn capabilities(sets: &LinuxCapabilities, grantable: u64, warnings: &mut Vec<String>) -> Capabilities {
     let mut missing = 0;
     let mut mask = |set: &Option<oci::Capabilities>| {
         let asked = set.iter().flatten().fold(0, |mask, cap| mask | capability(&cap.to_string()).unwrap_or(0));
-        missing |= asked & !host.capabilities;
-        asked & host.capabilities
+        missing |= asked & !grantable;
+        asked & grantable
     };
     let result = Capabilities {
         bounding: mask(sets.bounding()),
@@ -381,7 +381,7 @@ mod tests {
             object.entry(key).or_insert(serde_json::from_str(default).unwrap());
         }
         let parsed: oci::Process = serde_json::from_value(value).unwrap();
-        lower(&parsed, &Host::for_tests(), &mut Vec::new())
+        lower(&parsed, u64::MAX, &mut Vec::new())
     }
 
     #[test]
@@ -402,7 +402,7 @@ mod tests {
     fn exec_with_cap_leaves_the_inheritable_set_alone() {
         let template = process(r#"{"capabilities":{"bounding":["CAP_KILL"],"inheritable":["CAP_KILL"]}}"#).unwrap();
         let words = Words { args: vec!["id".into()], capabilities: vec!["CAP_NET_RAW".into()], ..Words::default() };
-        let sets = from_words(&template, words, &Host::for_tests()).unwrap().capabilities;
+        let sets = from_words(&template, words, u64::MAX).unwrap().capabilities;
         assert_eq!((sets.inheritable, sets.ambient), (1 << 5, 0));
         assert_eq!(sets.permitted, 1 << 13);
     }
@@ -412,7 +412,7 @@ mod tests {
         let mut template = process(r#"{"user":{"uid":5,"gid":6,"umask":63}}"#).unwrap();
         template.keyring = Some(Keyring { name: "_ses.x".into(), search: KeyringSearch::User });
         let file: oci::Process = serde_json::from_str(r#"{"cwd":"/","user":{"uid":1,"gid":1},"args":["sh"]}"#).unwrap();
-        let stamped = whole(&template, &file, &Host::for_tests(), &mut Vec::new()).unwrap();
+        let stamped = whole(&template, &file, u64::MAX, &mut Vec::new()).unwrap();
         assert_eq!(stamped.keyring, template.keyring);
         assert_eq!(stamped.user.umask, Some(0o77));
         assert_eq!(stamped.user.uid, 1);

@@ -24,6 +24,10 @@ pub fn effective_uid() -> u32 {
     nix::unistd::geteuid().as_raw()
 }
 
+pub fn effective_gid() -> u32 {
+    nix::unistd::getegid().as_raw()
+}
+
 /// Capabilities survive the next change of user id away from 0; execve clears the setting.
 pub fn keep_capabilities() -> Result<()> {
     // SAFETY: no pointers.

@@ -14,10 +14,14 @@ use std::path::Path;
 
 pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child) -> Result<()> {
     match &op.what {
-        MountWhat::New { fs, source, options } => {
+        MountWhat::New { fs, source, options, instead } => {
             let target = directory(root, &op.at, fs)?;
             refuse_procfs(&op.at, &target)?;
-            let made = new_filesystem(fs, source.as_deref(), options, op.attributes.set, &target)?;
+            let made = new_filesystem(fs, source.as_deref(), options, op.attributes.set, &target);
+            let made = match (made, instead) {
+                (Err(error), Some(source)) if is_not_permitted(&error) => bind_of_host(source, op.attributes.set)?,
+                (made, _) => made?,
+            };
             let recursive = Attributes { set: 0, clear: 0, ..op.attributes.clone() };
             set(&made, &recursive)?;
             put(made, op, &target, root)
@@ -46,6 +50,19 @@ pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child) -> Result<()> 
             propagate(&target, &op.attributes)
         }
     }
+}
+
+fn is_not_permitted(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(sys::Error(Errno::EPERM)))
+}
+
+/// What is the host's stays as the host has it: read-only, with all below it (CVE-2023-25809).
+fn bind_of_host(source: &Path, attributes: u64) -> Result<OwnedFd> {
+    let named = || format!("bind {} of the host, since a new one is not permitted", source.display());
+    let copy = mount::clone_tree(CWD, source, Depth::Recursive).with_context(named)?;
+    let attributes = attributes & !mount::ATTR_ATIME | mount::ATTR_RDONLY;
+    mount::set_attributes(&copy, Depth::Recursive, attributes, 0, 0).with_context(named)?;
+    Ok(copy)
 }
 
 /// Attaches, then sets the propagation: a mount below a shared one becomes shared by being attached.

@@ -68,6 +68,11 @@ pub fn make(plan: &plan::Cgroup) -> Result<Draft<Cgroup>> {
     Ok(draft)
 }
 
+/// Was it refused for want of rights over the hierarchy? As for a user to whom none is delegated.
+pub fn is_denied(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(Error(Errno::EACCES | Errno::EPERM | Errno::EROFS)))
+}
+
 fn unmake(mut cgroup: Cgroup) {
     let patience = &mut Patience::new();
     for dir in cgroup.dirs.iter_mut().rev() {

@@ -11,6 +11,7 @@ mod limits;
 
 use super::*;
 use crate::plan::device_rules;
+use crate::plan::host::Host;
 use crate::plan::host::cgroup::{self as host, Cgroups};
 use crate::sys::process::{self, Clone, Side};
 use crate::sys::{credentials, namespace};
@@ -60,7 +61,7 @@ fn v2() -> Option<Cgroups> {
 
 fn planned(host: &Cgroups, path: &str, resources: &str) -> plan::Cgroup {
     let json = format!(r#"{{"cgroupsPath": {path:?}, "resources": {resources}}}"#);
-    plan::lower(&serde_json::from_str(&json).unwrap(), "ctr", host, &mut Vec::new()).unwrap()
+    plan::lower(&serde_json::from_str(&json).unwrap(), "ctr", &Host::for_tests_with(host), &mut Vec::new()).unwrap()
 }
 
 /// Without the unified directory of a hybrid machine: what pure v1 is.
