@@ -39,6 +39,7 @@ have() {
     gcc) command -v cc >/dev/null ;;
     libc6-dev) has_static_libc ;;
     busybox-static) has_static_busybox ;;
+    uidmap) command -v newuidmap >/dev/null ;;
     procps) command -v ps >/dev/null ;;
     util-linux) command -v unshare >/dev/null && command -v script >/dev/null ;;
     *) command -v "$1" >/dev/null ;;

@@ -62,6 +62,18 @@ pub fn is_in_first_user_namespace() -> bool {
     file::stat_at(CWD, c"/proc/self/ns/user", 0).is_ok_and(|stat| stat.st_ino == 0xefff_fffd)
 }
 
+/// The processes that are in the same pid namespace as this one, in the order of their numbers. Those that we may not look
+/// at are in another.
+pub fn in_pid_namespace_of(pid: i32) -> Result<Vec<i32>> {
+    let namespace = |pid: i32| file::readlink(CWD, format!("/proc/{pid}/ns/pid"));
+    let wanted = namespace(pid).with_context(|| format!("look at the pid namespace of process {pid}"))?;
+    let names = std::fs::read_dir("/proc").context("list /proc")?.flatten().map(|entry| entry.file_name());
+    let pids = names.filter_map(|name| name.to_str()?.parse().ok());
+    let mut pids: Vec<i32> = pids.filter(|pid| namespace(*pid).is_ok_and(|other| other == wanted)).collect();
+    pids.sort_unstable();
+    Ok(pids)
+}
+
 /// The pid, in our pid namespace, of what a pidfd names.
 pub fn pid_of(pidfd: impl std::os::fd::AsFd) -> Result<i32> {
     let path = format!("/proc/self/fdinfo/{}", sys::process::number(pidfd));

@@ -101,12 +101,13 @@ fn run_verb(said: &Asked, global: &Global) -> Result<u8> {
 fn which(said: &Asked, argument: &str) -> Result<(String, PathBuf)> {
     let named = said.text("id")?;
     let holds_config = |dir: &Path| dir.join("config.json").is_file();
+    let is_path = argument.contains('/') || matches!(argument, "." | "..");
     let is_bundle = said.value("bundle").is_none()
         && holds_config(Path::new(argument))
-        && (argument.contains('/') || !holds_config(Path::new(".")));
+        && (is_path || !holds_config(Path::new(".")));
     if !is_bundle {
         ensure!(
-            said.value("bundle").is_some() || !argument.contains('/'),
+            said.value("bundle").is_some() || !is_path,
             "{argument}: no config.json there: make one with `rruntime spec --bundle {argument}`"
         );
         ensure!(

@@ -2,7 +2,9 @@
 
 use super::Global;
 use crate::error::{Context, Result, bail, ensure};
-use crate::outside::record;
+use crate::outside::record::{self, Family, Record};
+use crate::plan::cgroup::Owner;
+use crate::proc;
 use std::process::Command;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -13,11 +15,26 @@ pub enum View {
 
 pub fn ps(global: &Global, id: &str, view: View, options: &[String]) -> Result<String> {
     let (state, record) = record::load(&global.root, id)?;
-    let pids = state.cgroup(&record)?.processes().context("list the processes of the container")?;
+    let pids = match record.cgroup.owner {
+        Owner::Us => state.cgroup(&record)?.processes(),
+        Owner::Nobody => without_cgroup(&record),
+    };
+    let pids = pids.context("list the processes of the container")?;
     match view {
         View::Json if pids.is_empty() => Ok("null\n".to_string()),
         View::Json => Ok(serde_json::to_string(&pids)? + "\n"),
         View::Table => table(&pids, options),
+    }
+}
+
+/// By the pid namespace where it is the container's own; otherwise nothing but init is known to belong to it.
+fn without_cgroup(record: &Record) -> Result<Vec<i32>> {
+    let Some(init) = record.init.filter(|init| proc::is_alive(*init).unwrap_or(false)) else {
+        return Ok(Vec::new());
+    };
+    match record.family {
+        Family::DiesWithInit => proc::in_pid_namespace_of(init.pid),
+        Family::Survives => Ok(vec![init.pid]),
     }
 }
 

@@ -26,6 +26,7 @@ mod namespaces;
 mod pause;
 mod process;
 mod records;
+mod rootless;
 mod run;
 mod signals;
 mod terminals;

@@ -15,11 +15,17 @@ pub fn mount(view: &CgroupView, attributes: &Attributes, target: OwnedFd) -> Res
         CgroupView::V2 { fallback } => {
             let made = match instance("cgroup2", &[], attributes.set) {
                 // A user namespace without a cgroup namespace of its own may not mount one.
-                Err(sys::Error(Errno::EPERM | Errno::EBUSY)) => {
-                    let copy = mount::clone_tree(CWD, fallback, Depth::One).context("bind the container's cgroup")?;
-                    plain::set(&copy, attributes)?;
-                    copy
-                }
+                Err(sys::Error(Errno::EPERM | Errno::EBUSY)) => match mount::clone_tree(CWD, fallback, Depth::One) {
+                    Ok(copy) => {
+                        plain::set(&copy, attributes)?;
+                        copy
+                    }
+                    // A user's container without a cgroup: nothing of the host's may show here (CVE-2023-25809).
+                    Err(error) if is_withheld(error) => {
+                        instance("tmpfs", &[], attributes.set | mount::ATTR_RDONLY).context("make a tmpfs")?
+                    }
+                    Err(error) => return Err(error).context("bind the container's cgroup"),
+                },
                 other => other.context("make a cgroup2 file system")?,
             };
             Ok(mount::attach(made, target)?)
@@ -28,7 +34,12 @@ pub fn mount(view: &CgroupView, attributes: &Attributes, target: OwnedFd) -> Res
     }
 }
 
-/// A tmpfs with a directory for each hierarchy. It becomes read-only when it is furnished; its parts are so from the start.
+/// Not there, or not for us: what a user meets to whom no cgroup is delegated.
+fn is_withheld(error: sys::Error) -> bool {
+    matches!(error.0, Errno::ENOENT | Errno::EACCES | Errno::EPERM)
+}
+
+/// A tmpfs with a directory for each hierarchy that the container has. It becomes read-only when it is furnished; its parts are so from the start.
 fn v1(parts: &[CgroupPart], links: &[(String, String)], attributes: &Attributes, target: OwnedFd) -> Result<()> {
     let plain_bits = attributes.set & !mount::ATTR_RDONLY;
     let base = instance("tmpfs", &[("mode".into(), Some("755".into()))], plain_bits).context("make a tmpfs")?;
@@ -37,13 +48,16 @@ fn v1(parts: &[CgroupPart], links: &[(String, String)], attributes: &Attributes,
     for part in parts {
         let named = || format!("mount hierarchy {}", part.name);
         let made = match &part.source {
-            PartSource::Instance(options) => instance("cgroup", options, attributes.set).with_context(named)?,
-            PartSource::Bind(source) => {
-                let copy = mount::clone_tree(CWD, source, Depth::One).with_context(named)?;
-                plain::set(&copy, attributes)?;
-                copy
-            }
+            PartSource::Instance(options) => instance("cgroup", options, attributes.set),
+            PartSource::Bind(source) => mount::clone_tree(CWD, source, Depth::One),
         };
+        let made = match made {
+            Err(error) if is_withheld(error) => continue,
+            made => made.with_context(named)?,
+        };
+        if matches!(part.source, PartSource::Bind(_)) {
+            plain::set(&made, attributes)?;
+        }
         let place = root.make_dir(Path::new(&part.name)).with_context(named)?;
         mount::attach(made, place.file).with_context(named)?;
     }

@@ -60,9 +60,4 @@ impl Host {
     pub fn for_tests_with(cgroups: &cgroup::Cgroups) -> Host {
         Host { cgroups: cgroups.clone(), ..Host::for_tests() }
     }
-
-    /// Somebody without any rights, on the same machine.
-    pub fn for_tests_of_a_user() -> Host {
-        Host { euid: 1000, egid: 1000, capabilities: 0, cgroups: cgroup::Cgroups::Missing }
-    }
 }
