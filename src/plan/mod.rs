@@ -14,6 +14,7 @@ pub mod namespaces;
 pub mod options;
 pub mod process;
 pub mod seccomp;
+pub mod update;
 
 pub use devices::{DevSetup, Device};
 pub use mounts::{Attributes, CgroupView, MountOp, MountWhat, Opener};
@@ -25,6 +26,7 @@ use crate::error::{Context, Result, bail};
 use crate::spec::Spec;
 use crate::sys::process::KeyringSearch;
 use host::{Caller, Host};
+use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -64,6 +66,8 @@ pub struct Sandbox {
     pub masked: Vec<PathBuf>,
     pub readonly: Vec<PathBuf>,
     pub cgroup: cgroup::Cgroup,
+    /// As it was said: `cgroup` is what becomes of it.
+    pub resources: LinuxResources,
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -121,6 +125,9 @@ pub struct Template {
     pub process: Process,
     /// `CLONE_NEW*` bits of the namespaces that the container has of its own.
     pub namespaces: i32,
+    /// What update changes a part of.
+    #[serde(default)]
+    pub resources: LinuxResources,
 }
 
 /// Hooks by kind, in order. config.md, "POSIX-platform Hooks".
@@ -239,6 +246,7 @@ fn lower(
         masked: check::paths("linux.maskedPaths", linux.masked_paths().as_ref())?,
         readonly: check::paths("linux.readonlyPaths", linux.readonly_paths().as_ref())?,
         cgroup,
+        resources: linux.resources().clone().unwrap_or_default(),
         annotations: spec.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
         namespaces,
     };
@@ -308,7 +316,11 @@ impl Plan {
         let World::New(sandbox) = &self.world else {
             return None;
         };
-        Some(Template { process: self.process.clone(), namespaces: sandbox.namespaces.own() })
+        Some(Template {
+            process: self.process.clone(),
+            namespaces: sandbox.namespaces.own(),
+            resources: sandbox.resources.clone(),
+        })
     }
 }
 

@@ -29,6 +29,8 @@ mod records;
 mod rootless;
 mod run;
 mod signals;
+mod statistics;
 mod terminals;
+mod update;
 mod user_namespace;
 mod volumes;
