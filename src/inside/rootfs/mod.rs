@@ -11,6 +11,8 @@ mod mask;
 mod mount;
 mod pivot;
 
+pub use pivot::spread;
+
 use super::process::Umask;
 use crate::error::{Context, Result, ensure};
 use crate::fs::Root;
