@@ -21,6 +21,8 @@ const FLAGS: [(u64, u64, u64); 7] = [
     (libc::ST_NODIRATIME, ATTR_NODIRATIME, libc::MS_NODIRATIME),
     (0x2000, ATTR_NOSYMFOLLOW, 0x100),
 ];
+/// linux/statfs.h; libc has it for glibc only.
+const ST_RELATIME: u64 = 0x1000;
 
 /// ENOSYS when attributes of mounts below would have to be changed: only mount_setattr does that.
 pub(super) fn change(mount: BorrowedFd, change: &Change) -> Result<()> {
@@ -43,7 +45,7 @@ pub(super) fn change(mount: BorrowedFd, change: &Change) -> Result<()> {
 }
 
 fn attributes_now(flags: u64) -> u64 {
-    let strict = if flags & (libc::ST_NOATIME | libc::ST_RELATIME) == 0 { ATTR_STRICTATIME } else { 0 };
+    let strict = if flags & (libc::ST_NOATIME | ST_RELATIME) == 0 { ATTR_STRICTATIME } else { 0 };
     FLAGS.iter().filter(|(is, ..)| flags & is != 0).fold(strict, |bits, (_, attribute, _)| bits | attribute)
 }
 
@@ -82,7 +84,7 @@ mod tests {
     #[test]
     fn what_is_there_is_kept() {
         for attributes in [0, ATTR_STRICTATIME, ATTR_NOATIME | ATTR_RDONLY, ATTR_NOSUID | ATTR_NODIRATIME] {
-            let relatime = if attributes & ATTR_ATIME == 0 { libc::ST_RELATIME } else { 0 };
+            let relatime = if attributes & ATTR_ATIME == 0 { ST_RELATIME } else { 0 };
             let told =
                 FLAGS.iter().filter(|(_, is, _)| attributes & is != 0).fold(relatime, |bits, (is, ..)| bits | is);
             assert_eq!(attributes_now(told), attributes);
