@@ -33,7 +33,7 @@ pub fn features() -> Result<String> {
             "apparmor": {"enabled": false},
             "selinux": {"enabled": false},
             "intelRdt": {"enabled": false},
-            "mountExtensions": {"idmap": {"enabled": false}},
+            "mountExtensions": {"idmap": {"enabled": true}},
             "netDevices": {"enabled": false},
         },
         "annotations": {"io.github.rruntime.version": env!("CARGO_PKG_VERSION")},

@@ -4,6 +4,7 @@ pub mod cgroup;
 pub mod console;
 mod idmap;
 pub mod launch;
+mod mounts;
 pub mod namespaces;
 pub mod record;
 mod serve;

@@ -9,6 +9,8 @@ pub mod check;
 pub mod device_rules;
 pub mod devices;
 pub mod host;
+pub mod mount_ids;
+mod mount_words;
 pub mod mounts;
 pub mod namespaces;
 pub mod options;
@@ -17,8 +19,10 @@ pub mod seccomp;
 pub mod update;
 
 pub use devices::{DevSetup, Device};
-pub use mounts::{Attributes, CgroupView, MountOp, MountWhat, Opener};
+pub use mount_ids::{IdMapping, Ids};
+pub use mounts::{Attributes, CgroupView, Content, MountOp, MountWhat, Opener};
 pub use namespaces::{IdMaps, Join, Namespaces, TimeOffset};
+pub use options::{SourceLink, TargetLink};
 use process::Keyring;
 pub use process::Process;
 
@@ -231,8 +235,10 @@ fn lower(
         propagation: mounts::root_propagation(linux.rootfs_propagation().as_deref())?,
         change: request.change,
     };
-    let mounts = mounts::lower(spec, &request.bundle, &namespaces, host.caller(), &cgroup.place)?;
-    let dev_setup = devices::setup(spec);
+    let scene =
+        mounts::Scene { bundle: &request.bundle, namespaces: &namespaces, place: &cgroup.place, caller: host.caller() };
+    let mounts = mounts::lower(spec, &scene, warnings)?;
+    let dev_setup = devices::setup(&mounts);
     let devices = devices::lower(&linux, &namespaces, dev_setup)?;
     let sandbox = Sandbox {
         bundle: request.bundle.clone(),
