@@ -19,6 +19,8 @@ pub enum Request {
     Mount(u16),
     /// Set my resource limits: I may not raise one.
     Limits,
+    /// Set my scheduling policy and I/O priority: I may not.
+    Scheduling,
     /// Run the hooks that belong to the runtime's namespaces, prestart and createRuntime.
     RunHooks,
     /// Here is the terminal's master.
@@ -85,6 +87,7 @@ impl Parent {
             (b'I', [], None) => Request::MapIds,
             (b'M', [low, high], None) => Request::Mount(u16::from_le_bytes([*low, *high])),
             (b'U', [], None) => Request::Limits,
+            (b'S', [], None) => Request::Scheduling,
             (b'H', [], None) => Request::RunHooks,
             (b'T', [], Some(file)) => Request::Terminal(file),
             (b'R', [], None) => Request::Ready,
@@ -116,6 +119,7 @@ impl Child {
             Request::MapIds => (vec![b'I'], None),
             Request::Mount(index) => ([&b"M"[..], &index.to_le_bytes()].concat(), None),
             Request::Limits => (vec![b'U'], None),
+            Request::Scheduling => (vec![b'S'], None),
             Request::RunHooks => (vec![b'H'], None),
             Request::Terminal(file) => (vec![b'T'], Some(file.as_fd())),
             Request::Ready => (vec![b'R'], None),

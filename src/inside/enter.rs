@@ -77,7 +77,7 @@ fn live(plan: &Plan, entry: Entry, gate: Option<OwnedFd>, ear: &mut Ear) -> Resu
     }
     let root = crate::fs::Root::new(sys::mount::place("/").context("open the container's root")?);
     terminal::open(plan, &root, link)?; // after the root change: the pty must be of the container's own devpts
-    process::attributes(&plan.process, &umask)?;
+    process::attributes(plan, &umask, link)?; // in the cgroup, whose CPUs and memory nodes bound what may be asked for
     credentials::prepare(&plan.process)?; // needs CAP_SETPCAP
     if plan.process.no_new_privileges == NoNewPrivileges::Unset {
         exec::install_filter(&plan.process)?; // needs CAP_SYS_ADMIN: before the capabilities go

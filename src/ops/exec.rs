@@ -10,9 +10,9 @@ use crate::outside::record::{self, Lock, Record, StateDir, Status};
 use crate::outside::{Launch, launch, wait};
 use crate::plan::cgroup::SubCgroup;
 use crate::plan::process::ExecProcess;
-use crate::plan::{self, ExecRequest, Placing, TerminalUse, host};
+use crate::plan::{self, ExecRequest, Placing, Plan, TerminalUse, host};
 use crate::sys::file::{self, CWD};
-use crate::sys::signal;
+use crate::sys::{sched, signal};
 
 pub struct Exec {
     pub id: String,
@@ -65,6 +65,7 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
         Stay::Foreground => Some(signal::take_all().context("take the signals")?),
         Stay::Leave => None,
     };
+    run_where_asked(&plan)?;
     let cgroup = choose_cgroup(&state, &record, &request.cgroups)?;
     let launched = launch(Launch {
         plan: &plan,
@@ -85,6 +86,17 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
     match signals {
         Some(signals) => Ok(wait::attend(&child, &signals, master)?.status()),
         None => Ok(0),
+    }
+}
+
+/// config.md, "execCPUAffinity": `initial` is where the runtime itself runs until the process is in the container's cgroup.
+/// The child is born with it. We stay there afterwards: what is left for us is to wait.
+fn run_where_asked(plan: &Plan) -> Result<()> {
+    match plan.process.exec_affinity.as_ref().and_then(|affinity| affinity.initial.as_ref()) {
+        Some(cpus) => sched::set_affinity(cpus.words()).context(
+            "config.json: process.execCPUAffinity.initial: is none of these CPUs online and in our own cpuset?",
+        ),
+        None => Ok(()),
     }
 }
 

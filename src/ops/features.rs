@@ -3,7 +3,7 @@
 use crate::error::{Context, Result};
 use crate::hooks::OCI_VERSION;
 use crate::plan::namespaces::KINDS;
-use crate::plan::{options, seccomp};
+use crate::plan::{memory_policy, options, seccomp};
 use serde_json::json;
 
 /// Indented by four blanks, as runc does.
@@ -34,6 +34,7 @@ pub fn features() -> Result<String> {
             "selinux": {"enabled": false},
             "intelRdt": {"enabled": false},
             "mountExtensions": {"idmap": {"enabled": false}},
+            "memoryPolicy": {"modes": memory_policy::modes(), "flags": memory_policy::flags()},
             "netDevices": {"enabled": false},
         },
         "annotations": {"io.github.rruntime.version": env!("CARGO_PKG_VERSION")},

@@ -6,6 +6,7 @@ mod idmap;
 pub mod launch;
 pub mod namespaces;
 pub mod record;
+mod scheduling;
 mod serve;
 mod spawn;
 pub mod wait;

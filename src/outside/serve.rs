@@ -4,6 +4,7 @@ use super::cgroup::Cgroup;
 use super::console::Console;
 use super::idmap;
 use super::launch::HooksRun;
+use super::scheduling;
 use super::spawn::{Child, post_mortem};
 use crate::error::{Context, Result, bail};
 use crate::hooks::{self, Surroundings};
@@ -51,6 +52,10 @@ pub fn until_ready(
             }
             Request::Limits => {
                 set_limits(&plan.process, child.pid)?;
+                Reply::Go { pid: child.pid }
+            }
+            Request::Scheduling => {
+                scheduling::set(&plan.process, child)?;
                 Reply::Go { pid: child.pid }
             }
             Request::Ready => {

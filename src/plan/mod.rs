@@ -9,10 +9,13 @@ pub mod check;
 pub mod device_rules;
 pub mod devices;
 pub mod host;
+pub mod list;
+pub mod memory_policy;
 pub mod mounts;
 pub mod namespaces;
 pub mod options;
 pub mod process;
+pub mod scheduling;
 pub mod seccomp;
 
 pub use devices::{DevSetup, Device};
@@ -206,6 +209,9 @@ fn lower(
     let mut process = process::lower(oci_process, host, warnings).context("process")?;
     process.seccomp = linux.seccomp().as_ref().map(seccomp::compile).transpose()?;
     check::seccomp(process.seccomp.as_ref())?;
+    process.personality = linux.personality().as_ref().map(check::personality).transpose()?;
+    process.memory_policy =
+        linux.memory_policy().as_ref().map(memory_policy::lower).transpose().context("linux.memoryPolicy")?;
     process.keyring = keyring(request, &namespaces);
     process.keep_descriptors(request.preserve_fds, request.listen_fds);
     check::terminal(process.terminal.is_some(), request.terminal)?;

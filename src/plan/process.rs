@@ -1,9 +1,12 @@
 //! process: who runs what, with which rights and limits. Shared by create and exec; exec starts from the template.
 
 use super::host::Host;
+use super::memory_policy::MemoryPolicy;
+use super::scheduling::{self, ExecAffinity};
 use super::{options, seccomp};
 use crate::error::{Context, Result, bail, ensure};
-use crate::sys::process::KeyringSearch;
+use crate::sys::process::{KeyringSearch, Personality};
+use crate::sys::sched;
 use crate::sys::tty::Size;
 use oci_spec::runtime::{self as oci, LinuxCapabilities, PosixRlimitType};
 use serde::{Deserialize, Serialize};
@@ -24,7 +27,15 @@ pub struct Process {
     pub no_new_privileges: NoNewPrivileges,
     /// `None`: as the runtime's.
     pub oom_score_adj: Option<i32>,
+    /// `None`: as the runtime's.
+    pub scheduler: Option<sched::Attributes>,
+    /// `None`: as the runtime's.
+    pub io_priority: Option<sched::IoPriority>,
+    pub exec_affinity: Option<ExecAffinity>,
     pub terminal: Option<Terminal>,
+    /// linux.personality and memoryPolicy: they are the process's, and exec has the container's.
+    pub personality: Option<Personality>,
+    pub memory_policy: Option<MemoryPolicy>,
     pub seccomp: Option<seccomp::Program>,
     /// The session keyring to join; `None`: the caller's is kept.
     pub keyring: Option<Keyring>,
@@ -144,7 +155,18 @@ pub(super) fn lower(process: &oci::Process, host: &Host, warnings: &mut Vec<Stri
         rlimits: rlimits(process)?,
         no_new_privileges: no_new_privileges(process.no_new_privileges()),
         oom_score_adj: oom_score_adj(process.oom_score_adj())?,
+        scheduler: match process.scheduler() {
+            Some(asked) => Some(scheduling::scheduler(asked, warnings).context("scheduler")?),
+            None => None,
+        },
+        io_priority: process.io_priority().as_ref().map(scheduling::io_priority).transpose().context("ioPriority")?,
+        exec_affinity: {
+            let asked = process.exec_cpu_affinity().as_ref();
+            asked.map(scheduling::affinity).transpose().context("execCPUAffinity")?
+        },
         terminal: terminal(process)?,
+        personality: None,
+        memory_policy: None,
         seccomp: None,
         keyring: None,
         preserve_fds: 0,
@@ -172,6 +194,11 @@ fn whole(template: &Process, asked: &oci::Process, host: &Host, warnings: &mut V
         capabilities: if asked.capabilities().is_some() { own.capabilities } else { template.capabilities },
         rlimits: if asked.rlimits().is_some() { own.rlimits } else { template.rlimits.clone() },
         oom_score_adj: own.oom_score_adj.or(template.oom_score_adj),
+        scheduler: own.scheduler.or(template.scheduler),
+        io_priority: own.io_priority.or(template.io_priority),
+        exec_affinity: own.exec_affinity.or_else(|| template.exec_affinity.clone()),
+        personality: template.personality,
+        memory_policy: template.memory_policy.clone(),
         seccomp: template.seccomp.clone(),
         keyring: template.keyring.clone(),
         ..own
@@ -212,13 +239,8 @@ fn from_words(template: &Process, words: Words, host: &Host) -> Result<Process> 
 /// Fields that come with a later version: refused, so that nobody relies on them in vain.
 fn refuse_unsupported(process: &oci::Process) -> Result<()> {
     let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-    let table = [
-        ("apparmorProfile", given(process.apparmor_profile())),
-        ("selinuxLabel", given(process.selinux_label())),
-        ("scheduler", process.scheduler().is_some()),
-        ("ioPriority", process.io_priority().is_some()),
-        ("execCPUAffinity", process.exec_cpu_affinity().is_some()),
-    ];
+    let table =
+        [("apparmorProfile", given(process.apparmor_profile())), ("selinuxLabel", given(process.selinux_label()))];
     match table.iter().find(|(_, present)| *present) {
         Some((field, _)) => bail!("{field}: is not supported by this version; remove it"),
         None => Ok(()),

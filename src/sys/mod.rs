@@ -14,6 +14,7 @@ pub mod file;
 pub mod mount;
 pub mod namespace;
 pub mod process;
+pub mod sched;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;

@@ -26,6 +26,7 @@ mod pause;
 mod process;
 mod records;
 mod run;
+mod scheduling;
 mod signals;
 mod terminals;
 mod user_namespace;
