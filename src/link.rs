@@ -45,6 +45,8 @@ pub struct Ends {
     /// Where a created container waits; `run` and `exec` have none.
     pub gate: Option<OwnedFd>,
     pub entry: Entry,
+    /// The host's /proc, when the process is to have labels and cannot make a procfs of its own.
+    pub procfs: Option<OwnedFd>,
 }
 
 /// How the child got where it is, and which namespaces it still has to enter.

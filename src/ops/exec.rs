@@ -9,6 +9,7 @@ use crate::outside::console::Console;
 use crate::outside::record::{self, Lock, Record, StateDir, Status};
 use crate::outside::{Launch, launch, wait};
 use crate::plan::cgroup::SubCgroup;
+use crate::plan::labels::Asked;
 use crate::plan::process::ExecProcess;
 use crate::plan::{self, ExecRequest, Placing, Plan, TerminalUse, host};
 use crate::sys::file::{self, CWD};
@@ -47,6 +48,7 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
         (None, Stay::Foreground) => TerminalUse::Foreground,
         (None, Stay::Leave) => TerminalUse::Nobody,
     };
+    let host = host::gather_for_exec(Asked::by_exec(&request.process))?;
     let asked = ExecRequest {
         id: request.id,
         process: request.process,
@@ -54,7 +56,7 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
         terminal,
         placing: Placing::of(&record.cgroup),
     };
-    let plan = plan::exec(&state.template()?, asked, &host::gather_for_exec()?)?;
+    let plan = plan::exec(&state.template()?, asked, &host)?;
     plan.warnings.iter().for_each(log::warning);
     let console = match (&plan.process.terminal, &request.announce.console_socket) {
         (None, _) => Console::None,

@@ -3,6 +3,7 @@
 pub mod cgroup;
 pub mod console;
 mod idmap;
+mod labels;
 pub mod launch;
 pub mod namespaces;
 pub mod record;

@@ -54,7 +54,6 @@ fn unsupported(spec: &Spec) -> Result<()> {
     let table = [
         ("linux.netDevices", linux.net_devices().as_ref().is_some_and(|map| !map.is_empty())),
         ("linux.intelRdt", linux.intel_rdt().is_some()),
-        ("linux.mountLabel", linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
     ];
     match table.iter().find(|(_, present)| *present) {
         Some((field, _)) => bail!("{field}: is not supported by this version; remove it"),

@@ -9,6 +9,7 @@ pub mod check;
 pub mod device_rules;
 pub mod devices;
 pub mod host;
+pub mod labels;
 pub mod list;
 pub mod memory_policy;
 pub mod mounts;
@@ -65,6 +66,8 @@ pub struct Sandbox {
     pub dev_setup: DevSetup,
     pub masked: Vec<PathBuf>,
     pub readonly: Vec<PathBuf>,
+    /// SELinux; the mounts have theirs among their options.
+    pub mount_label: Option<String>,
     pub cgroup: cgroup::Cgroup,
     pub annotations: BTreeMap<String, String>,
 }
@@ -221,7 +224,8 @@ fn lower(
         propagation: mounts::root_propagation(linux.rootfs_propagation().as_deref())?,
         change: request.change,
     };
-    let mounts = mounts::lower(spec, &request.bundle, &namespaces, &cgroup.place)?;
+    let mount_label = labels::of_mounts(linux.mount_label().as_ref(), host, warnings)?;
+    let mounts = mounts::lower(spec, &request.bundle, &namespaces, &cgroup.place, mount_label.as_deref())?;
     let dev_setup = devices::setup(spec);
     let devices = devices::lower(&linux, &namespaces, dev_setup)?;
     let sandbox = Sandbox {
@@ -235,6 +239,7 @@ fn lower(
         dev_setup,
         masked: check::paths("linux.maskedPaths", linux.masked_paths().as_ref())?,
         readonly: check::paths("linux.readonlyPaths", linux.readonly_paths().as_ref())?,
+        mount_label,
         cgroup,
         annotations: spec.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
         namespaces,

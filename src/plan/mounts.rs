@@ -43,8 +43,8 @@ pub enum Opener {
 pub enum CgroupView {
     /// One hierarchy. When the kernel refuses a new instance, a bind of `fallback` on the host.
     V2 { fallback: PathBuf },
-    /// A tmpfs with a directory a hierarchy, and links for controllers that share one.
-    V1 { parts: Vec<CgroupPart>, links: Vec<(String, String)> },
+    /// A tmpfs with these options, a directory a hierarchy, and links for controllers that share one.
+    V1 { base: Vec<(String, Option<String>)>, parts: Vec<CgroupPart>, links: Vec<(String, String)> },
 }
 
 #[derive(Debug)]
@@ -91,10 +91,17 @@ pub(super) fn root_propagation(word: Option<&str>) -> Result<u64> {
     }
 }
 
-pub(super) fn lower(spec: &Spec, bundle: &Path, namespaces: &Namespaces, place: &Place) -> Result<Vec<MountOp>> {
+/// `label`: the SELinux context of what is mounted anew.
+pub(super) fn lower(
+    spec: &Spec,
+    bundle: &Path,
+    namespaces: &Namespaces,
+    place: &Place,
+    label: Option<&str>,
+) -> Result<Vec<MountOp>> {
     let mounts = spec.mounts().as_deref().unwrap_or_default();
     ensure!(mounts.len() < usize::from(u16::MAX), "mounts: {} are too many; the limit is 65534", mounts.len());
-    let scene = Scene { bundle, namespaces, place };
+    let scene = Scene { bundle, namespaces, place, label };
     mounts.iter().enumerate().map(|(i, mount)| scene.one(i, mount).with_context(|| format!("mounts[{i}]"))).collect()
 }
 
@@ -103,6 +110,7 @@ struct Scene<'a> {
     bundle: &'a Path,
     namespaces: &'a Namespaces,
     place: &'a Place,
+    label: Option<&'a str>,
 }
 
 /// The words of one mount, sorted by what they do.
@@ -134,7 +142,7 @@ impl Scene<'_> {
         } else if matches!(fs, "cgroup" | "cgroup2") {
             MountWhat::Cgroup(self.cgroup_view()?)
         } else {
-            new_filesystem(fs, mount, &words)?
+            new_filesystem(fs, mount, &words, self.label)?
         };
         check_below_proc(&at, &what)?;
         let index = u16::try_from(index).unwrap_or(u16::MAX);
@@ -150,7 +158,11 @@ impl Scene<'_> {
     }
 
     fn cgroup_view(&self) -> Result<CgroupView> {
-        super::cgroup::view(self.place, self.namespaces.makes(libc::CLONE_NEWCGROUP))
+        let mut view = super::cgroup::view(self.place, self.namespaces.makes(libc::CLONE_NEWCGROUP))?;
+        if let CgroupView::V1 { base, .. } = &mut view {
+            base.extend(self.label.map(context_option));
+        }
+        Ok(view)
     }
 }
 
@@ -221,7 +233,7 @@ fn refuse_data(words: &Words, what: &str) -> Result<()> {
     bail!("options[{index}]: unknown option {word:?}{hint}; {what} takes no options of a file system")
 }
 
-fn new_filesystem(fs: &str, mount: &oci_spec::runtime::Mount, words: &Words) -> Result<MountWhat> {
+fn new_filesystem(fs: &str, mount: &oci_spec::runtime::Mount, words: &Words, label: Option<&str>) -> Result<MountWhat> {
     ensure!(fs != "none" && !fs.is_empty(), "type: is missing, and no option says \"bind\" or \"rbind\"");
     let mut data: Vec<(String, Option<String>)> = Vec::new();
     if !has_shared_superblock(fs) {
@@ -235,6 +247,11 @@ fn new_filesystem(fs: &str, mount: &oci_spec::runtime::Mount, words: &Words) -> 
             None => (word.clone(), None),
         });
     }
+    let named =
+        data.iter().any(|(key, _)| matches!(key.as_str(), "context" | "fscontext" | "defcontext" | "rootcontext"));
+    if takes_label(fs) && !named {
+        data.extend(label.map(context_option));
+    }
     let source = mount.source().as_ref().map(|source| source.to_string_lossy().into_owned());
     Ok(MountWhat::New { fs: fs.to_string(), source, options: data })
 }
@@ -243,6 +260,16 @@ fn new_filesystem(fs: &str, mount: &oci_spec::runtime::Mount, words: &Words) -> 
 /// the next container in the pod. The attribute of our own mount is enough.
 fn has_shared_superblock(fs: &str) -> bool {
     matches!(fs, "proc" | "sysfs" | "mqueue" | "devpts" | "bpf" | "securityfs" | "debugfs" | "tracefs")
+}
+
+/// The loaded policy labels file systems that the kernel fills; each devpts is one of its own.
+fn takes_label(fs: &str) -> bool {
+    fs == "devpts" || !has_shared_superblock(fs)
+}
+
+/// As one value, without the quotes that mount(8) needs around its commas.
+fn context_option(label: &str) -> (String, Option<String>) {
+    ("context".to_string(), Some(label.to_string()))
 }
 
 /// Below /proc only a few files may be covered (as lxcfs does); anything else could stand in for a file that the runtime
@@ -306,6 +333,27 @@ mod tests {
     fn a_typing_error_in_a_bind_is_refused_with_a_hint() {
         let error = refuse_data(&words(&["rbind", "nosudi"]), "a bind mount").unwrap_err().to_string();
         assert!(error.starts_with("options[1]: unknown option \"nosudi\" (did you mean \"nosuid\"?)"), "{error}");
+    }
+
+    #[test]
+    fn new_file_systems_get_the_label_of_mounts() {
+        let options = |fs: &str, words: &str| {
+            let mount = format!(r#"{{"destination":"/x","type":"{fs}","options":[{words}]}}"#);
+            let mount: oci_spec::runtime::Mount = serde_json::from_str(&mount).unwrap();
+            let words = sort_words(mount.options().as_deref().unwrap()).unwrap();
+            match new_filesystem(fs, &mount, &words, Some("u:r:t:s0:c1,c2")).unwrap() {
+                MountWhat::New { options, .. } => options,
+                _ => panic!(),
+            }
+        };
+        let label = ("context".to_string(), Some("u:r:t:s0:c1,c2".to_string()));
+        for fs in ["tmpfs", "devpts"] {
+            assert_eq!(options(fs, ""), [label.clone()], "{fs}");
+        }
+        for fs in ["proc", "sysfs", "mqueue"] {
+            assert_eq!(options(fs, ""), [], "{fs}");
+        }
+        assert_eq!(options("tmpfs", "\"context=own\""), [("context".to_string(), Some("own".to_string()))]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! process: who runs what, with which rights and limits. Shared by create and exec; exec starts from the template.
 
 use super::host::Host;
+use super::labels::{self, Labels};
 use super::memory_policy::MemoryPolicy;
 use super::scheduling::{self, ExecAffinity};
 use super::{options, seccomp};
@@ -33,6 +34,7 @@ pub struct Process {
     pub io_priority: Option<sched::IoPriority>,
     pub exec_affinity: Option<ExecAffinity>,
     pub terminal: Option<Terminal>,
+    pub labels: Labels,
     /// linux.personality and memoryPolicy: they are the process's, and exec has the container's.
     pub personality: Option<Personality>,
     pub memory_policy: Option<MemoryPolicy>,
@@ -118,6 +120,7 @@ pub struct Words {
     pub capabilities: Vec<String>,
     pub terminal: Option<Terminal>,
     pub no_new_privileges: Option<NoNewPrivileges>,
+    pub labels: Labels,
 }
 
 impl Process {
@@ -134,7 +137,6 @@ impl Process {
 }
 
 pub(super) fn lower(process: &oci::Process, host: &Host, warnings: &mut Vec<String>) -> Result<Process> {
-    refuse_unsupported(process)?;
     let env = environment(process.env().as_deref().unwrap_or_default())?;
     let user = process.user();
     Ok(Process {
@@ -165,6 +167,7 @@ pub(super) fn lower(process: &oci::Process, host: &Host, warnings: &mut Vec<Stri
             asked.map(scheduling::affinity).transpose().context("execCPUAffinity")?
         },
         terminal: terminal(process)?,
+        labels: labels::lower(process, host)?,
         personality: None,
         memory_policy: None,
         seccomp: None,
@@ -197,6 +200,7 @@ fn whole(template: &Process, asked: &oci::Process, host: &Host, warnings: &mut V
         scheduler: own.scheduler.or(template.scheduler),
         io_priority: own.io_priority.or(template.io_priority),
         exec_affinity: own.exec_affinity.or_else(|| template.exec_affinity.clone()),
+        labels: own.labels.or(&template.labels),
         personality: template.personality,
         memory_policy: template.memory_policy.clone(),
         seccomp: template.seccomp.clone(),
@@ -220,6 +224,7 @@ fn from_words(template: &Process, words: Words, host: &Host) -> Result<Process> 
     }
     process.user.groups.extend(words.groups);
     process.terminal = words.terminal;
+    process.labels = Labels::from_words(&words.labels, host)?.or(&process.labels);
     process.no_new_privileges = words.no_new_privileges.unwrap_or(process.no_new_privileges);
     // CVE-2022-29162: asked-for capabilities go to these three sets, and never to the inheritable one by themselves.
     for name in &words.capabilities {
@@ -234,17 +239,6 @@ fn from_words(template: &Process, words: Words, host: &Host) -> Result<Process> 
         }
     }
     Ok(process)
-}
-
-/// Fields that come with a later version: refused, so that nobody relies on them in vain.
-fn refuse_unsupported(process: &oci::Process) -> Result<()> {
-    let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-    let table =
-        [("apparmorProfile", given(process.apparmor_profile())), ("selinuxLabel", given(process.selinux_label()))];
-    match table.iter().find(|(_, present)| *present) {
-        Some((field, _)) => bail!("{field}: is not supported by this version; remove it"),
-        None => Ok(()),
-    }
 }
 
 fn arguments(args: &[String]) -> Result<Vec<String>> {

@@ -15,6 +15,7 @@ mod exec_user;
 mod faults;
 mod hooks;
 mod host_state;
+mod labels;
 mod life_cycle;
 mod limits;
 mod listing;

@@ -24,14 +24,20 @@ pub fn mount(view: &CgroupView, attributes: &Attributes, target: OwnedFd) -> Res
             };
             Ok(mount::attach(made, target)?)
         }
-        CgroupView::V1 { parts, links } => v1(parts, links, attributes, target),
+        CgroupView::V1 { base, parts, links } => v1(base, parts, links, attributes, target),
     }
 }
 
 /// A tmpfs with a directory for each hierarchy. It becomes read-only when it is furnished; its parts are so from the start.
-fn v1(parts: &[CgroupPart], links: &[(String, String)], attributes: &Attributes, target: OwnedFd) -> Result<()> {
+fn v1(
+    base: &[(String, Option<String>)],
+    parts: &[CgroupPart],
+    links: &[(String, String)],
+    attributes: &Attributes,
+    target: OwnedFd,
+) -> Result<()> {
     let plain_bits = attributes.set & !mount::ATTR_RDONLY;
-    let base = instance("tmpfs", &[("mode".into(), Some("755".into()))], plain_bits).context("make a tmpfs")?;
+    let base = instance("tmpfs", base, plain_bits).context("make a tmpfs")?;
     mount::attach(&base, target)?;
     let root = Root::new(base);
     for part in parts {

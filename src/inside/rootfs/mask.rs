@@ -26,7 +26,7 @@ pub fn protect(sandbox: &Sandbox, root: &Root) -> Result<()> {
         if let Some(target) = existing(root, path).with_context(named)? {
             let is_dir = file::stat(&target).with_context(named)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
             let cover = if is_dir { &mut dir_cover } else { &mut file_cover };
-            let make = if is_dir { empty_directory } else { null_device };
+            let make = || if is_dir { empty_directory(sandbox.mount_label.as_deref()) } else { null_device() };
             cover_with(cover, make, &target).with_context(named)?;
         }
     }
@@ -49,7 +49,7 @@ fn make_read_only(target: &OwnedFd) -> Result<()> {
     Ok(mount::attach(copy, target)?)
 }
 
-fn cover_with(cover: &mut Option<OwnedFd>, make: fn() -> Result<OwnedFd>, target: &OwnedFd) -> Result<()> {
+fn cover_with(cover: &mut Option<OwnedFd>, make: impl Fn() -> Result<OwnedFd>, target: &OwnedFd) -> Result<()> {
     match cover {
         Some(first) => {
             let copy = mount::clone_tree(first.as_fd(), "", Depth::One).context("copy the cover")?;
@@ -75,10 +75,13 @@ fn null_device() -> Result<OwnedFd> {
     Ok(copy)
 }
 
-fn empty_directory() -> Result<OwnedFd> {
+fn empty_directory(label: Option<&str>) -> Result<OwnedFd> {
     let tmpfs = mount::begin("tmpfs").context("open a tmpfs")?;
     for (key, value) in [("nr_blocks", "1"), ("nr_inodes", "1"), ("mode", "755")] {
         tmpfs.set(key, Some(value)).with_context(|| format!("set {key}={value}"))?;
+    }
+    if let Some(label) = label {
+        tmpfs.set("context", Some(label)).context("label it")?; // or the policy would refuse what is only empty
     }
     let attributes = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC;
     tmpfs.mount(attributes).map_err(|(error, _)| error).context("make an empty tmpfs")
