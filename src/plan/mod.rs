@@ -4,6 +4,7 @@
 //! Nothing in this folder touches the machine, except `host`, which gathers facts before the planning starts. After the
 //! lowering `Option` means "the container has none", never "nobody said".
 
+pub mod annotations;
 pub mod cgroup;
 pub mod check;
 pub mod device_rules;
@@ -207,9 +208,11 @@ fn lower(
     let Some(oci_process) = spec.process() else { bail!("process: is missing; a container needs a program to run") };
     let Some(root) = spec.root() else { bail!("root: is missing; name the root filesystem in root.path") };
     let namespaces = namespaces::lower(&linux, host).context("linux")?;
+    annotations::check(spec)?;
     check::namespace_use(spec, &linux, &namespaces, request.change)?;
     let cgroup = cgroup::lower(&linux, &request.id, &host.cgroups, warnings)?;
     let mut process = process::lower(oci_process, host, warnings).context("process")?;
+    annotations::apply_to_user(spec, &mut process.user, warnings);
     process.seccomp = linux.seccomp().as_ref().map(seccomp::compile).transpose()?;
     check::seccomp(process.seccomp.as_ref())?;
     process.personality = linux.personality().as_ref().map(check::personality).transpose()?;

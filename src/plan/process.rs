@@ -1,5 +1,6 @@
 //! process: who runs what, with which rights and limits. Shared by create and exec; exec starts from the template.
 
+use super::annotations::KEEP_GROUPS;
 use super::host::Host;
 use super::labels::{self, Labels};
 use super::memory_policy::MemoryPolicy;
@@ -57,8 +58,8 @@ pub enum Home {
 pub struct User {
     pub uid: u32,
     pub gid: u32,
-    /// All supplementary groups; the caller's own never pass.
-    pub groups: Vec<u32>,
+    /// All supplementary groups; `None`: the caller's own pass, because an annotation says so.
+    pub groups: Option<Vec<u32>>,
     /// `None`: the runtime's own (config.md: unspecified must not change it).
     pub umask: Option<u32>,
 }
@@ -147,7 +148,7 @@ pub(super) fn lower(process: &oci::Process, host: &Host, warnings: &mut Vec<Stri
         user: User {
             uid: user.uid(),
             gid: user.gid(),
-            groups: user.additional_gids().clone().unwrap_or_default(),
+            groups: Some(user.additional_gids().clone().unwrap_or_default()),
             umask: umask(user.umask())?,
         },
         capabilities: match process.capabilities() {
@@ -191,7 +192,10 @@ pub(super) fn stamp(
 
 fn whole(template: &Process, asked: &oci::Process, host: &Host, warnings: &mut Vec<String>) -> Result<Process> {
     let own = lower(asked, host, warnings)?;
-    let user = User { umask: own.user.umask.or(template.user.umask), ..own.user };
+    let mut user = User { umask: own.user.umask.or(template.user.umask), ..own.user };
+    if template.user.groups.is_none() {
+        user.keep_groups(warnings);
+    }
     Ok(Process {
         user,
         capabilities: if asked.capabilities().is_some() { own.capabilities } else { template.capabilities },
@@ -222,7 +226,10 @@ fn from_words(template: &Process, words: Words, host: &Host) -> Result<Process> 
         process.user.uid = uid;
         process.user.gid = gid.unwrap_or(0);
     }
-    process.user.groups.extend(words.groups);
+    match &mut process.user.groups {
+        Some(groups) => groups.extend(words.groups),
+        None => ensure!(words.groups.is_empty(), "--additional-gids: the annotation {KEEP_GROUPS} rules it out"),
+    }
     process.terminal = words.terminal;
     process.labels = Labels::from_words(&words.labels, host)?.or(&process.labels);
     process.no_new_privileges = words.no_new_privileges.unwrap_or(process.no_new_privileges);

@@ -53,6 +53,7 @@ fn features_are_json_and_need_nothing() {
         assert_eq!(features["linux"][part]["enabled"], true, "{part}");
     }
     assert_eq!((list("/linux/memoryPolicy/modes").len(), list("/linux/memoryPolicy/flags").len()), (7, 3));
+    assert!(list("/potentiallyUnsafeConfigAnnotations").contains(&"run.oci.hooks.stdout".into()));
 }
 
 #[test]
