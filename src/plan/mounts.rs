@@ -348,7 +348,7 @@ mod tests {
         };
         let label = ("context".to_string(), Some("u:r:t:s0:c1,c2".to_string()));
         for fs in ["tmpfs", "devpts"] {
-            assert_eq!(options(fs, ""), [label.clone()], "{fs}");
+            assert_eq!(options(fs, ""), std::slice::from_ref(&label), "{fs}");
         }
         for fs in ["proc", "sysfs", "mqueue"] {
             assert_eq!(options(fs, ""), [], "{fs}");

@@ -87,6 +87,7 @@ fn a_profile_is_written_to_the_attributes_of_the_process_itself() {
     for (name, bundle) in [
         ("plain", bundle.twin("plain")),
         ("user", in_user_namespace()),
+        ("shared", bundle.twin("shared").without_namespace("pid")),
         // Nothing of the image's may come in between.
         ("link", bundle.twin("link").without_mount("/proc").symlink("/proc", "/tmp")),
     ] {
@@ -101,7 +102,7 @@ fn a_profile_is_written_to_the_attributes_of_the_process_itself() {
             log.lines().find(|line| line.contains("\"exec rruntime-test-none\"")).expect("a write of the profile");
         let (pid, _) = write.split_once(' ').unwrap();
         let name = if has_apparmor() { "attr/apparmor/exec" } else { "attr/exec" };
-        assert!(write.contains(&format!("</proc/{pid}/task/{pid}/{name}>")), "{write}");
+        assert!(write.contains(&format!("/{pid}/task/{pid}/{name}>")), "{write}");
     }
 }
 
