@@ -51,7 +51,7 @@ fn the_policy_is_the_configured_one_and_exec_inherits_it() {
     needs!(program "chrt");
     let scheduler = json!({"policy": "SCHED_BATCH", "nice": 7, "flags": ["SCHED_FLAG_RESET_ON_FORK"]});
     let container = Bundle::busybox().set("/process/scheduler", scheduler).start();
-    for pid in [container.pid(), left_running(&container, None)] {
+    for pid in [container.pid(), left_running(&container, None), left_running(&container, Some(json!({})))] {
         let seen = look(&container, "chrt", pid);
         assert!(seen.contains("policy: SCHED_BATCH|SCHED_RESET_ON_FORK"), "{seen}");
         assert_eq!(nice(pid), 7);
@@ -128,7 +128,7 @@ fn the_io_priority_is_the_configured_one_and_exec_inherits_it() {
     needs!(program "ionice");
     let bundle = Bundle::busybox().set("/process/ioPriority", json!({"class": "IOPRIO_CLASS_BE", "priority": 6}));
     let container = bundle.start();
-    for pid in [container.pid(), left_running(&container, None)] {
+    for pid in [container.pid(), left_running(&container, None), left_running(&container, Some(json!({})))] {
         assert_eq!(look(&container, "ionice", pid), "best-effort: prio 6\n");
     }
     let own = left_running(&container, Some(json!({"ioPriority": {"class": "IOPRIO_CLASS_IDLE", "priority": 0}})));
