@@ -35,6 +35,8 @@ pub struct Process {
     pub io_priority: Option<sched::IoPriority>,
     pub exec_affinity: Option<ExecAffinity>,
     pub terminal: Option<Terminal>,
+    /// A template of an older version has none.
+    #[serde(default)]
     pub labels: Labels,
     /// linux.personality and memoryPolicy: they are the process's, and exec has the container's.
     pub personality: Option<Personality>,
@@ -439,6 +441,16 @@ mod tests {
         assert_eq!(stamped.keyring, template.keyring);
         assert_eq!(stamped.user.umask, Some(0o77));
         assert_eq!(stamped.user.uid, 1);
+    }
+
+    #[test]
+    fn a_template_of_an_older_version_is_read() {
+        let mut template = serde_json::to_value(process(r#"{"user":{"uid":5,"gid":6}}"#).unwrap()).unwrap();
+        for new in ["scheduler", "io_priority", "exec_affinity", "labels", "personality", "memory_policy"] {
+            assert!(template.as_object_mut().unwrap().remove(new).is_some(), "{new}");
+        }
+        let read: Process = serde_json::from_value(template).unwrap();
+        assert!(read.labels.is_empty() && read.scheduler.is_none());
     }
 
     #[test]
