@@ -74,6 +74,7 @@ fn parse_with_care<T: serde::de::DeserializeOwned>(text: &[u8], at: &str) -> Res
     if let Some(process) = process {
         leave_out_unknown_capabilities(process, &mut warnings);
         complete_user(process);
+        spell_as_the_parser_does(process);
     }
     match serde_json::from_value(value.clone()) {
         Ok(parsed) => Ok((parsed, warnings)),
@@ -105,6 +106,20 @@ fn complete_user(process: &mut Value) {
         for id in ["uid", "gid"] {
             user.entry(id).or_insert_with(|| Value::from(0));
         }
+    }
+}
+
+/// Words of the spec that oci-spec spells otherwise, and an empty list of CPUs, which to the spec is none.
+fn spell_as_the_parser_does(process: &mut Value) {
+    const WORDS: [(&str, &str); 2] =
+        [("SCHED_FLAG_RESET_ON_FORK", "SCHED_RESET_ON_FORK"), ("SCHED_FLAG_DL_OVERRUN", "SCHED_FLAG_D_L_OVERRUN")];
+    for flag in process.pointer_mut("/scheduler/flags").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some((_, word)) = WORDS.iter().find(|(word, _)| flag == word) {
+            *flag = Value::from(*word);
+        }
+    }
+    if let Some(Value::Object(affinity)) = process.pointer_mut("/execCPUAffinity") {
+        affinity.retain(|_, list| list != "");
     }
 }
 
@@ -159,6 +174,34 @@ mod tests {
         let text = r#"{"ociVersion":"1.0.2","linux":{"namespaces":[{"type":"pid"},{"type":"nett"}]}}"#;
         assert!(message(text).starts_with("linux.namespaces[1].type: unknown variant"), "{}", message(text));
         assert!(message("{").starts_with("not JSON"));
+    }
+
+    #[test]
+    fn the_words_of_the_spec_are_read() {
+        let flags = [
+            "RESET_ON_FORK",
+            "RECLAIM",
+            "DL_OVERRUN",
+            "KEEP_POLICY",
+            "KEEP_PARAMS",
+            "UTIL_CLAMP_MIN",
+            "UTIL_CLAMP_MAX",
+        ];
+        let flags = flags.map(|flag| format!("\"SCHED_FLAG_{flag}\"")).join(",");
+        let text = format!(
+            r#"{{"cwd":"/","user":{{"uid":0,"gid":0}},"execCPUAffinity":{{"initial":"0-1","final":""}},
+                "scheduler":{{"policy":"SCHED_OTHER","flags":[{flags}]}}}}"#
+        );
+        let (process, _) = parse_process(text.as_bytes()).unwrap();
+        assert_eq!(process.scheduler().as_ref().unwrap().flags().as_ref().unwrap().len(), 7);
+        assert_eq!(process.exec_cpu_affinity().as_ref().unwrap().cpu_affinity_final(), &None);
+        assert!(
+            message(
+                r#"{"ociVersion":"1.0.2","process":{"cwd":"/","user":{"uid":0,"gid":0},
+            "scheduler":{"policy":"SCHED_OTHER","flags":["SCHED_FLAG_NONE"]}}}"#
+            )
+            .starts_with("process.scheduler.flags[0]: unknown variant")
+        );
     }
 
     #[test]

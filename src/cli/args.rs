@@ -76,6 +76,8 @@ const EXEC: &[OptionRow] = &[
     row("additional-gids", Some('g'), Many, "A supplementary group id"),
     row("cap", Some('c'), Many, "A capability to add"),
     row("no-new-privs", None, Switch, "Set no_new_privs"),
+    row("apparmor", None, Value, "AppArmor profile [the container's]"),
+    row("process-label", None, Value, "SELinux label [the container's]"),
     CONSOLE,
     PIDFD,
     PID_FILE,

@@ -10,6 +10,7 @@ use crate::ops::kill::Whom;
 use crate::ops::run::{After, Orphans, Run};
 use crate::ops::spec::For;
 use crate::ops::{self, Announce, Global, delete, list, ps};
+use crate::plan::labels::Labels;
 use crate::plan::process::{ExecProcess, NoNewPrivileges, Terminal, Words};
 use crate::plan::{NewKeyring, RootChange, cgroup};
 use crate::sys::{process, tty};
@@ -159,6 +160,7 @@ fn words(said: &Asked) -> Result<Words> {
         groups: said.texts("additional-gids")?.into_iter().map(group).collect::<Result<_>>()?,
         capabilities: said.texts("cap")?,
         terminal: said.switch("tty").then_some(Terminal { size: None }),
+        labels: Labels { apparmor: said.text("apparmor")?, selinux: said.text("process-label")? },
         no_new_privileges: said.switch("no-new-privs").then_some(NoNewPrivileges::Set),
     })
 }

@@ -91,10 +91,10 @@ pub fn become_user(plan: &Process) -> Result<()> {
     process::set_dumpable(Dumpable::No).context("hide from /proc") // the change of user may have undone it
 }
 
-/// Always, even to an empty list: the caller's groups must not pass. Where the user namespace forbids setgroups there is
+/// Even to an empty list: the caller's groups must not pass, unless an annotation lets them. Where the user namespace forbids setgroups there is
 /// nothing to drop and nothing can be added.
 fn set_groups(plan: &Process) -> Result<()> {
-    let groups = &plan.user.groups;
+    let Some(groups) = &plan.user.groups else { return Ok(()) };
     match credentials::set_groups(groups) {
         Err(sys::Error(Errno::EPERM)) if groups.is_empty() && setgroups_is_denied() => Ok(()),
         other => other.with_context(|| format!("set supplementary groups {groups:?}")),

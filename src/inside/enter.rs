@@ -2,7 +2,7 @@
 //!
 //! The order matters; each line that must stand where it stands says why.
 
-use super::{credentials, exec, process, rootfs, terminal, world};
+use super::{credentials, exec, labels, process, rootfs, terminal, world};
 use crate::error::{Context, Result};
 use crate::link::{self, Ends, Entry, Request, gate};
 use crate::log;
@@ -40,7 +40,7 @@ impl Ear {
 /// Becomes the container's process, or says why not and ends. Runs in the child and never returns.
 pub fn enter(plan: &Plan, ends: Ends) -> ! {
     let mut ear = Ear::Parent(ends.link);
-    let error = match live(plan, ends.entry, ends.gate, &mut ear) {
+    let error = match live(plan, ends.entry, ends.gate, ends.procfs, &mut ear) {
         Err(error) => error,
         Ok(never) => match never {},
     };
@@ -49,8 +49,13 @@ pub fn enter(plan: &Plan, ends: Ends) -> ! {
 }
 
 /// What the child was born with and needs.
-fn belongings<'a>(ear: &'a Ear, entry: &'a Entry, gate: Option<&'a OwnedFd>) -> Vec<BorrowedFd<'a>> {
-    let mut kept: Vec<BorrowedFd> = gate.into_iter().map(AsFd::as_fd).chain(log::file()).collect();
+fn belongings<'a>(
+    ear: &'a Ear,
+    entry: &'a Entry,
+    gate: Option<&'a OwnedFd>,
+    procfs: Option<&'a OwnedFd>,
+) -> Vec<BorrowedFd<'a>> {
+    let mut kept: Vec<BorrowedFd> = gate.into_iter().chain(procfs).map(AsFd::as_fd).chain(log::file()).collect();
     match ear {
         Ear::Parent(link) => kept.push(link.as_fd()),
         Ear::Start(connection) => kept.push(connection.as_fd()),
@@ -64,8 +69,14 @@ fn belongings<'a>(ear: &'a Ear, entry: &'a Entry, gate: Option<&'a OwnedFd>) -> 
     kept
 }
 
-fn live(plan: &Plan, entry: Entry, gate: Option<OwnedFd>, ear: &mut Ear) -> Result<Infallible> {
-    process::close_all_but(&plan.process, &belongings(ear, &entry, gate.as_ref()))?; // locks and files of the parent's
+fn live(
+    plan: &Plan,
+    entry: Entry,
+    gate: Option<OwnedFd>,
+    procfs: Option<OwnedFd>,
+    ear: &mut Ear,
+) -> Result<Infallible> {
+    process::close_all_but(&plan.process, &belongings(ear, &entry, gate.as_ref(), procfs.as_ref()))?; // locks and files of the parent's
     let umask = process::begin(plan, &entry)?; // non-dumpable before any namespace of the container is entered (CVE-2016-9962)
     let Ear::Parent(link) = &*ear else { unreachable!("only the gate changes who hears") };
     match &plan.world {
@@ -80,7 +91,8 @@ fn live(plan: &Plan, entry: Entry, gate: Option<OwnedFd>, ear: &mut Ear) -> Resu
     if let World::New(sandbox) = &plan.world {
         rootfs::spread(&sandbox.rootfs)?; // after the last mount, the console's
     }
-    process::attributes(&plan.process, &umask)?;
+    labels::set(&plan.process, procfs)?; // closes this handle of the host's; before a filter could forbid it
+    process::attributes(plan, &umask, link)?; // in the cgroup, whose CPUs and memory nodes bound what may be asked for
     credentials::prepare(&plan.process)?; // needs CAP_SETPCAP
     if plan.process.no_new_privileges == NoNewPrivileges::Unset {
         exec::install_filter(&plan.process)?; // needs CAP_SYS_ADMIN: before the capabilities go

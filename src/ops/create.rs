@@ -10,6 +10,7 @@ use crate::outside::console::Console;
 use crate::outside::launch::{Failed, HooksRun, Ready};
 use crate::outside::record::{self, Held, Record, StateDir};
 use crate::outside::{Launch, launch, namespaces};
+use crate::plan::labels::Asked;
 use crate::plan::{
     self, CreateRequest, Hooks, NewKeyring, Plan, RootChange, Sandbox, TerminalUse, World, host, host::Caller,
 };
@@ -86,7 +87,7 @@ pub fn make(global: &Global, request: Create, stay: Stay, stop: Stop) -> Result<
         listen_fds: listen,
         terminal,
     };
-    let plan = plan::create(&read.spec, &asked, &host::gather()?)?;
+    let plan = plan::create(&read.spec, &asked, &host::gather(Asked::by_spec(&read.spec))?)?;
     for warning in read.warnings.iter().chain(&plan.warnings) {
         log::warning(warning);
     }

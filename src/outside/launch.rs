@@ -2,6 +2,7 @@
 
 use super::cgroup::Cgroup;
 use super::console::Console;
+use super::labels;
 use super::serve;
 use super::spawn::{self, Birth, Child};
 use crate::error::Result;
@@ -59,7 +60,9 @@ pub enum HooksRun {
 pub fn launch(launch: Launch) -> std::result::Result<Ready, Failed> {
     let Launch { plan, cgroup, gate, target, joined, console, inside, interrupt, elsewhere } = launch;
     let mut hooks = HooksRun::No;
-    let spawned = spawn::spawn(plan, cgroup, Birth { gate, target, joined }, &inside, interrupt, elsewhere);
+    let spawned = labels::procfs(plan).and_then(|procfs| {
+        spawn::spawn(plan, cgroup, Birth { gate, target, joined, procfs }, &inside, interrupt, elsewhere)
+    });
     let result = spawned.and_then(|(child, link)| {
         if let World::New(sandbox) = &plan.world {
             // While the child is busy with its mounts; in force long before it is told to go.

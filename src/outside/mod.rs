@@ -3,10 +3,12 @@
 pub mod cgroup;
 pub mod console;
 mod idmap;
+mod labels;
 pub mod launch;
 mod mounts;
 pub mod namespaces;
 pub mod record;
+mod scheduling;
 mod serve;
 mod spawn;
 pub mod wait;

@@ -3,6 +3,7 @@
 use super::cgroup::Cgroup;
 use super::console::Console;
 use super::launch::HooksRun;
+use super::scheduling;
 use super::spawn::{Child, post_mortem};
 use super::{idmap, mounts};
 use crate::error::{Context, Result, bail};
@@ -53,6 +54,10 @@ pub fn until_ready(
             }
             Request::Limits => {
                 set_limits(&plan.process, child.pid)?;
+                Reply::Go { pid: child.pid }
+            }
+            Request::Scheduling => {
+                scheduling::set(&plan.process, child)?;
                 Reply::Go { pid: child.pid }
             }
             Request::Ready => {

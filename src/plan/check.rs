@@ -5,7 +5,8 @@ use super::process::User;
 use super::{RootChange, TerminalUse};
 use crate::error::{Result, bail, ensure};
 use crate::spec::Spec;
-use oci_spec::runtime::Linux;
+use crate::sys::process::Personality;
+use oci_spec::runtime::{Linux, LinuxPersonality, LinuxPersonalityDomain};
 use std::path::{Component, Path, PathBuf};
 
 /// Longer ids would not leave room for the names that are built from them.
@@ -54,9 +55,6 @@ fn unsupported(spec: &Spec) -> Result<()> {
     let table = [
         ("linux.netDevices", linux.net_devices().as_ref().is_some_and(|map| !map.is_empty())),
         ("linux.intelRdt", linux.intel_rdt().is_some()),
-        ("linux.memoryPolicy", linux.memory_policy().is_some()),
-        ("linux.personality", linux.personality().is_some()),
-        ("linux.mountLabel", linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
     ];
     match table.iter().find(|(_, present)| *present) {
         Some((field, _)) => bail!("{field}: is not supported by this version; remove it"),
@@ -100,12 +98,13 @@ pub(super) fn mapped_ids(user: &User, maps: Option<&IdMaps>) -> Result<()> {
     };
     check("uid", user.uid, &maps.uids, "uidMappings")?;
     check("gid", user.gid, &maps.gids, "gidMappings")?;
+    let groups = user.groups.as_deref().unwrap_or_default();
     ensure!(
-        user.groups.is_empty() || maps.writer != MapWriter::OwnIds,
+        groups.is_empty() || maps.writer != MapWriter::OwnIds,
         "process.user.additionalGids: a user who maps only the own group cannot add others (setgroups is denied): remove \
          them, or map subordinate ids (subgid(5))"
     );
-    user.groups.iter().try_for_each(|group| check("additionalGids", *group, &maps.gids, "gidMappings"))
+    groups.iter().try_for_each(|group| check("additionalGids", *group, &maps.gids, "gidMappings"))
 }
 
 /// A terminal needs somebody who holds its other end.
@@ -128,6 +127,18 @@ pub(super) fn seccomp(program: Option<&super::seccomp::Program>) -> Result<()> {
     let listens = program.is_some_and(|program| program.listener.is_some());
     ensure!(!listens, "linux.seccomp.listenerPath: is not supported by this version; remove it, and SCMP_ACT_NOTIFY");
     Ok(())
+}
+
+/// config-linux.md, "Personality": two domains, and no value for the flags; what is none must be an error (config.md, "Valid
+/// values").
+pub(super) fn personality(asked: &LinuxPersonality) -> Result<Personality> {
+    if let Some(flag) = asked.flags().iter().flatten().next() {
+        bail!("linux.personality.flags: unknown value {flag:?}; the runtime-spec knows none, remove it");
+    }
+    Ok(match asked.domain() {
+        LinuxPersonalityDomain::PerLinux => Personality::Linux,
+        LinuxPersonalityDomain::PerLinux32 => Personality::Linux32,
+    })
 }
 
 /// Absolute and without `..`; repeated ones once.
@@ -229,6 +240,14 @@ mod tests {
         for key in ["kernel.shmmax", "kernel.core_pattern", "net", "net/../kernel/core_pattern", "vm.swappiness", ""] {
             assert!(with(key).is_err(), "{key}");
         }
+    }
+
+    #[test]
+    fn a_personality_has_a_domain_and_no_flags() {
+        let with = |json: &str| personality(&serde_json::from_str(json).unwrap());
+        assert_eq!(with(r#"{"domain":"LINUX32","flags":[]}"#).unwrap(), Personality::Linux32);
+        let error = with(r#"{"domain":"LINUX","flags":["ADDR_NO_RANDOMIZE"]}"#).unwrap_err().to_string();
+        assert!(error.starts_with("linux.personality.flags: unknown value \"ADDR_NO_RANDOMIZE\""), "{error}");
     }
 
     #[test]

@@ -4,17 +4,22 @@
 //! Nothing in this folder touches the machine, except `host`, which gathers facts before the planning starts. After the
 //! lowering `Option` means "the container has none", never "nobody said".
 
+pub mod annotations;
 pub mod cgroup;
 pub mod check;
 pub mod device_rules;
 pub mod devices;
 pub mod host;
+pub mod labels;
+pub mod list;
+pub mod memory_policy;
 pub mod mount_ids;
 mod mount_words;
 pub mod mounts;
 pub mod namespaces;
 pub mod options;
 pub mod process;
+pub mod scheduling;
 pub mod seccomp;
 pub mod update;
 
@@ -69,6 +74,8 @@ pub struct Sandbox {
     pub dev_setup: DevSetup,
     pub masked: Vec<PathBuf>,
     pub readonly: Vec<PathBuf>,
+    /// SELinux; the mounts have theirs among their options.
+    pub mount_label: Option<String>,
     pub cgroup: cgroup::Cgroup,
     /// As it was said: `cgroup` is what becomes of it.
     pub resources: LinuxResources,
@@ -220,12 +227,17 @@ fn lower(
     let Some(oci_process) = spec.process() else { bail!("process: is missing; a container needs a program to run") };
     let Some(root) = spec.root() else { bail!("root: is missing; name the root filesystem in root.path") };
     let namespaces = namespaces::lower(&linux, host).context("linux")?;
+    annotations::check(spec)?;
     check::namespace_use(spec, &linux, &namespaces, request.change)?;
     let cgroup = cgroup::lower(&linux, &request.id, host, warnings)?;
-    let mut process = process::lower(oci_process, host.grantable(namespaces.own()), warnings).context("process")?;
+    let mut process = process::lower(oci_process, &host.inside(namespaces.own()), warnings).context("process")?;
+    annotations::apply_to_user(spec, &mut process.user, warnings);
     process.seccomp = linux.seccomp().as_ref().map(seccomp::compile).transpose()?;
     check::mapped_ids(&process.user, namespaces.maps.as_ref())?;
     check::seccomp(process.seccomp.as_ref())?;
+    process.personality = linux.personality().as_ref().map(check::personality).transpose()?;
+    process.memory_policy =
+        linux.memory_policy().as_ref().map(memory_policy::lower).transpose().context("linux.memoryPolicy")?;
     process.keyring = keyring(request, &namespaces);
     process.keep_descriptors(request.preserve_fds, request.listen_fds);
     check::terminal(process.terminal.is_some(), request.terminal)?;
@@ -235,8 +247,14 @@ fn lower(
         propagation: mounts::root_propagation(linux.rootfs_propagation().as_deref())?,
         change: request.change,
     };
-    let scene =
-        mounts::Scene { bundle: &request.bundle, namespaces: &namespaces, place: &cgroup.place, caller: host.caller() };
+    let mount_label = labels::of_mounts(linux.mount_label().as_ref(), host, warnings)?;
+    let scene = mounts::Scene {
+        bundle: &request.bundle,
+        namespaces: &namespaces,
+        place: &cgroup.place,
+        caller: host.caller(),
+        label: mount_label.as_deref(),
+    };
     let mounts = mounts::lower(spec, &scene, warnings)?;
     let dev_setup = devices::setup(&mounts);
     let devices = devices::lower(&linux, &namespaces, dev_setup)?;
@@ -251,6 +269,7 @@ fn lower(
         dev_setup,
         masked: check::paths("linux.maskedPaths", linux.masked_paths().as_ref())?,
         readonly: check::paths("linux.readonlyPaths", linux.readonly_paths().as_ref())?,
+        mount_label,
         cgroup,
         resources: linux.resources().clone().unwrap_or_default(),
         annotations: spec.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
@@ -343,7 +362,7 @@ pub struct ExecRequest {
 pub fn exec(template: &Template, request: ExecRequest, host: &Host) -> Result<Plan> {
     let mut warnings = Vec::new();
     let mut process =
-        process::stamp(&template.process, request.process, host.grantable(template.namespaces), &mut warnings)?;
+        process::stamp(&template.process, request.process, &host.inside(template.namespaces), &mut warnings)?;
     process.keep_descriptors(request.preserve_fds, 0);
     check::terminal(process.terminal.is_some(), request.terminal)?;
     let world = World::Join(Target { namespaces: template.namespaces, placing: request.placing });

@@ -70,8 +70,8 @@ pub enum Opener {
 pub enum CgroupView {
     /// One hierarchy. When the kernel refuses a new instance, a bind of `fallback` on the host.
     V2 { fallback: PathBuf },
-    /// A tmpfs with a directory a hierarchy, and links for controllers that share one.
-    V1 { parts: Vec<CgroupPart>, links: Vec<(String, String)> },
+    /// A tmpfs with these options, a directory a hierarchy, and links for controllers that share one.
+    V1 { base: Vec<(String, Option<String>)>, parts: Vec<CgroupPart>, links: Vec<(String, String)> },
 }
 
 #[derive(Debug)]
@@ -131,6 +131,8 @@ pub(super) struct Scene<'a> {
     pub namespaces: &'a Namespaces,
     pub place: &'a Place,
     pub caller: Caller,
+    /// The SELinux context of what is mounted anew.
+    pub label: Option<&'a str>,
 }
 
 impl Scene<'_> {
@@ -170,7 +172,7 @@ impl Scene<'_> {
             MountWhat::Cgroup(self.cgroup_view()?)
         } else {
             self.check_owner(&words)?;
-            new_filesystem(fs, mount, &words, self.instead(fs))?
+            new_filesystem(fs, mount, &words, self.label, self.instead(fs))?
         };
         if let MountWhat::Bind { source, depth: Depth::Recursive, .. } = &what
             && source.starts_with("/sys")
@@ -225,7 +227,11 @@ impl Scene<'_> {
     }
 
     fn cgroup_view(&self) -> Result<CgroupView> {
-        super::cgroup::view(self.place, self.namespaces.makes(libc::CLONE_NEWCGROUP))
+        let mut view = super::cgroup::view(self.place, self.namespaces.makes(libc::CLONE_NEWCGROUP))?;
+        if let CgroupView::V1 { base, .. } = &mut view {
+            base.extend(self.label.map(context_option));
+        }
+        Ok(view)
     }
 }
 
@@ -243,7 +249,13 @@ fn destination(path: &Path) -> Result<PathBuf> {
     Ok(clean)
 }
 
-fn new_filesystem(fs: &str, mount: &Mount, words: &Words, instead: Option<PathBuf>) -> Result<MountWhat> {
+fn new_filesystem(
+    fs: &str,
+    mount: &Mount,
+    words: &Words,
+    label: Option<&str>,
+    instead: Option<PathBuf>,
+) -> Result<MountWhat> {
     ensure!(fs != "none" && !fs.is_empty(), "type: is missing, and no option says \"bind\" or \"rbind\"");
     let mut data: Vec<(String, Option<String>)> = Vec::new();
     if !has_shared_superblock(fs) {
@@ -259,6 +271,11 @@ fn new_filesystem(fs: &str, mount: &Mount, words: &Words, instead: Option<PathBu
             None => (word.clone(), None),
         });
     }
+    let named =
+        data.iter().any(|(key, _)| matches!(key.as_str(), "context" | "fscontext" | "defcontext" | "rootcontext"));
+    if takes_label(fs) && !named {
+        data.extend(label.map(context_option));
+    }
     let source = mount.source().as_ref().map(|source| source.to_string_lossy().into_owned());
     let content = if words.copy_up.is_some() { Content::Covered } else { Content::Own };
     Ok(MountWhat::New { fs: fs.to_string(), source, options: data, content, instead })
@@ -268,6 +285,16 @@ fn new_filesystem(fs: &str, mount: &Mount, words: &Words, instead: Option<PathBu
 /// the next container in the pod. The attribute of our own mount is enough.
 fn has_shared_superblock(fs: &str) -> bool {
     matches!(fs, "proc" | "sysfs" | "mqueue" | "devpts" | "bpf" | "securityfs" | "debugfs" | "tracefs")
+}
+
+/// The loaded policy labels file systems that the kernel fills; each devpts is one of its own.
+fn takes_label(fs: &str) -> bool {
+    fs == "devpts" || !has_shared_superblock(fs)
+}
+
+/// As one value, without the quotes that mount(8) needs around its commas.
+fn context_option(label: &str) -> (String, Option<String>) {
+    ("context".to_string(), Some(label.to_string()))
 }
 
 /// Below /proc only a few files may be covered (as lxcfs does); anything else could stand in for a file that the runtime
@@ -316,6 +343,27 @@ impl Attributes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn new_file_systems_get_the_label_of_mounts() {
+        let options = |fs: &str, words: &str| {
+            let mount = format!(r#"{{"destination":"/x","type":"{fs}","options":[{words}]}}"#);
+            let mount: oci_spec::runtime::Mount = serde_json::from_str(&mount).unwrap();
+            let words = Words::sort(mount.options().as_deref().unwrap()).unwrap();
+            match new_filesystem(fs, &mount, &words, Some("u:r:t:s0:c1,c2"), None).unwrap() {
+                MountWhat::New { options, .. } => options,
+                _ => panic!(),
+            }
+        };
+        let label = ("context".to_string(), Some("u:r:t:s0:c1,c2".to_string()));
+        for fs in ["tmpfs", "devpts"] {
+            assert_eq!(options(fs, ""), std::slice::from_ref(&label), "{fs}");
+        }
+        for fs in ["proc", "sysfs", "mqueue"] {
+            assert_eq!(options(fs, ""), [], "{fs}");
+        }
+        assert_eq!(options("tmpfs", "\"context=own\""), [("context".to_string(), Some("own".to_string()))]);
+    }
 
     #[test]
     fn destinations_cannot_climb() {

@@ -16,6 +16,7 @@ pub mod mount;
 pub mod namespace;
 pub mod process;
 mod remount;
+pub mod sched;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;

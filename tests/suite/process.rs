@@ -30,6 +30,28 @@ fn groups_of_the_caller_are_dropped() {
 }
 
 #[test]
+fn an_annotation_keeps_the_groups_of_the_caller() {
+    needs!(root);
+    needs!(program "setpriv");
+    let bundle = Bundle::busybox().set("/annotations", json!({"run.oci.keep_original_groups": "1"}));
+    let groups = ["setpriv", "--groups", "7,8,9"];
+    let run = bundle.twin("run").user(1000, 1000).args(["id", "-G"]);
+    assert_eq!(run.invocation("run").under(groups).output().ok().stdout, "1000 7 8 9\n");
+    let user = json!({"uid": 1000, "gid": 1000, "additionalGids": [5]});
+    let asked = bundle.twin("asked").set("/process/user", user).args(["id", "-G"]);
+    let output = asked.invocation("run").under(groups).output().ok();
+    assert_eq!(output.stdout, "1000 7 8 9\n");
+    assert!(output.stderr.contains("process.user.additionalGids: has no effect"), "{output:?}");
+    let container = bundle.start();
+    assert_eq!(container.execution([], ["id", "-G"]).under(groups).output().ok().stdout, "0 7 8 9\n");
+    container
+        .exec_with(["-g", "5"], ["true"])
+        .failed(255, "--additional-gids: the annotation run.oci.keep_original_groups");
+    let not = bundle.twin("not").set("/annotations", json!({"run.oci.keep_original_groups": "0"})).args(["id", "-G"]);
+    assert_eq!(not.invocation("run").under(groups).output().ok().stdout, "0\n");
+}
+
+#[test]
 fn the_umask_is_the_configured_one_or_the_callers() {
     needs!(root);
     // config.md: unspecified, it is not changed from the calling process' umask.

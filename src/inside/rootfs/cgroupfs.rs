@@ -30,7 +30,7 @@ pub fn mount(view: &CgroupView, attributes: &Attributes, target: OwnedFd) -> Res
             plain::attach(&made, target, left)?;
             plain::propagate(&made, attributes)
         }
-        CgroupView::V1 { parts, links } => v1(parts, links, attributes, target),
+        CgroupView::V1 { base, parts, links } => v1(base, parts, links, attributes, target),
     }
 }
 
@@ -41,11 +41,17 @@ fn is_withheld(error: sys::Error) -> bool {
 
 /// A tmpfs with a directory for each hierarchy that the container has. It becomes read-only when it is furnished; its parts
 /// are so from the start.
-fn v1(parts: &[CgroupPart], links: &[(String, String)], attributes: &Attributes, target: OwnedFd) -> Result<()> {
+fn v1(
+    base: &[(String, Option<String>)],
+    parts: &[CgroupPart],
+    links: &[(String, String)],
+    attributes: &Attributes,
+    target: OwnedFd,
+) -> Result<()> {
     let bits = attributes.everywhere();
     let plain_bits = bits & !mount::ATTR_RDONLY;
     let ready = Attributes::default(); // as above
-    let base = instance("tmpfs", &[("mode".into(), Some("755".into()))], plain_bits).context("make a tmpfs")?;
+    let base = instance("tmpfs", base, plain_bits).context("make a tmpfs")?;
     mount::attach(&base, target)?;
     let root = Root::new(base);
     for part in parts {

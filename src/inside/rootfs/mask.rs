@@ -26,7 +26,8 @@ pub fn protect(sandbox: &Sandbox, root: &Root) -> Result<()> {
         if let Some(target) = existing(root, path).with_context(named)? {
             let is_dir = file::stat(&target).with_context(named)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
             let cover = if is_dir { &mut dir_cover } else { &mut file_cover };
-            let make: MakeCover = if is_dir { empty_directory } else { null_device };
+            let label = sandbox.mount_label.as_deref();
+            let make = |target: &OwnedFd| if is_dir { empty_directory(target, label) } else { null_device(target) };
             cover_with(cover, make, &target).with_context(named)?;
         }
     }
@@ -53,7 +54,8 @@ fn make_read_only(target: &OwnedFd) -> Result<()> {
     })
 }
 
-fn cover_with(cover: &mut Option<OwnedFd>, make: MakeCover, target: &OwnedFd) -> Result<()> {
+/// `make` makes the first cover of its kind, and attaches it.
+fn cover_with(cover: &mut Option<OwnedFd>, make: impl Fn(&OwnedFd) -> Result<OwnedFd>, target: &OwnedFd) -> Result<()> {
     match cover {
         Some(first) => {
             let copy = mount::clone_tree(first.as_fd(), "", Depth::One).context("copy the cover")?;
@@ -65,9 +67,6 @@ fn cover_with(cover: &mut Option<OwnedFd>, make: MakeCover, target: &OwnedFd) ->
         }
     }
 }
-
-/// Makes the first cover of its kind, and attaches it.
-type MakeCover = fn(&OwnedFd) -> Result<OwnedFd>;
 
 fn null_device(target: &OwnedFd) -> Result<OwnedFd> {
     let null = file::open(CWD, "/dev/null", libc::O_PATH | libc::O_NOFOLLOW, 0).context("open the host's /dev/null")?;
@@ -81,10 +80,13 @@ fn null_device(target: &OwnedFd) -> Result<OwnedFd> {
     Ok(copy)
 }
 
-fn empty_directory(target: &OwnedFd) -> Result<OwnedFd> {
+fn empty_directory(target: &OwnedFd, label: Option<&str>) -> Result<OwnedFd> {
     let tmpfs = mount::begin("tmpfs").context("open a tmpfs")?;
     for (key, value) in [("nr_blocks", "1"), ("nr_inodes", "1"), ("mode", "755")] {
         tmpfs.set(key, Some(value)).with_context(|| format!("set {key}={value}"))?;
+    }
+    if let Some(label) = label {
+        tmpfs.set("context", Some(label)).context("label it")?; // or the policy would refuse what is only empty
     }
     let attributes = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC;
     let cover = tmpfs.mount(attributes).map_err(|(error, _)| error).context("make an empty tmpfs")?;
