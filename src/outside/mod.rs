@@ -5,6 +5,7 @@ pub mod console;
 mod idmap;
 pub mod launch;
 pub mod namespaces;
+mod network;
 pub mod record;
 mod serve;
 mod spawn;

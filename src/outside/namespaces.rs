@@ -40,6 +40,7 @@ pub fn check_own(sandbox: &Sandbox, joined: &[(i32, OwnedFd)]) -> Result<()> {
         let field = match *kind {
             libc::CLONE_NEWNS | libc::CLONE_NEWUSER => "linux.namespaces",
             libc::CLONE_NEWUTS if named => "hostname",
+            libc::CLONE_NEWNET if !sandbox.net_devices.is_empty() => "linux.netDevices",
             libc::CLONE_NEWNET | libc::CLONE_NEWIPC if !sandbox.sysctl.is_empty() => "linux.sysctl",
             _ => continue,
         };

@@ -3,7 +3,8 @@
 use super::cgroup::Cgroup;
 use super::console::Console;
 use super::idmap;
-use super::launch::HooksRun;
+use super::launch::{Done, HooksRun};
+use super::network;
 use super::spawn::{Child, post_mortem};
 use crate::error::{Context, Result, bail};
 use crate::hooks::{self, Surroundings};
@@ -26,7 +27,7 @@ pub fn until_ready(
     link: &link::Parent,
     mut console: Console,
     interrupt: &Interrupt,
-    ran: &mut HooksRun,
+    done: &mut Done,
 ) -> Result<Option<OwnedFd>> {
     let mut master = None;
     loop {
@@ -44,8 +45,12 @@ pub fn until_ready(
                 Reply::Go { pid: child.pid }
             }
             Request::Mount(index) => Reply::Mount(mount_source(sandbox(plan)?, index, child.pid)?),
+            Request::Network => {
+                done.moved = Some(network::move_in(&sandbox(plan)?.net_devices, child.pid)?);
+                Reply::Go { pid: child.pid }
+            }
             Request::RunHooks => {
-                *ran = HooksRun::Yes;
+                done.hooks = HooksRun::Yes;
                 run_hooks(plan, sandbox(plan)?, child.pid)?;
                 Reply::Go { pid: child.pid }
             }

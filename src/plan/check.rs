@@ -52,7 +52,6 @@ fn unsupported(spec: &Spec) -> Result<()> {
         return Ok(());
     };
     let table = [
-        ("linux.netDevices", linux.net_devices().as_ref().is_some_and(|map| !map.is_empty())),
         ("linux.intelRdt", linux.intel_rdt().is_some()),
         ("linux.memoryPolicy", linux.memory_policy().is_some()),
         ("linux.personality", linux.personality().is_some()),

@@ -11,6 +11,7 @@ pub mod devices;
 pub mod host;
 pub mod mounts;
 pub mod namespaces;
+pub mod network;
 pub mod options;
 pub mod process;
 pub mod seccomp;
@@ -55,6 +56,8 @@ pub struct Sandbox {
     pub namespaces: Namespaces,
     pub hostname: Option<String>,
     pub domainname: Option<String>,
+    /// Devices of the host that become the container's.
+    pub net_devices: Vec<network::NetDevice>,
     /// Names as files below /proc/sys, and their values.
     pub sysctl: Vec<(PathBuf, String)>,
     pub rootfs: Rootfs,
@@ -231,6 +234,7 @@ fn lower(
         bundle: request.bundle.clone(),
         hostname: spec.hostname().clone(),
         domainname: spec.domainname().clone(),
+        net_devices: network::lower(&linux, &namespaces, host)?,
         sysctl: check::sysctl(&linux, &namespaces)?,
         rootfs,
         mounts,

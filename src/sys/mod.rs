@@ -13,6 +13,7 @@ pub mod exe;
 pub mod file;
 pub mod mount;
 pub mod namespace;
+pub mod netlink;
 pub mod process;
 pub mod seccomp;
 pub mod signal;

@@ -23,6 +23,7 @@ mod load;
 mod masks;
 mod mounts;
 mod namespaces;
+mod network_devices;
 mod pause;
 mod process;
 mod records;
