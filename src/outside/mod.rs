@@ -4,6 +4,7 @@ pub mod cgroup;
 pub mod console;
 mod idmap;
 pub mod launch;
+mod mappings;
 pub mod namespaces;
 mod network;
 pub mod record;
