@@ -32,9 +32,9 @@ pub fn features() -> Result<String> {
             },
             "apparmor": {"enabled": false},
             "selinux": {"enabled": false},
-            "intelRdt": {"enabled": false},
+            "intelRdt": {"enabled": true, "schemata": true, "monitoring": true},
             "mountExtensions": {"idmap": {"enabled": false}},
-            "netDevices": {"enabled": false},
+            "netDevices": {"enabled": true},
         },
         "annotations": {"io.github.rruntime.version": env!("CARGO_PKG_VERSION")},
     });

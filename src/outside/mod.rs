@@ -8,6 +8,7 @@ mod mappings;
 pub mod namespaces;
 mod network;
 pub mod record;
+pub mod resctrl;
 mod serve;
 mod spawn;
 pub mod wait;

@@ -14,7 +14,10 @@ pub mod namespaces;
 pub mod network;
 pub mod options;
 pub mod process;
+pub mod resctrl;
 pub mod seccomp;
+#[cfg(test)]
+mod tests;
 
 pub use devices::{DevSetup, Device};
 pub use mounts::{Attributes, CgroupView, MountOp, MountWhat, Opener};
@@ -22,7 +25,7 @@ pub use namespaces::{IdMaps, Join, Namespaces, TimeOffset};
 use process::Keyring;
 pub use process::Process;
 
-use crate::error::{Context, Result, bail};
+use crate::error::{Context, Result, bail, ensure};
 use crate::spec::Spec;
 use crate::sys::process::KeyringSearch;
 use host::{Caller, Host};
@@ -67,6 +70,7 @@ pub struct Sandbox {
     pub masked: Vec<PathBuf>,
     pub readonly: Vec<PathBuf>,
     pub cgroup: cgroup::Cgroup,
+    pub resctrl: Option<resctrl::Resctrl>,
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -221,6 +225,10 @@ fn lower(
     process.keyring = keyring(request, &namespaces);
     process.keep_descriptors(request.preserve_fds, request.listen_fds);
     check::terminal(process.terminal.is_some(), request.terminal)?;
+    ensure!(
+        !root.path().as_os_str().is_empty(),
+        "root.path: is missing or empty; name the directory of the root filesystem"
+    );
     let rootfs = Rootfs {
         path: request.bundle.join(root.path()),
         access: if root.readonly().unwrap_or(false) { Access::ReadOnly } else { Access::ReadWrite },
@@ -229,13 +237,14 @@ fn lower(
     };
     let mounts = mounts::lower(spec, &request.bundle, &namespaces, host.caller(), &cgroup.place)?;
     let dev_setup = devices::setup(spec);
-    let devices = devices::lower(&linux, &namespaces, dev_setup)?;
+    let devices = devices::lower(&linux, &namespaces, dev_setup, warnings)?;
+    let (sysctl, domainname) = check::domainname(spec, check::sysctl(&linux, &namespaces)?)?;
     let sandbox = Sandbox {
         bundle: request.bundle.clone(),
         hostname: spec.hostname().clone(),
-        domainname: spec.domainname().clone(),
+        domainname,
         net_devices: network::lower(&linux, &namespaces, host)?,
-        sysctl: check::sysctl(&linux, &namespaces)?,
+        sysctl,
         rootfs,
         mounts,
         devices,
@@ -243,6 +252,7 @@ fn lower(
         masked: check::paths("linux.maskedPaths", linux.masked_paths().as_ref())?,
         readonly: check::paths("linux.readonlyPaths", linux.readonly_paths().as_ref())?,
         cgroup,
+        resctrl: resctrl::lower(&linux, &request.id)?,
         annotations: spec.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
         namespaces,
     };
@@ -292,6 +302,10 @@ fn hooks(spec: &Spec) -> Result<Hooks> {
 fn one_hook(hook: &oci_spec::runtime::Hook) -> Result<Hook> {
     if !hook.path().is_absolute() {
         bail!("path: {} is not absolute; write the full path of the program", hook.path().display());
+    }
+    for (field, list) in [("args", hook.args()), ("env", hook.env())] {
+        let nul = list.iter().flatten().position(|word| word.contains('\0'));
+        ensure!(nul.is_none(), "{field}[{}]: holds a NUL byte", nul.unwrap_or_default());
     }
     let timeout = match hook.timeout() {
         None => None,

@@ -1,7 +1,7 @@
 //! linux.netDevices: which of the host's network devices go into the container, and what they are called there.
 //! config-linux.md, "Network Devices".
 
-use super::host::Host;
+use super::host::{Caller, Host};
 use super::namespaces::Namespaces;
 use crate::error::{Result, bail, ensure};
 use oci_spec::runtime::Linux;
@@ -33,7 +33,10 @@ pub(super) fn lower(linux: &Linux, namespaces: &Namespaces, host: &Host) -> Resu
         namespaces.has(libc::CLONE_NEWNET),
         "linux.netDevices: needs a network namespace of its own; add {{\"type\": \"network\"}} to linux.namespaces"
     );
-    ensure!(host.euid == 0, "linux.netDevices: moving a network device needs root; run rruntime as root");
+    ensure!(
+        host.caller() == Caller::Root,
+        "linux.netDevices: moving a network device needs root; run rruntime as root"
+    );
     ensure!(asked.len() <= LIMIT, "linux.netDevices: {} devices are more than {LIMIT}", asked.len());
     let mut sorted: Vec<_> = asked.iter().collect();
     sorted.sort_by_key(|(host, _)| host.as_str()); // the same order every time: templates are numbered by it
@@ -99,14 +102,13 @@ mod tests {
     use super::*;
 
     fn lowered(devices: &str) -> Result<Vec<NetDevice>> {
-        with(devices, r#"[{"type":"network"}]"#, 0)
+        with(devices, r#"[{"type":"network"}]"#, &Host::for_tests())
     }
 
-    fn with(devices: &str, namespaces: &str, euid: u32) -> Result<Vec<NetDevice>> {
+    fn with(devices: &str, namespaces: &str, host: &Host) -> Result<Vec<NetDevice>> {
         let linux = format!(r#"{{"namespaces":{namespaces},"netDevices":{devices}}}"#);
         let linux: Linux = serde_json::from_str(&linux).unwrap();
-        let host = Host { euid, ..Host::for_tests() };
-        lower(&linux, &crate::plan::namespaces::lower(&linux, &host).unwrap(), &host)
+        lower(&linux, &crate::plan::namespaces::lower(&linux, &Host::for_tests()).unwrap(), host)
     }
 
     #[test]
@@ -141,10 +143,11 @@ mod tests {
 
     #[test]
     fn it_needs_a_network_namespace_and_root() {
-        assert!(with("{}", "[]", 1000).unwrap().is_empty());
-        let error = with(r#"{"eth0":{}}"#, "[]", 0).unwrap_err().to_string();
+        let (root, user) = (Host::for_tests(), Host { euid: 1000, capabilities: 0, ..Host::for_tests() });
+        assert!(with("{}", "[]", &user).unwrap().is_empty());
+        let error = with(r#"{"eth0":{}}"#, "[]", &root).unwrap_err().to_string();
         assert!(error.contains("needs a network namespace"), "{error}");
-        let error = with(r#"{"eth0":{}}"#, r#"[{"type":"network"}]"#, 1000).unwrap_err().to_string();
+        let error = with(r#"{"eth0":{}}"#, r#"[{"type":"network"}]"#, &user).unwrap_err().to_string();
         assert!(error.contains("needs root"), "{error}");
     }
 }

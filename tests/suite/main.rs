@@ -27,6 +27,7 @@ mod network_devices;
 mod pause;
 mod process;
 mod records;
+mod resctrl;
 mod rootless;
 mod run;
 mod signals;
