@@ -44,6 +44,12 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>> {
     file::read_all(open, LIMIT).with_context(|| format!("read (at most {} MiB)", LIMIT >> 20))
 }
 
+/// The same from standard input.
+pub fn read_stdin() -> Result<Vec<u8>> {
+    file::read_all(crate::sys::process::STREAMS[0], LIMIT)
+        .with_context(|| format!("read (at most {} MiB)", LIMIT >> 20))
+}
+
 /// Parses a whole configuration.
 pub fn parse(text: &[u8]) -> Result<Read> {
     match serde_json::from_slice::<Spec>(text) {

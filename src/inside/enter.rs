@@ -77,6 +77,9 @@ fn live(plan: &Plan, entry: Entry, gate: Option<OwnedFd>, ear: &mut Ear) -> Resu
     }
     let root = crate::fs::Root::new(sys::mount::place("/").context("open the container's root")?);
     terminal::open(plan, &root, link)?; // after the root change: the pty must be of the container's own devpts
+    if let World::New(sandbox) = &plan.world {
+        rootfs::spread(&sandbox.rootfs)?; // after the last mount, the console's
+    }
     process::attributes(&plan.process, &umask)?;
     credentials::prepare(&plan.process)?; // needs CAP_SETPCAP
     if plan.process.no_new_privileges == NoNewPrivileges::Unset {

@@ -33,7 +33,7 @@ pub fn features() -> Result<String> {
             "apparmor": {"enabled": false},
             "selinux": {"enabled": false},
             "intelRdt": {"enabled": true, "schemata": true, "monitoring": true},
-            "mountExtensions": {"idmap": {"enabled": false}},
+            "mountExtensions": {"idmap": {"enabled": true}},
             "netDevices": {"enabled": true},
         },
         "annotations": {"io.github.rruntime.version": env!("CARGO_PKG_VERSION")},

@@ -5,6 +5,7 @@ pub mod console;
 mod idmap;
 pub mod launch;
 mod mappings;
+mod mounts;
 pub mod namespaces;
 mod network;
 pub mod record;

@@ -2,21 +2,19 @@
 
 use super::cgroup::Cgroup;
 use super::console::Console;
-use super::idmap;
 use super::launch::{Done, HooksRun};
 use super::network;
 use super::spawn::{Child, post_mortem};
+use super::{idmap, mounts};
 use crate::error::{Context, Result, bail};
 use crate::hooks::{self, Surroundings};
 use crate::interrupt::Interrupt;
 use crate::link::{self, Reply, Request};
 use crate::plan::host::Caller;
-use crate::plan::{MountWhat, Plan, Process, Sandbox, World};
+use crate::plan::{Plan, Process, Sandbox, World};
 use crate::sys::file::{self, CWD};
-use crate::sys::process::{Clone, Side};
-use crate::sys::{self, mount, namespace, process, socket};
+use crate::sys::process;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 
 /// Returns when the child has asked `Ready`, which the caller answers. The terminal's master is returned when it is ours
 /// to carry.
@@ -44,7 +42,7 @@ pub fn until_ready(
                 map_ids(sandbox(plan)?, child.pid)?;
                 Reply::Go { pid: child.pid }
             }
-            Request::Mount(index) => Reply::Mount(mount_source(sandbox(plan)?, index, child.pid)?),
+            Request::Mount(index) => Reply::Mount(mounts::source(sandbox(plan)?, index, child.pid)?),
             Request::Network => {
                 done.moved = Some(network::move_in(&sandbox(plan)?.net_devices, child.pid)?);
                 Reply::Go { pid: child.pid }
@@ -84,49 +82,6 @@ fn map_ids(sandbox: &Sandbox, pid: i32) -> Result<()> {
     match &sandbox.namespaces.maps {
         Some(maps) => idmap::write(maps, pid),
         None => bail!("the child asked for id maps that are not planned"),
-    }
-}
-
-fn mount_source(sandbox: &Sandbox, index: u16, pid: i32) -> Result<OwnedFd> {
-    let named = || format!("config.json: mounts[{index}]");
-    match sandbox.mounts.iter().find(|op| op.index == index).map(|op| &op.what) {
-        Some(MountWhat::Bind { source, depth, .. }) => clone_in_mount_namespace_of(pid, source, *depth)
-            .with_context(|| format!("bind mount source {}", source.display()))
-            .with_context(named),
-        _ => bail!("the child asked for a mount that is not planned"),
-    }
-}
-
-/// With our rights, but from the child's mount namespace: there the mount is a slave of the host's, and its read-only,
-/// nosuid, nodev and noexec flags are locked. A copy made in ours would be a peer of the host's mount, and unlocked.
-fn clone_in_mount_namespace_of(pid: i32, source: &Path, depth: mount::Depth) -> Result<OwnedFd> {
-    let namespace =
-        file::open(CWD, format!("/proc/{pid}/ns/mnt"), libc::O_RDONLY, 0).context("open its mount namespace")?;
-    let (hear, tell) = socket::pair().context("make a socket to the helper")?;
-    match process::clone(&Clone::default()).context("clone a helper")? {
-        Side::Child => {
-            let copy =
-                namespace::enter(namespace, libc::CLONE_NEWNS).and_then(|()| mount::clone_tree(CWD, source, depth));
-            let _ = match &copy {
-                Ok(copy) => socket::send(tell, b"m", Some(copy.as_fd())),
-                Err(error) => socket::send(tell, &(error.0 as i32).to_le_bytes(), None),
-            }; // a parent that is gone needs no answer
-            process::exit_now(0)
-        }
-        Side::Parent { pid, .. } => {
-            drop(tell);
-            let mut buffer = [0u8; 8];
-            let told = socket::receive(hear, &mut buffer);
-            process::wait(pid).context("reap the helper")?;
-            match told.context("hear from the helper")? {
-                (1, Some(copy)) => Ok(copy),
-                (4, None) => {
-                    let errno = i32::from_le_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]);
-                    Err(sys::Error(sys::Errno::from_raw(errno)).into())
-                }
-                _ => bail!("the helper died"),
-            }
-        }
     }
 }
 

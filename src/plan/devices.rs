@@ -1,8 +1,8 @@
 //! Device nodes and links in /dev. config-linux.md, "Devices" and "Default Devices"; runtime-linux.md, "Dev symbolic links".
 
+use super::mounts::{MountOp, MountWhat};
 use super::namespaces::Namespaces;
 use crate::error::{Context, Result, bail, ensure};
-use crate::spec::Spec;
 use crate::sys::file::device;
 use oci_spec::runtime::{Linux, LinuxDevice, LinuxDeviceType};
 use std::path::{Component, Path, PathBuf};
@@ -84,13 +84,9 @@ pub const LINKS: [(&str, &str); 6] = [
     ("ptmx", "pts/ptmx"),
 ];
 
-pub(super) fn setup(spec: &Spec) -> DevSetup {
-    let bound = spec.mounts().iter().flatten().any(|mount| {
-        let on_dev = mount.destination().components().eq(Path::new("/dev").components());
-        let bind = |word: &String| word == "bind" || word == "rbind";
-        on_dev && mount.options().iter().flatten().any(bind)
-    });
-    if bound { DevSetup::LeaveAlone } else { DevSetup::Furnish }
+pub(super) fn setup(mounts: &[MountOp]) -> DevSetup {
+    let bound = |op: &MountOp| op.at == Path::new("/dev") && matches!(op.what, MountWhat::Bind { .. });
+    if mounts.iter().any(bound) { DevSetup::LeaveAlone } else { DevSetup::Furnish }
 }
 
 pub(super) fn lower(

@@ -9,6 +9,8 @@ pub mod check;
 pub mod device_rules;
 pub mod devices;
 pub mod host;
+pub mod mount_ids;
+mod mount_words;
 pub mod mounts;
 pub mod namespaces;
 pub mod network;
@@ -18,10 +20,13 @@ pub mod resctrl;
 pub mod seccomp;
 #[cfg(test)]
 mod tests;
+pub mod update;
 
 pub use devices::{DevSetup, Device};
-pub use mounts::{Attributes, CgroupView, MountOp, MountWhat, Opener};
+pub use mount_ids::{IdMapping, Ids};
+pub use mounts::{Attributes, CgroupView, Content, MountOp, MountWhat, Opener};
 pub use namespaces::{IdMaps, Join, Namespaces, TimeOffset};
+pub use options::{SourceLink, TargetLink};
 use process::Keyring;
 pub use process::Process;
 
@@ -29,6 +34,7 @@ use crate::error::{Context, Result, bail, ensure};
 use crate::spec::Spec;
 use crate::sys::process::KeyringSearch;
 use host::{Caller, Host};
+use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -71,6 +77,8 @@ pub struct Sandbox {
     pub readonly: Vec<PathBuf>,
     pub cgroup: cgroup::Cgroup,
     pub resctrl: Option<resctrl::Resctrl>,
+    /// As it was said: `cgroup` is what becomes of it.
+    pub resources: LinuxResources,
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -128,6 +136,9 @@ pub struct Template {
     pub process: Process,
     /// `CLONE_NEW*` bits of the namespaces that the container has of its own.
     pub namespaces: i32,
+    /// What update changes a part of.
+    #[serde(default)]
+    pub resources: LinuxResources,
 }
 
 /// Hooks by kind, in order. config.md, "POSIX-platform Hooks".
@@ -235,8 +246,10 @@ fn lower(
         propagation: mounts::root_propagation(linux.rootfs_propagation().as_deref())?,
         change: request.change,
     };
-    let mounts = mounts::lower(spec, &request.bundle, &namespaces, host.caller(), &cgroup.place)?;
-    let dev_setup = devices::setup(spec);
+    let scene =
+        mounts::Scene { bundle: &request.bundle, namespaces: &namespaces, place: &cgroup.place, caller: host.caller() };
+    let mounts = mounts::lower(spec, &scene, warnings)?;
+    let dev_setup = devices::setup(&mounts);
     let devices = devices::lower(&linux, &namespaces, dev_setup, warnings)?;
     let (sysctl, domainname) = check::domainname(spec, check::sysctl(&linux, &namespaces)?)?;
     let sandbox = Sandbox {
@@ -253,6 +266,7 @@ fn lower(
         readonly: check::paths("linux.readonlyPaths", linux.readonly_paths().as_ref())?,
         cgroup,
         resctrl: resctrl::lower(&linux, &request.id)?,
+        resources: linux.resources().clone().unwrap_or_default(),
         annotations: spec.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
         namespaces,
     };
@@ -326,7 +340,11 @@ impl Plan {
         let World::New(sandbox) = &self.world else {
             return None;
         };
-        Some(Template { process: self.process.clone(), namespaces: sandbox.namespaces.own() })
+        Some(Template {
+            process: self.process.clone(),
+            namespaces: sandbox.namespaces.own(),
+            resources: sandbox.resources.clone(),
+        })
     }
 }
 

@@ -190,9 +190,13 @@ fn joined_maps(linux: &Linux, namespaces: &Namespaces) -> Result<Option<JoinedMa
     Ok(Some(JoinedMaps { uids, gids: one_map(gids.as_deref().unwrap_or_default()).context("gidMappings")? }))
 }
 
-/// The kernel takes at most 340 lines, in one write of less than a page. user_namespaces(7).
 fn one_map(lines: &[LinuxIdMapping]) -> Result<Vec<IdMap>> {
     ensure!(!lines.is_empty(), "is missing; a new user namespace needs at least one mapping");
+    checked_map(lines)
+}
+
+/// The kernel takes at most 340 lines, in one write of less than a page. user_namespaces(7).
+pub(super) fn checked_map(lines: &[LinuxIdMapping]) -> Result<Vec<IdMap>> {
     let map: Vec<IdMap> =
         lines.iter().map(|l| IdMap { container: l.container_id(), host: l.host_id(), size: l.size() }).collect();
     ensure!(map.len() <= 340 && map_text(&map).len() < 4096, "{} mappings are more than the kernel takes", map.len());

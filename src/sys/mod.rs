@@ -8,6 +8,7 @@
 mod alloc;
 pub mod bpf;
 pub mod cgroupfs;
+pub mod copy;
 pub mod credentials;
 pub mod exe;
 pub mod file;
@@ -15,6 +16,7 @@ pub mod mount;
 pub mod namespace;
 pub mod netlink;
 pub mod process;
+mod remount;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;

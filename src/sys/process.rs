@@ -327,6 +327,8 @@ impl Events {
     pub const NONE: Events = Events(0);
     pub const READ: Events = Events(libc::POLLIN);
     pub const WRITE: Events = Events(libc::POLLOUT);
+    /// A kernel file that one can wait for has changed since it was read.
+    pub const PRIORITY: Events = Events(libc::POLLPRI);
 }
 
 impl std::ops::BitOr for Events {
@@ -345,6 +347,18 @@ pub struct Watch<'a> {
 /// Waits, without a limit, until one of the wanted events is there.
 pub fn watch(watches: &mut [Watch]) -> Result<()> {
     poll_for(watches, -1)
+}
+
+/// The same up to a time limit. A signal that was handled ends the wait early.
+pub fn watch_for(watches: &mut [Watch], limit: std::time::Duration) -> Result<()> {
+    let milliseconds = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX).saturating_add(1);
+    match poll_for(watches, milliseconds) {
+        Err(Error(Errno::EINTR)) => {
+            watches.iter_mut().for_each(|watch| watch.events = Events::NONE);
+            Ok(())
+        }
+        done => done,
+    }
 }
 
 /// Is one of these events there now?

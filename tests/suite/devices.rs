@@ -184,3 +184,43 @@ fn exec_may_open_no_more_devices_than_init() {
     needs!(root);
     assert_eq!(with_mknod().start().exec(["sh", "-c", PROBE]).ok().stdout, "denied\n");
 }
+
+/// As `user_namespace`, for an image whose /dev cannot be given away.
+fn in_user_namespace(bundle: Bundle) -> Bundle {
+    let map = json!([{"containerID": 0, "hostID": crate::harness::MAPPED, "size": 65536}]);
+    bundle.namespace("user").set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map)
+}
+
+#[test]
+fn a_dev_that_is_a_link_into_a_volume_is_not_furnished_there() {
+    needs!(root);
+    let bundle = Bundle::busybox().without_dev().symlink("/dev", "/volume");
+    let volume = bundle.host_directory("volume");
+    for (name, prepared) in [
+        ("root", bundle.twin("root")),
+        ("user", in_user_namespace(bundle.twin("user"))),
+        ("listed", bundle.twin("listed").set("/linux/devices", json!([{"path": "/dev/a/b", "type": "p"}]))),
+    ] {
+        let prepared = prepared.bind(&volume, "/volume", &[]);
+        prepared.try_create().refused("following no link of the image");
+        assert_eq!(std::fs::read_dir(&volume).unwrap().count(), 0, "{name}");
+    }
+    bundle.assert_nothing_left();
+}
+
+#[test]
+fn a_dev_bound_by_its_type_alone_is_left_alone_too() {
+    needs!(root);
+    let bundle = Bundle::busybox().without_dev();
+    let dev = bundle.host_directory("dev");
+    let bundle = bundle.mount("dev", "bind", &dev.to_string_lossy(), &[]).sh("ls -A /dev | wc -l");
+    assert_eq!(bundle.run().ok().stdout, "0\n");
+    assert_eq!(std::fs::read_dir(dev).unwrap().count(), 0);
+}
+
+#[test]
+fn a_link_of_the_image_is_no_device_in_a_user_namespace() {
+    needs!(root);
+    let bundle = Bundle::busybox().without_dev().symlink("/dev/zero", "/etc/passwd").user_namespace();
+    bundle.try_create().refused("make device /dev/zero: the image has a link");
+}
