@@ -40,6 +40,7 @@ have() {
     libc6-dev) has_static_libc ;;
     busybox-static) has_static_busybox ;;
     uidmap) command -v newuidmap >/dev/null ;;
+    iproute2) command -v ip >/dev/null ;;
     procps) command -v ps >/dev/null ;;
     util-linux) command -v unshare >/dev/null && command -v script >/dev/null ;;
     *) command -v "$1" >/dev/null ;;

@@ -17,6 +17,8 @@ pub enum Request {
     MapIds,
     /// A copy of the source of mount number n of the plan.
     Mount(u16),
+    /// Move the plan's network devices into my network namespace.
+    Network,
     /// Set my resource limits: I may not raise one.
     Limits,
     /// Set my scheduling policy and I/O priority: I may not.
@@ -88,6 +90,7 @@ impl Parent {
             (b'P', [], None) => Request::Place,
             (b'I', [], None) => Request::MapIds,
             (b'M', [low, high], None) => Request::Mount(u16::from_le_bytes([*low, *high])),
+            (b'N', [], None) => Request::Network,
             (b'U', [], None) => Request::Limits,
             (b'S', [], None) => Request::Scheduling,
             (b'H', [], None) => Request::RunHooks,
@@ -120,6 +123,7 @@ impl Child {
             Request::Place => (vec![b'P'], None),
             Request::MapIds => (vec![b'I'], None),
             Request::Mount(index) => ([&b"M"[..], &index.to_le_bytes()].concat(), None),
+            Request::Network => (vec![b'N'], None),
             Request::Limits => (vec![b'U'], None),
             Request::Scheduling => (vec![b'S'], None),
             Request::RunHooks => (vec![b'H'], None),

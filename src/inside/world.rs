@@ -36,6 +36,9 @@ pub fn settle(sandbox: &Sandbox, link: &link::Child, entry: Entry) -> Result<()>
     if namespaces.makes(libc::CLONE_NEWNET) {
         socket::loopback_up().context("bring up the loopback interface")?;
     }
+    if !sandbox.net_devices.is_empty() {
+        link.ask_go(&Request::Network)?; // before the kernel parameters: they may be those of a device
+    }
     if let Some(name) = sandbox.hostname.as_deref().filter(|name| !name.is_empty()) {
         namespace::set_hostname(name).with_context(|| format!("set hostname {name:?}"))?;
     }

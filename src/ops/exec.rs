@@ -83,6 +83,9 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
         elsewhere: &|| if request.cgroups.is_empty() { cgroup_of_init(&record) } else { Ok(None) },
     });
     let ready = launched.map_err(|failed| failed.error)?;
+    if let Some(group) = &record.resctrl {
+        group.add_if_there(ready.pid())?;
+    }
     log::debug(format!("process {} is ready to become {:?}", ready.pid(), plan.process.args[0]));
     drop(held); // it is inside now, and ends with the container
     request.announce.send_pidfd(ready.pidfd(), "setns")?;

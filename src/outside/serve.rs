@@ -2,7 +2,8 @@
 
 use super::cgroup::Cgroup;
 use super::console::Console;
-use super::launch::HooksRun;
+use super::launch::{Done, HooksRun};
+use super::network;
 use super::scheduling;
 use super::spawn::{Child, post_mortem};
 use super::{idmap, mounts};
@@ -25,7 +26,7 @@ pub fn until_ready(
     link: &link::Parent,
     mut console: Console,
     interrupt: &Interrupt,
-    ran: &mut HooksRun,
+    done: &mut Done,
 ) -> Result<Option<OwnedFd>> {
     let mut master = None;
     loop {
@@ -43,8 +44,12 @@ pub fn until_ready(
                 Reply::Go { pid: child.pid }
             }
             Request::Mount(index) => Reply::Mount(mounts::source(sandbox(plan)?, index, child.pid)?),
+            Request::Network => {
+                done.moved = Some(network::move_in(&sandbox(plan)?.net_devices, child.pid)?);
+                Reply::Go { pid: child.pid }
+            }
             Request::RunHooks => {
-                *ran = HooksRun::Yes;
+                done.hooks = HooksRun::Yes;
                 run_hooks(plan, sandbox(plan)?, child.pid)?;
                 Reply::Go { pid: child.pid }
             }

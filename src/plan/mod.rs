@@ -17,10 +17,14 @@ pub mod mount_ids;
 mod mount_words;
 pub mod mounts;
 pub mod namespaces;
+pub mod network;
 pub mod options;
 pub mod process;
+pub mod resctrl;
 pub mod scheduling;
 pub mod seccomp;
+#[cfg(test)]
+mod tests;
 pub mod update;
 
 pub use devices::{DevSetup, Device};
@@ -31,7 +35,7 @@ pub use options::{SourceLink, TargetLink};
 use process::Keyring;
 pub use process::Process;
 
-use crate::error::{Context, Result, bail};
+use crate::error::{Context, Result, bail, ensure};
 use crate::spec::Spec;
 use crate::sys::process::KeyringSearch;
 use host::{Caller, Host};
@@ -66,6 +70,8 @@ pub struct Sandbox {
     pub namespaces: Namespaces,
     pub hostname: Option<String>,
     pub domainname: Option<String>,
+    /// Devices of the host that become the container's.
+    pub net_devices: Vec<network::NetDevice>,
     /// Names as files below /proc/sys, and their values.
     pub sysctl: Vec<(PathBuf, String)>,
     pub rootfs: Rootfs,
@@ -77,6 +83,7 @@ pub struct Sandbox {
     /// SELinux; the mounts have theirs among their options.
     pub mount_label: Option<String>,
     pub cgroup: cgroup::Cgroup,
+    pub resctrl: Option<resctrl::Resctrl>,
     /// As it was said: `cgroup` is what becomes of it.
     pub resources: LinuxResources,
     pub annotations: BTreeMap<String, String>,
@@ -241,6 +248,10 @@ fn lower(
     process.keyring = keyring(request, &namespaces);
     process.keep_descriptors(request.preserve_fds, request.listen_fds);
     check::terminal(process.terminal.is_some(), request.terminal)?;
+    ensure!(
+        !root.path().as_os_str().is_empty(),
+        "root.path: is missing or empty; name the directory of the root filesystem"
+    );
     let rootfs = Rootfs {
         path: request.bundle.join(root.path()),
         access: if root.readonly().unwrap_or(false) { Access::ReadOnly } else { Access::ReadWrite },
@@ -257,12 +268,14 @@ fn lower(
     };
     let mounts = mounts::lower(spec, &scene, warnings)?;
     let dev_setup = devices::setup(&mounts);
-    let devices = devices::lower(&linux, &namespaces, dev_setup)?;
+    let devices = devices::lower(&linux, &namespaces, dev_setup, warnings)?;
+    let (sysctl, domainname) = check::domainname(spec, check::sysctl(&linux, &namespaces)?)?;
     let sandbox = Sandbox {
         bundle: request.bundle.clone(),
         hostname: spec.hostname().clone(),
-        domainname: spec.domainname().clone(),
-        sysctl: check::sysctl(&linux, &namespaces)?,
+        domainname,
+        net_devices: network::lower(&linux, &namespaces, host)?,
+        sysctl,
         rootfs,
         mounts,
         devices,
@@ -271,6 +284,7 @@ fn lower(
         readonly: check::paths("linux.readonlyPaths", linux.readonly_paths().as_ref())?,
         mount_label,
         cgroup,
+        resctrl: resctrl::lower(&linux, &request.id)?,
         resources: linux.resources().clone().unwrap_or_default(),
         annotations: spec.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
         namespaces,
@@ -321,6 +335,10 @@ fn hooks(spec: &Spec) -> Result<Hooks> {
 fn one_hook(hook: &oci_spec::runtime::Hook) -> Result<Hook> {
     if !hook.path().is_absolute() {
         bail!("path: {} is not absolute; write the full path of the program", hook.path().display());
+    }
+    for (field, list) in [("args", hook.args()), ("env", hook.env())] {
+        let nul = list.iter().flatten().position(|word| word.contains('\0'));
+        ensure!(nul.is_none(), "{field}[{}]: holds a NUL byte", nul.unwrap_or_default());
     }
     let timeout = match hook.timeout() {
         None => None,

@@ -14,6 +14,7 @@ pub mod exe;
 pub mod file;
 pub mod mount;
 pub mod namespace;
+pub mod netlink;
 pub mod process;
 mod remount;
 pub mod sched;

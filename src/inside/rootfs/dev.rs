@@ -2,7 +2,7 @@
 
 use crate::error::{Context, Result, bail, ensure};
 use crate::fs::{self, Root};
-use crate::plan::devices::{LINKS, Way};
+use crate::plan::devices::{LINKS, Rights, Way};
 use crate::plan::{DevSetup, Device};
 use crate::sys::file::{self, CWD};
 use crate::sys::mount::{self, Depth};
@@ -43,8 +43,7 @@ fn make(device: &Device, dir: BorrowedFd) -> Result<()> {
         Ok(()) => {
             let node = file::open(dir, name, libc::O_PATH | libc::O_NOFOLLOW, 0)?;
             check(device, &node)?;
-            file::chown(&node, Some(device.uid), Some(device.gid)).context("set its owner")?;
-            Ok(file::chmod(&node, device.mode, None).context("set its mode")?) // chown takes set-id bits away
+            set_rights(device, &node)
         }
         Err(sys::Error(Errno::EEXIST)) => adopt(device, dir),
         Err(error) => Err(error.into()),
@@ -55,7 +54,15 @@ fn make(device: &Device, dir: BorrowedFd) -> Result<()> {
 fn adopt(device: &Device, dir: BorrowedFd) -> Result<()> {
     let name = device.path.file_name().unwrap_or_default();
     let node = file::open(dir, name, libc::O_PATH | libc::O_NOFOLLOW, 0)?;
-    check(device, &node).context("the image has a file of that name that is something else")
+    check(device, &node).context("the image has a file of that name that is something else")?;
+    let stat = file::stat(&node)?;
+    let right = (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777) == (device.uid, device.gid, device.mode);
+    if device.rights == Rights::Stated && !right { set_rights(device, &node) } else { Ok(()) }
+}
+
+fn set_rights(device: &Device, node: &OwnedFd) -> Result<()> {
+    file::chown(node, Some(device.uid), Some(device.gid)).context("set its owner")?;
+    file::chmod(node, device.mode, None).context("set its mode") // after chown, which takes set-id bits away
 }
 
 fn check(device: &Device, node: &OwnedFd) -> Result<()> {
