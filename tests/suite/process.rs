@@ -245,7 +245,15 @@ fn a_created_container_cannot_be_looked_into() {
 fn a_seccomp_profile_older_than_the_runtimes_own_calls_lets_the_program_run() {
     needs!(root);
     let ours = [
-        "openat2", "faccessat2", "close_range", "statx", "getcwd", "setgroups", "setresuid", "setresgid", "chdir",
+        "openat2",
+        "faccessat2",
+        "close_range",
+        "statx",
+        "getcwd",
+        "setgroups",
+        "setresuid",
+        "setresgid",
+        "chdir",
         "prlimit64",
     ];
     let profile = json!({
