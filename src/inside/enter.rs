@@ -94,18 +94,19 @@ fn live(
     labels::set(&plan.process, procfs)?; // closes this handle of the host's; before a filter could forbid it
     process::attributes(plan, &umask, link)?; // in the cgroup, whose CPUs and memory nodes bound what may be asked for
     credentials::prepare(&plan.process)?; // needs CAP_SETPCAP
-    if plan.process.no_new_privileges == NoNewPrivileges::Unset {
-        exec::install_filter(&plan.process)?; // needs CAP_SYS_ADMIN: before the capabilities go
-    }
     let home = credentials::home(&plan.process, &root)?;
     drop(root); // no descriptor of a directory may be left when the working directory is set (CVE-2024-21626)
     process::limits(&plan.process, link)?; // after the last descriptor is opened, before the user changes
     credentials::become_user(&plan.process)?;
     let program = exec::find(&plan.process, home)?;
-    let pid = link.ask_go(&Request::Ready)?;
     log::leave();
     let kept: Vec<BorrowedFd> = [Some(link.as_fd()), gate.as_ref().map(AsFd::as_fd)].into_iter().flatten().collect();
     process::close_all_but(&plan.process, &kept)?;
+    if plan.process.no_new_privileges == NoNewPrivileges::Unset {
+        // At the latest here: before CAP_SYS_ADMIN goes, and after every call that a profile of an older day has not heard of.
+        credentials::as_administrator(&plan.process, || exec::install_filter(&plan.process))?;
+    }
+    let pid = link.ask_go(&Request::Ready)?;
     if let Some(gate) = gate {
         *ear = Ear::Deaf; // the link closes here: `create` is done
         *ear = Ear::Start(gate::wait(&gate)?);

@@ -90,12 +90,14 @@ fn map_ids(sandbox: &Sandbox, pid: i32) -> Result<()> {
     }
 }
 
-/// prestart and createRuntime, in the runtime's namespaces. runtime.md, "Lifecycle", steps 5 and 6.
+/// prestart and createRuntime, in the runtime's namespaces. runtime.md, "Lifecycle", steps 3 and 4.
 fn run_hooks(plan: &Plan, sandbox: &Sandbox, pid: i32) -> Result<()> {
     let (bundle, annotations) = (&sandbox.bundle, &sandbox.annotations);
-    let state = hooks::State { id: &plan.id, status: "creating", pid, bundle, annotations };
-    hooks::run("prestart", &plan.hooks.prestart, &state, &Surroundings::Inherit, bundle)?;
-    hooks::run("createRuntime", &plan.hooks.create_runtime, &state, &Surroundings::Inherit, bundle)
+    let state = |status| hooks::State { id: &plan.id, status, pid, bundle, annotations };
+    // What a prestart hook reads goes by the time when `start` ran them: the OCI's validation suite holds to it, and so does
+    // crun. The kinds that came later read what they read of runc.
+    hooks::run("prestart", &plan.hooks.prestart, &state("created"), &Surroundings::Inherit, bundle)?;
+    hooks::run("createRuntime", &plan.hooks.create_runtime, &state("creating"), &Surroundings::Inherit, bundle)
 }
 
 /// Raising a hard limit takes a capability of the initial user namespace, which the child may not have any more.

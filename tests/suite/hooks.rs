@@ -52,7 +52,7 @@ fn hooks_read_the_state_on_stdin() {
     let container = bundle.start();
     let pid = container.pid();
     container.delete_by_force().ok();
-    let expected = ["creating", "creating", "creating", "created", "running", "stopped"];
+    let expected = ["created", "creating", "creating", "created", "running", "stopped"];
     for (line, (kind, status)) in log_of(&bundle).iter().zip(KINDS.into_iter().zip(expected)) {
         let state: Value =
             serde_json::from_str(line.strip_prefix(kind).expect(kind)).expect("a JSON document and its end");

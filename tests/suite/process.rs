@@ -262,3 +262,38 @@ fn a_created_container_cannot_be_looked_into() {
     let script = "readlink /proc/1/exe; readlink /proc/1/cwd; cat /proc/1/environ; readlink /proc/1/fd/*; echo end";
     assert_eq!(container.exec(["sh", "-c", script]).ok().stdout, "end\n");
 }
+
+#[test]
+fn a_seccomp_profile_older_than_the_runtimes_own_calls_lets_the_program_run() {
+    needs!(root);
+    let ours = [
+        "openat2",
+        "faccessat2",
+        "close_range",
+        "statx",
+        "getcwd",
+        "setgroups",
+        "setresuid",
+        "setresgid",
+        "chdir",
+        "prlimit64",
+    ];
+    let profile = json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ours, "action": "SCMP_ACT_ERRNO"}],
+    });
+    let bundle = Bundle::busybox()
+        .set("/linux/seccomp", profile)
+        .set("/process/noNewPrivileges", false)
+        .set("/process/capabilities", json!({"permitted": ["CAP_KILL"], "effective": ["CAP_KILL"]}))
+        .file("etc/passwd", "user:x:1000:1000:user:/home/user:/bin/sh\n")
+        .user(1000, 1000)
+        .args(["sleep", "1000"]);
+    let container = bundle.create();
+    let status = read(format!("/proc/{}/status", container.pid()));
+    for line in ["CapPrm:\t0000000000000020", "CapEff:\t0000000000000020", "Seccomp:\t2", "NoNewPrivs:\t0"] {
+        assert!(status.contains(line), "{line}: {status}");
+    }
+    let container = container.start();
+    assert_eq!(container.exec(["sh", "-c", "echo $HOME"]).ok().stdout, "/home/user\n");
+}
