@@ -260,3 +260,17 @@ fn documents_of_the_specification() {
         }
     }
 }
+
+#[test]
+fn what_is_for_other_platforms_has_no_effect() {
+    for (pointer, value) in [
+        ("/process/commandLine", json!("cmd.exe")),
+        ("/process/user/username", json!("ContainerUser")),
+        ("/freebsd", json!({"jail": {}})),
+    ] {
+        let plan = planned(&with(pointer, value)).unwrap();
+        assert!(plan.warnings.is_empty() && plan.process.args == ["sh"], "{pointer}: {:?}", plan.warnings);
+    }
+    let plan = planned(&with("/vm", json!({"kernel": {"path": "/vmlinuz"}}))).unwrap();
+    assert!(plan.warnings[0].contains("vm: is for another platform"), "{:?}", plan.warnings);
+}
