@@ -11,7 +11,7 @@ use crate::outside::launch::{Failed, HooksRun, Ready};
 use crate::outside::record::{self, Held, Record, StateDir};
 use crate::outside::{Launch, launch, namespaces};
 use crate::plan::{
-    self, CreateRequest, Hooks, NewKeyring, Plan, RootChange, Sandbox, TerminalUse, World, host, host::Caller,
+    self, CreateRequest, Hooks, NewKeyring, Plan, RootChange, Sandbox, TerminalUse, World, host, host::Caller, place,
 };
 use crate::sys::{process, socket};
 use crate::undo::Draft;
@@ -86,9 +86,9 @@ pub fn make(global: &Global, request: Create, stay: Stay, stop: Stop) -> Result<
         listen_fds: listen,
         terminal,
     };
-    let plan = plan::create(&read.spec, &asked, &host::gather()?)?;
+    let plan = plan::create(&read.spec, &asked, &host::gather()?).map_err(|error| place::joined(&error))?;
     for warning in read.warnings.iter().chain(&plan.warnings) {
-        log::warning(warning);
+        log::warning(place::join(warning));
     }
     build(global, &plan, &request.announce, stop)
 }

@@ -12,6 +12,7 @@ pub mod host;
 pub mod mounts;
 pub mod namespaces;
 pub mod options;
+pub mod place;
 pub mod process;
 pub mod seccomp;
 

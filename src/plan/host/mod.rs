@@ -6,7 +6,7 @@ pub mod cgroup;
 use crate::error::{Context, Result};
 use crate::sys::credentials;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Host {
     pub euid: u32,
     pub egid: u32,
@@ -38,6 +38,12 @@ pub enum Caller {
 impl Host {
     pub fn caller(&self) -> Caller {
         if self.capabilities >> CAP_SYS_ADMIN & 1 == 1 { Caller::Root } else { Caller::User }
+    }
+
+    /// The same machine, as root with all rights would find it.
+    pub fn as_root(&self) -> Host {
+        let capabilities = caps::all().iter().fold(0, |mask, capability| mask | capability.bitmask());
+        Host { euid: 0, egid: 0, capabilities, ..self.clone() }
     }
 
     /// The capabilities that a payload can be given in a container with these namespaces (`CLONE_NEW*` bits): the first
