@@ -2,7 +2,7 @@
 
 use super::args::Asked;
 use super::print;
-use crate::error::{Context, Result, bail, ensure};
+use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::ops::create::{Create, Stay};
 use crate::ops::exec::{Exec, IfPaused};
 use crate::ops::kill::Whom;
@@ -64,7 +64,10 @@ fn judging_verb(said: &Asked) -> Result<u8> {
     ensure!(argument.is_none() || named.is_none(), "the bundle is named twice: as an argument and with --bundle");
     let bundle = match argument.or(named) {
         // So that "." has a name, which becomes the id.
-        Some(path) => std::fs::canonicalize(&path).with_context(|| format!("open bundle {}", path.display()))?,
+        Some(path) => {
+            let real = std::fs::canonicalize(&path).map_err(|error| anyhow!(crate::sys::Error::from(error)));
+            real.with_context(|| format!("open bundle {}", path.display()))?
+        }
         None => bundle(said)?,
     };
     if said.verb == "check" {

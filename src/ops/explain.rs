@@ -34,13 +34,13 @@ pub fn explain(bundle: &Path, view: View) -> Result<String> {
 fn show(judgement: &Judgement, view: View) -> Result<String> {
     let document = document(judgement);
     if view == View::Text {
-        return Ok(text::render(&document) + &ending(judgement));
+        return Ok(beginning(judgement).to_owned() + &text::render(&document) + &ending(judgement));
     }
     let mut all = document.to_json();
     let (warnings, errors): (Vec<&Finding>, Vec<&Finding>) =
         judgement.findings.iter().partition(|finding| finding.severity == Severity::Warning);
-    let plannedfor = if judgement.whose == Whose::Root { "root" } else { "caller" };
-    all.insert("plannedFor".into(), plannedfor.into());
+    let planned_for = if judgement.whose == Whose::Root { "root" } else { "caller" };
+    all.insert("plannedFor".into(), planned_for.into());
     all.insert("warnings".into(), warnings.into_iter().map(Finding::to_json).collect());
     all.insert("errors".into(), errors.into_iter().map(Finding::to_json).collect());
     let can = judgement.runs();
@@ -55,6 +55,13 @@ fn document(judgement: &Judgement) -> Document {
     let (before, after) = world::sections(plan, sandbox);
     let program = program::sections(&plan.process, &plan.hooks, &judgement.spec);
     Document { sections: before.into_iter().chain(program).chain(after).collect() }
+}
+
+fn beginning(judgement: &Judgement) -> &'static str {
+    match judgement.whose {
+        Whose::Caller => "",
+        Whose::Root => "The plan as root would have it; why it is not for this user stands at the end.\n\n",
+    }
 }
 
 /// What should be known although nothing is wrong with the plan itself, and who can run it.

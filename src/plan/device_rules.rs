@@ -232,7 +232,7 @@ fn access(said: &str) -> Result<Access> {
     let mut bits = 0;
     for letter in said.chars() {
         let Some((_, bit)) = LETTERS.iter().find(|(known, _)| *known == letter) else {
-            bail!("access: {said:?} has a letter that is not r, w or m");
+            bail!("access: {said:?} has a letter that is not r, w or m; remove it");
         };
         bits |= bit;
     }

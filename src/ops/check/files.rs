@@ -7,6 +7,7 @@ use crate::plan::namespaces::{KINDS, name, proc_name};
 use crate::plan::{MountOp, MountWhat};
 use crate::sys::file::{self, CWD};
 use crate::sys::{self, namespace};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 /// The root filesystem as a tree to resolve paths in.
@@ -155,8 +156,7 @@ pub fn look_up(scene: &Scene, path: &Path) -> (InContainer, Concerns) {
     match found {
         None => (InContainer::Unknown, Concerns::Everybody),
         Some(Ok(stat)) => (InContainer::Found(stat), Concerns::Everybody),
-        // A link may lead from the root filesystem into a mount, where we would have to look.
-        Some(Err(error)) if is_absent(error) && has_volumes(&scene.sandbox.mounts) => {
+        Some(Err(error)) if is_absent(error) && over.is_none() && leads_into_a_mount(scene, path) => {
             (InContainer::Unknown, Concerns::Everybody)
         }
         Some(Err(error)) if is_absent(error) => (InContainer::Absent, Concerns::Everybody),
@@ -164,14 +164,14 @@ pub fn look_up(scene: &Scene, path: &Path) -> (InContainer, Concerns) {
     }
 }
 
-/// Is there a mount that programs could come from?
-fn has_volumes(mounts: &[MountOp]) -> bool {
-    let plain = ["/proc", "/dev", "/sys", "/tmp", "/run", "/etc"];
-    mounts.iter().any(|op| match &op.what {
-        MountWhat::Bind { source, .. } => {
-            !plain.iter().any(|dir| op.at.starts_with(dir)) && kind(source) == Ok(libc::S_IFDIR)
-        }
-        MountWhat::New { fs, .. } => !matches!(fs.as_str(), "proc" | "sysfs" | "tmpfs" | "devpts" | "mqueue"),
-        MountWhat::Cgroup(_) | MountWhat::Remount => false,
-    })
+/// Does a link on the way lead out of the root filesystem's own files, into a place that a mount covers?
+fn leads_into_a_mount(scene: &Scene, path: &Path) -> bool {
+    let Some(root) = open_root(scene) else { return false };
+    let target = |step: &Path| {
+        let (parent, name) = (step.parent()?, step.file_name()?);
+        let dir = root.open(parent).ok()?;
+        Some(parent.join(file::readlink(dir.as_fd(), name).ok()?)) // no link: nowhere else
+    };
+    let covered = |place: &Path| scene.sandbox.mounts.iter().any(|op| place.starts_with(&op.at));
+    path.ancestors().filter_map(target).any(|place| covered(&place))
 }

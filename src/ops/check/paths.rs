@@ -1,6 +1,6 @@
 //! Looks at programs: the container's own, found as `inside::exec` will find it, and those of the hooks.
 
-use super::files::{InContainer, look_up};
+use super::files::{InContainer, look_up, open_root};
 use super::machine::{is_absent, mode};
 use super::{Finding, Scene};
 use crate::plan::Hook;
@@ -21,6 +21,9 @@ enum Search {
 
 pub fn program(scene: &Scene, findings: &mut Vec<Finding>) {
     let process = &scene.plan.process;
+    if open_root(scene).is_none() {
+        return; // said already
+    }
     let name = &process.args[0];
     let path = process.env.iter().find_map(|pair| pair.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
     let candidates: Vec<PathBuf> = if name.contains('/') {
@@ -66,13 +69,7 @@ fn search(scene: &Scene, candidates: &[PathBuf]) -> Search {
             (InContainer::Unknown | InContainer::Absent, _) => {}
         }
     }
-    let prepared = &scene.plan.hooks;
-    let by_hook = !prepared.prestart.is_empty() || !prepared.create_runtime.is_empty();
-    if matches!(result, Search::Absent) && by_hook && !scene.sandbox.rootfs.path.exists() {
-        Search::Unknown
-    } else {
-        result
-    }
+    result
 }
 
 pub fn hooks(scene: &Scene, findings: &mut Vec<Finding>) {

@@ -95,9 +95,10 @@ pub fn oom_score(scene: &Scene, findings: &mut Vec<Finding>) {
 /// Where nobody asks for limits a user's container stays in the caller's cgroup.
 pub fn cgroup(scene: &Scene, findings: &mut Vec<Finding>) {
     let cgroup = &scene.sandbox.cgroup;
-    if scene.whose == Whose::Root || !scene.is_for_root() && cgroup.settings.is_empty() {
+    if scene.whose == Whose::Root {
         return;
     }
+    let does_without = !scene.is_for_root() && cgroup.settings.is_empty();
     let dirs: Vec<PathBuf> = match &cgroup.place.layout {
         Layout::V2(spot) => vec![spot.full()],
         Layout::V1 { hierarchies, .. } => hierarchies.iter().map(|hierarchy| hierarchy.spot.full()).collect(),
@@ -110,6 +111,12 @@ pub fn cgroup(scene: &Scene, findings: &mut Vec<Finding>) {
         let finding = if error.0 == Errno::EROFS {
             let text = format!("{shown} is mounted read-only, so no cgroup can be made in it: mount it read-write");
             Finding::error("linux.cgroupsPath", text)
+        } else if does_without {
+            let text = format!(
+                "{shown}: {error}: the container gets no cgroup of its own and stays in the caller's, so that it cannot be \
+                 paused; a delegated one would do (Delegate=yes, systemd.resource-control(5))"
+            );
+            Finding::warning("linux.cgroupsPath", text)
         } else {
             let text = format!(
                 "limits need a cgroup, and {shown}: {error}: leave them out, or get a cgroup delegated (Delegate=yes, \

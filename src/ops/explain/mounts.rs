@@ -142,23 +142,21 @@ fn legend(mounts: &[MountOp]) -> Vec<(String, String)> {
             legend.push((word.to_owned(), meaning.to_owned()));
         }
     };
-    let deep = |meaning: &str| format!("{meaning}; so for all mounts below");
     let relatime = (0, "relatime", "reading changes an access time that is older than the last change", "");
     for (_, on, meaning, _) in ATTRIBUTES.into_iter().chain([relatime]) {
-        if used(on) {
+        if used(on) || used(&format!("r{on}")) {
             add(on, meaning);
-        }
-        if used(&format!("r{on}")) {
-            add(&format!("r{on}"), &deep(meaning));
         }
     }
     for (_, word, meaning) in PROPAGATION {
-        if used(word) {
+        if used(word) || used(&format!("r{word}")) {
             add(word, meaning);
         }
-        if used(&format!("r{word}")) {
-            add(&format!("r{word}"), &deep(meaning));
-        }
+    }
+    let plain: Vec<&str> = ATTRIBUTES.iter().map(|row| row.1).chain(PROPAGATION.iter().map(|row| row.1)).collect();
+    let is_deep = |flag: &&String| flag.strip_prefix('r').is_some_and(|word| plain.contains(&word));
+    if let Some(flag) = flags.iter().find(is_deep) {
+        add(&format!("r in {flag}"), "also for all that is mounted below");
     }
     for (word, meaning) in OPTIONS {
         if options.iter().any(|option| option == word || word.ends_with('=') && option.starts_with(word)) {

@@ -17,10 +17,12 @@ pub fn render(document: &Document) -> String {
         }
         text.push_str(&self::section(section));
     }
-    let unused: Vec<&str> = document.sections.iter().filter(|s| s.is_empty()).map(|s| s.title.as_str()).collect();
+    let name =
+        |section: &Section| section.title.split([',', ':', '(']).next().unwrap_or_default().trim().to_lowercase();
+    let unused: Vec<String> = document.sections.iter().filter(|section| section.is_empty()).map(name).collect();
     if !unused.is_empty() {
         text.push_str("\nNot asked for\n");
-        text.push_str(&line("  ", &unused.join(", ").to_lowercase()));
+        text.push_str(&line("  ", &unused.join(", ")));
     }
     text
 }

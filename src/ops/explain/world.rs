@@ -47,8 +47,8 @@ pub fn sections(plan: &Plan, sandbox: &Sandbox) -> (Vec<Section>, Vec<Section>) 
     let after = vec![
         mounts::section(mounts),
         all_devices(devices, *dev_setup),
-        paths("maskedPaths", "Hidden: an empty file or directory lies over", masked),
-        paths("readonlyPaths", "Only to be read", readonly),
+        paths("maskedPaths", "Hidden paths: an empty file or directory lies over them", masked),
+        paths("readonlyPaths", "Read-only paths", readonly),
         parameters(sysctl),
     ];
     (before, after.into_iter().chain(cgroup::sections(cgroup)).collect())
@@ -94,12 +94,14 @@ fn all_namespaces(namespaces: &Namespaces) -> Vec<Section> {
     let shared = || KINDS.iter().filter(|(.., bit)| !namespaces.has(*bit));
     let lines = shared().map(|(_, word, bit)| format!("{word}: {}", of_the_host(*bit))).collect();
     section.list("host", shared().map(|(_, word, _)| *word).collect::<Vec<_>>(), "the host's", lines);
-    let offset =
-        |offset: &TimeOffset| format!("{}: {:+} s and {} ns", offset.clock, offset.seconds, offset.nanoseconds);
+    let offset = |offset: &TimeOffset| {
+        let fraction = if offset.nanoseconds == 0 { String::new() } else { format!(" and {} ns", offset.nanoseconds) };
+        format!("{}: {:+} s{fraction} from the host's", offset.clock, offset.seconds)
+    };
     let value: Value =
         time_offsets.iter().map(|o| (o.clock.clone(), json!({"secs": o.seconds, "nanosecs": o.nanoseconds}))).collect();
     section.list("timeOffsets", value, "clocks", time_offsets.iter().map(offset).collect());
-    let mut ids = Section::facts("idMaps", "Ids");
+    let mut ids = Section::facts("idMaps", "Id maps");
     if let Some(maps) = maps {
         ids.list("uidMappings", id_map(&maps.uids), "users", map_lines(&maps.uids));
         ids.list("gidMappings", id_map(&maps.gids), "groups", map_lines(&maps.gids));
