@@ -45,12 +45,13 @@ fn is_place(piece: &str) -> bool {
                     return false;
                 }
             }
-            '[' => {
-                let digits = letters.by_ref().take_while(|letter| *letter != ']');
-                if !digits.fold(true, |all, letter| all && letter.is_ascii_digit()) {
-                    return false;
+            '[' => loop {
+                match letters.next() {
+                    Some(']') => break,
+                    Some(digit) if digit.is_ascii_digit() => {}
+                    _ => return false,
                 }
-            }
+            },
             '.' if !at_start => {
                 at_start = true;
                 continue;

@@ -177,8 +177,8 @@ fn nothing_is_touched() {
     let before = look();
     for words in [&["explain"][..], &["explain", "--json"], &["check"]] {
         let words = [words, &[bundle.dir().to_str().unwrap()]].concat();
-        let trace = bundle.runtime(words).output().ok();
-        assert_eq!(trace.stderr, "");
+        let output = bundle.runtime(words).output(); // the limits need controllers, which v2 may not have here
+        assert!(output.stderr.is_empty() && !output.stdout.is_empty(), "{output:?}");
     }
     assert!(look() == before, "a file, a cgroup or a mount has changed");
 }
@@ -195,7 +195,7 @@ fn no_system_call_changes_anything() {
         let calls = "trace=clone,clone3,fork,vfork,mount,fsopen,open_tree,move_mount,unshare,setns,mkdirat,mkdir,unlinkat,\
                      renameat,renameat2,kill,pidfd_send_signal,bpf,seccomp,execve,chmod,fchmodat,fchownat";
         let strace = ["strace", "-f", "-qq", "-o", &log_name, "-e", calls];
-        bundle.runtime([verb, bundle.dir().to_str().unwrap()]).under(strace).output().ok();
+        bundle.runtime([verb, bundle.dir().to_str().unwrap()]).under(strace).output();
         let text = read(&log);
         let others: Vec<&str> = text.lines().filter(|line| !line.contains("execve(")).collect();
         assert!(others.is_empty() && text.lines().count() == 1, "{text}");

@@ -126,8 +126,8 @@ pub fn controllers(scene: &Scene, findings: &mut Vec<Finding>) {
                 let list = there.split_whitespace().collect::<Vec<_>>().join(", ");
                 let list = if list.is_empty() { "none" } else { &list };
                 let text = format!(
-                    "controller {name:?} is not available (this hierarchy has: {list}): leave the limit out, or free the \
-                     controller from cgroup v1 or cgroup_disable="
+                    "controller {name:?} is not available (this hierarchy has: {list}): leave the limit out, or see whether \
+                     cgroup v1 holds the controller, or the boot parameter cgroup_disable"
                 );
                 findings.push(Finding::error(place_of_controller(name), text));
             }

@@ -131,8 +131,9 @@ fn seccomp(process: &Process, spec: &Spec) -> Section {
     let architectures = if others.is_empty() { vec![format!("{native} (native)")] } else { others };
     let (count, default) = (program.instructions.len(), profile.default_action().to_string());
     let rules = profile.syscalls().as_ref().map_or(0, Vec::len);
+    let plural = if rules == 1 { "rule" } else { "rules" };
     let words =
-        format!("{count} instructions from {rules} rules for {}; otherwise {default}", architectures.join(", "));
+        format!("{count} instructions from {rules} {plural} for {}; otherwise {default}", architectures.join(", "));
     section.list("instructions", count, "filter", vec![words]);
     section.list("rules", rules, "", Vec::new());
     section.list("architectures", json!(architectures), "", Vec::new());
