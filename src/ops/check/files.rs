@@ -43,26 +43,33 @@ pub fn namespaces(scene: &Scene, findings: &mut Vec<Finding>) {
     for join in &scene.sandbox.namespaces.join {
         let (path, wanted) = (join.path.display(), name(join.kind));
         let place = place_of_namespace(scene, join.kind) + ".path";
-        match file::open(CWD, &join.path, libc::O_RDONLY | libc::O_NONBLOCK, 0) {
+        let finding = match namespace_at(&join.path) {
+            Ok(Some(found)) if found == join.kind => continue,
+            Ok(Some(found)) => {
+                let text = format!("{path} is a {} namespace, not a {wanted} one: name another", name(found));
+                Finding::error(place, text)
+            }
+            Ok(None) => {
+                let text = format!("{path} is no namespace: give a path like /proc/PID/ns/{}", proc_name(join.kind));
+                Finding::error(place, text)
+            }
             Err(error) => {
                 let text =
                     format!("{path}: {error}: name a namespace that exists, or leave the path out for a new one");
-                findings.push(of(error, Finding::error(place, text)));
+                of(error, Finding::error(place, text))
             }
-            Ok(file) => match namespace::kind(&file) {
-                Ok(found) if found == join.kind => {}
-                Ok(found) => {
-                    let text = format!("{path} is a {} namespace, not a {wanted} one: name another", name(found));
-                    findings.push(Finding::error(place, text));
-                }
-                Err(_) => {
-                    let text =
-                        format!("{path} is no namespace: give a path like /proc/PID/ns/{}", proc_name(join.kind));
-                    findings.push(Finding::error(place, text));
-                }
-            },
-        }
+        };
+        findings.push(finding);
     }
+}
+
+/// The kind of the namespace, `None` for something else. Devices are not opened: that can have consequences.
+fn namespace_at(path: &Path) -> sys::Result<Option<i32>> {
+    if kind(path)? != libc::S_IFREG {
+        return Ok(None);
+    }
+    let file = file::open(CWD, path, libc::O_RDONLY | libc::O_NONBLOCK, 0)?;
+    Ok(namespace::kind(file).ok()) // what does not know the question is none
 }
 
 /// `linux.namespaces[2]`.

@@ -27,7 +27,7 @@ const fn since(
 }
 
 /// One row a feature.
-const VERSIONS: [Since; 8] = [
+const VERSIONS: [Since; 9] = [
     since((5, 10), |_| Some(String::new()), "rruntime is made for newer kernels", Severity::Warning),
     since((5, 6), |scene| makes(scene, libc::CLONE_NEWTIME), "leave the time namespace out", Severity::Error),
     since((5, 12), flagged_bind, "flags of a bind mount need mount_setattr; remove them", Severity::Error),
@@ -35,6 +35,7 @@ const VERSIONS: [Since; 8] = [
     since((5, 12), covered_paths, "needs mount_setattr; leave the list out", Severity::Error),
     since((5, 14), |scene| writes(scene, "burst"), "leave the burst out", Severity::Error),
     since((5, 15), |scene| writes(scene, "cpu.idle"), "leave it out", Severity::Error),
+    since((5, 19), waits_killable, "remove SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", Severity::Error),
     since(
         (5, 14),
         hard_to_kill,
@@ -76,6 +77,11 @@ fn covered_paths(scene: &Scene) -> Option<String> {
 fn writes(scene: &Scene, part: &str) -> Option<String> {
     let setting = scene.sandbox.cgroup.settings.iter().find(|setting| setting.file.contains(part))?;
     Some(place_of_controller(&setting.controller))
+}
+
+fn waits_killable(scene: &Scene) -> Option<String> {
+    let program = scene.plan.process.seccomp.as_ref();
+    program.filter(|program| program.flags & WAIT_KILLABLE != 0).map(|_| "linux.seccomp.flags".to_owned())
 }
 
 fn hard_to_kill(scene: &Scene) -> Option<String> {
@@ -158,6 +164,9 @@ const ACTIONS: [(u32, &str); 8] = [
     (0x7ffc_0000, "log"),
     (0x7fff_0000, "allow"),
 ];
+
+/// SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, <linux/seccomp.h>.
+const WAIT_KILLABLE: u32 = 1 << 5;
 
 /// BPF_RET | BPF_K, <linux/bpf_common.h>.
 const RETURN: u16 = 0x06;
