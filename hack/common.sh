@@ -1,12 +1,13 @@
-# What the scripts of this folder share; sourced by them, never run. Works on Debian and Ubuntu, installs only what is
+# What the scripts of this folder and of integration/ share; sourced by them, never run. Works on Debian and Ubuntu, installs only what is
 # missing, and leaves the shell in the top directory of the repository.
 # shellcheck shell=bash
 
+self=$(realpath "$0")
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 top=$PWD
 
 fail() {
-    echo "hack/$(basename "$0"): $*" >&2
+    echo "${self#"$top"/}: $*" >&2
     exit 1
 }
 
@@ -27,7 +28,7 @@ become_root() {
     [ "$(id -u)" = 0 ] && return
     command -v sudo >/dev/null || fail "needs root: run it as root, or install sudo"
     exec sudo env "PATH=$PATH" "CARGO_HOME=${CARGO_HOME:-$HOME/.cargo}" "RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup}" \
-        "CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$top/target/root}" "RRUNTIME=${RRUNTIME:-}" "CI=${CI:-}" "$0" "$@"
+        "CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$top/target/root}" "RRUNTIME=${RRUNTIME:-}" "CI=${CI:-}" "$self" "$@"
 }
 
 has_static_busybox() { command -v busybox >/dev/null && ! ldd "$(command -v busybox)" >/dev/null 2>&1; }
@@ -37,9 +38,11 @@ has_static_libc() { cc -print-file-name=libc.a 2>/dev/null | grep -q /; }
 have() {
     case $1 in
     gcc) command -v cc >/dev/null ;;
+    golang-go) command -v go >/dev/null ;;
     libc6-dev) has_static_libc ;;
     busybox-static) has_static_busybox ;;
     uidmap) command -v newuidmap >/dev/null ;;
+    iproute2) command -v ip >/dev/null ;;
     procps) command -v ps >/dev/null ;;
     util-linux) command -v unshare >/dev/null && command -v script >/dev/null ;;
     *) command -v "$1" >/dev/null ;;

@@ -51,3 +51,29 @@ pub fn all(errors: Vec<anyhow::Error>) -> Option<anyhow::Error> {
 pub fn line(error: &anyhow::Error) -> String {
     format!("{error:#}")
 }
+
+/// The word of a list that a typing error most likely meant: the nearest one, at most two edits away.
+pub fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known.map(|name| (distance(word, name), name)).filter(|(edits, _)| *edits <= 2).min().map(|(_, name)| name)
+}
+
+/// Edits between two words: insertions, deletions, replacements, and neighbours that changed places.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
+    let mut rows = vec![vec![0usize; b.len() + 1]; a.len() + 1];
+    for (i, row) in rows.iter_mut().enumerate() {
+        row[0] = i;
+    }
+    rows[0] = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        for j in 1..=b.len() {
+            let replace = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replace.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = best;
+        }
+    }
+    rows[a.len()][b.len()]
+}

@@ -104,14 +104,38 @@ impl Root {
         let mut names = self.would_be(path)?;
         let Some(name) = names.pop() else { bail!("the root itself cannot be a file") };
         let parent = self.walk(&names)?;
-        match file::mknod(parent.as_fd(), &name, libc::S_IFREG, 0o644, 0) {
-            Ok(()) | Err(sys::Error(Errno::EEXIST)) => {} // another runtime on the same tree was faster
-            Err(error) => return Err(error).with_context(|| format!("make {}", name.display())),
-        }
-        let file = file::open(parent.as_fd(), &name, libc::O_PATH | libc::O_NOFOLLOW, 0)?;
-        let kind = file::stat(&file)?.st_mode & libc::S_IFMT;
+        let target = make_name(parent.as_fd(), &name)?; // another runtime on the same tree may be faster
+        let kind = file::stat(&target.file)?.st_mode & libc::S_IFMT;
         ensure!(kind != libc::S_IFLNK, "became a symbolic link while it was being made");
-        Ok(Target { file, made: Made::Now })
+        Ok(Target { made: Made::Now, ..target })
+    }
+
+    /// As `make_file`, but the last name is not followed: a link there is the target itself.
+    pub fn make_file_unfollowed(&self, path: &Path) -> Result<Target> {
+        let (parent, name) = self.parent_of(path)?;
+        make_name(parent.as_fd(), name)
+    }
+
+    /// A symbolic link at `path`, with its parents. One of the same content may be there already; anything else is an
+    /// error.
+    pub fn make_link(&self, path: &Path, content: &Path) -> Result<()> {
+        let (parent, name) = self.parent_of(path)?;
+        match file::symlink(content, parent.as_fd(), name) {
+            Err(sys::Error(Errno::EEXIST)) => {
+                let same = file::readlink(parent.as_fd(), name).is_ok_and(|there| there == content);
+                ensure!(same, "something else than a link to {} is there", content.display());
+                Ok(())
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// The directory that holds the last name of a path, made where it is missing.
+    fn parent_of<'a>(&self, path: &'a Path) -> Result<(OwnedFd, &'a OsStr)> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            bail!("the root itself has no name");
+        };
+        Ok((self.make_dir(parent)?.file, name))
     }
 
     /// Where a path would lead if everything missing in it were made: the names from the root, no link and no `..` among
@@ -172,6 +196,16 @@ impl AsFd for Root {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// What has a name in a directory, whatever it is and without following it; an empty file where nothing has.
+pub fn make_name(dir: BorrowedFd, name: &OsStr) -> Result<Target> {
+    let made = match file::mknod(dir, name, libc::S_IFREG, 0o644, 0) {
+        Ok(()) => Made::Now,
+        Err(sys::Error(Errno::EEXIST)) => Made::Before,
+        Err(error) => return Err(error).with_context(|| format!("make {}", name.display())),
+    };
+    Ok(Target { file: file::open(dir, name, libc::O_PATH | libc::O_NOFOLLOW, 0)?, made })
 }
 
 /// openat2 takes the root itself as ".".

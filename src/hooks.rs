@@ -5,10 +5,13 @@
 //! with its process group, and reaped when this returns; so has one that runs when we are asked to end. A hook does not
 //! outlive the process that runs it.
 
+mod output;
+
 use crate::error::{Context, Result, anyhow, bail};
 use crate::interrupt::Interrupt;
 use crate::plan::Hook;
 use crate::sys::process;
+use output::Output;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -61,10 +64,11 @@ pub fn run(kind: &str, hooks: &[Hook], state: &State, env: &Surroundings, cwd: &
     if hooks.is_empty() {
         return Ok(());
     }
+    let output = Output::of(kind, state.annotations)?;
     let state = state.to_json();
     for (index, hook) in hooks.iter().enumerate() {
         let name = || format!("error running {kind} hook #{index}: {}", hook.path.display());
-        run_one(hook, &state, env, cwd).with_context(name)?;
+        run_one(hook, &state, env, cwd, &output).with_context(name)?;
     }
     Ok(())
 }
@@ -75,7 +79,7 @@ pub fn run_all(kind: &str, hooks: &[Hook], state: &State, env: &Surroundings, cw
     hooks.iter().filter_map(one).collect()
 }
 
-fn run_one(hook: &Hook, state: &str, env: &Surroundings, cwd: &Path) -> Result<()> {
+fn run_one(hook: &Hook, state: &str, env: &Surroundings, cwd: &Path, to: &Output) -> Result<()> {
     let deadline = hook.timeout.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds))); // beyond time: none
     let (output, sink) = std::io::pipe().context("make a pipe for its output")?;
     let mut command = Command::new(&hook.path);
@@ -84,7 +88,8 @@ fn run_one(hook: &Hook, state: &str, env: &Surroundings, cwd: &Path) -> Result<(
         command.arg0(name);
     }
     command.args(rest).current_dir(cwd).process_group(0).stdin(Stdio::piped());
-    command.stdout(sink.try_clone().context("share the pipe")?).stderr(sink);
+    to.give_to(&mut command, &sink)?;
+    drop(sink);
     match (&hook.env, env) {
         (Some(own), _) => set_env(&mut command, own),
         (None, Surroundings::Exactly(pairs)) => set_env(&mut command, pairs),

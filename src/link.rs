@@ -17,8 +17,12 @@ pub enum Request {
     MapIds,
     /// A copy of the source of mount number n of the plan.
     Mount(u16),
+    /// Move the plan's network devices into my network namespace.
+    Network,
     /// Set my resource limits: I may not raise one.
     Limits,
+    /// Set my scheduling policy and I/O priority: I may not.
+    Scheduling,
     /// Run the hooks that belong to the runtime's namespaces, prestart and createRuntime.
     RunHooks,
     /// Here is the terminal's master.
@@ -43,6 +47,8 @@ pub struct Ends {
     /// Where a created container waits; `run` and `exec` have none.
     pub gate: Option<OwnedFd>,
     pub entry: Entry,
+    /// The host's /proc, when the process is to have labels and cannot make a procfs of its own.
+    pub procfs: Option<OwnedFd>,
 }
 
 /// How the child got where it is, and which namespaces it still has to enter.
@@ -84,7 +90,9 @@ impl Parent {
             (b'P', [], None) => Request::Place,
             (b'I', [], None) => Request::MapIds,
             (b'M', [low, high], None) => Request::Mount(u16::from_le_bytes([*low, *high])),
+            (b'N', [], None) => Request::Network,
             (b'U', [], None) => Request::Limits,
+            (b'S', [], None) => Request::Scheduling,
             (b'H', [], None) => Request::RunHooks,
             (b'T', [], Some(file)) => Request::Terminal(file),
             (b'R', [], None) => Request::Ready,
@@ -115,7 +123,9 @@ impl Child {
             Request::Place => (vec![b'P'], None),
             Request::MapIds => (vec![b'I'], None),
             Request::Mount(index) => ([&b"M"[..], &index.to_le_bytes()].concat(), None),
+            Request::Network => (vec![b'N'], None),
             Request::Limits => (vec![b'U'], None),
+            Request::Scheduling => (vec![b'S'], None),
             Request::RunHooks => (vec![b'H'], None),
             Request::Terminal(file) => (vec![b'T'], Some(file.as_fd())),
             Request::Ready => (vec![b'R'], None),

@@ -2,9 +2,10 @@
 //!
 //! The fast way is oci-spec's own parser. Where it is stricter than the spec (a capability name it does not know must be a
 //! warning, not a failure) the text is parsed a second time as plain JSON, cleaned, and tried again; the same second look
-//! finds the place of an error.
+//! finds the place of an error. And where it is laxer (it takes 0 for a required number that is missing) a 0 of that kind
+//! makes us look again.
 
-use crate::error::{Context, Result, anyhow, bail};
+use crate::error::{Context, Result, anyhow, bail, did_you_mean};
 use crate::sys::file::{self, CWD};
 use serde_json::Value;
 use std::path::Path;
@@ -43,10 +44,17 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>> {
     file::read_all(open, LIMIT).with_context(|| format!("read (at most {} MiB)", LIMIT >> 20))
 }
 
+/// The same from standard input.
+pub fn read_stdin() -> Result<Vec<u8>> {
+    file::read_all(crate::sys::process::STREAMS[0], LIMIT)
+        .with_context(|| format!("read (at most {} MiB)", LIMIT >> 20))
+}
+
 /// Parses a whole configuration.
 pub fn parse(text: &[u8]) -> Result<Read> {
-    if let Ok(spec) = serde_json::from_slice(text) {
-        return Ok(Read { spec, warnings: Vec::new() });
+    match serde_json::from_slice::<Spec>(text) {
+        Ok(spec) if !has_zero_for_nothing(&spec) => return Ok(Read { spec, warnings: Vec::new() }),
+        _ => {}
     }
     let (spec, warnings) = parse_with_care(text, "")?;
     Ok(Read { spec, warnings })
@@ -55,8 +63,74 @@ pub fn parse(text: &[u8]) -> Result<Read> {
 /// Parses a `process` object of its own (exec --process).
 pub fn parse_process(text: &[u8]) -> Result<(oci_spec::runtime::Process, Vec<String>)> {
     match serde_json::from_slice(text) {
-        Ok(process) => Ok((process, Vec::new())),
-        Err(_) => parse_with_care(text, "/process"),
+        Ok(process) if !has_zero_limit(&process) => Ok((process, Vec::new())),
+        _ => parse_with_care(text, "/process"),
+    }
+}
+
+/// Is there a number that oci-spec would also give us for a missing one, where that makes a difference?
+fn has_zero_for_nothing(spec: &Spec) -> bool {
+    let Some(linux) = spec.linux() else { return spec.process().as_ref().is_some_and(has_zero_limit) };
+    let maps = [linux.uid_mappings(), linux.gid_mappings()];
+    let resources = linux.resources().as_ref();
+    let block = resources.and_then(|all| all.block_io().as_ref());
+    let throttles = block.map(|block| {
+        [
+            block.throttle_read_bps_device(),
+            block.throttle_write_bps_device(),
+            block.throttle_read_iops_device(),
+            block.throttle_write_iops_device(),
+        ]
+    });
+    let priorities = resources.and_then(|all| all.network().as_ref()).and_then(|network| network.priorities().as_ref());
+    spec.process().as_ref().is_some_and(has_zero_limit)
+        || maps.into_iter().flatten().flatten().any(|map| map.host_id() == 0 || map.size() == 0)
+        || linux.devices().iter().flatten().any(|device| device.major() == 0 || device.path().as_os_str().is_empty())
+        || resources.and_then(|all| all.pids().as_ref()).is_some_and(|pids| pids.limit() == 0)
+        || resources.and_then(|all| all.hugepage_limits().as_ref()).into_iter().flatten().any(|huge| huge.limit() == 0)
+        || priorities.into_iter().flatten().any(|one| one.priority() == 0)
+        || block.and_then(|all| all.weight_device().as_ref()).into_iter().flatten().any(|device| device.major() == 0)
+        || throttles.iter().flatten().copied().flatten().flatten().any(|one| one.major() == 0 || one.rate() == 0)
+}
+
+fn has_zero_limit(process: &oci_spec::runtime::Process) -> bool {
+    process.rlimits().iter().flatten().any(|limit| limit.soft() == 0 || limit.hard() == 0)
+}
+
+/// What the spec requires of each entry of a list, and oci-spec makes up when it is missing.
+const REQUIRED: [(&str, &[&str]); 11] = [
+    ("/process/rlimits", &["type", "soft", "hard"]),
+    ("/linux/uidMappings", &["containerID", "hostID", "size"]),
+    ("/linux/gidMappings", &["containerID", "hostID", "size"]),
+    ("/linux/devices", &["type", "path"]),
+    ("/linux/resources/hugepageLimits", &["pageSize", "limit"]),
+    ("/linux/resources/network/priorities", &["name", "priority"]),
+    ("/linux/resources/blockIO/weightDevice", &["major", "minor"]),
+    ("/linux/resources/blockIO/throttleReadBpsDevice", &["major", "minor", "rate"]),
+    ("/linux/resources/blockIO/throttleWriteBpsDevice", &["major", "minor", "rate"]),
+    ("/linux/resources/blockIO/throttleReadIOPSDevice", &["major", "minor", "rate"]),
+    ("/linux/resources/blockIO/throttleWriteIOPSDevice", &["major", "minor", "rate"]),
+];
+
+fn require(value: &Value, at: &str) -> Result<()> {
+    for (list, keys) in REQUIRED {
+        let entries = list.strip_prefix(at).and_then(|place| value.pointer(place)).and_then(Value::as_array);
+        for (index, entry) in entries.into_iter().flatten().enumerate() {
+            let Value::Object(entry) = entry else { continue };
+            if let Some(key) = keys.iter().find(|key| !entry.contains_key(**key)) {
+                bail!("{}: is missing", dotted(&format!("{list}/{index}/{key}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `pids.limit` may be left out, which is not the limit 0.
+fn leave_out_unsaid_limit(value: &mut Value) {
+    if let Some(Value::Object(resources)) = value.pointer_mut("/linux/resources")
+        && resources.get("pids").and_then(Value::as_object).is_some_and(|pids| !pids.contains_key("limit"))
+    {
+        resources.remove("pids");
     }
 }
 
@@ -68,10 +142,12 @@ fn parse_with_care<T: serde::de::DeserializeOwned>(text: &[u8], at: &str) -> Res
     if let Some(process) = process {
         leave_out_unknown_capabilities(process, &mut warnings);
         complete_user(process);
+        spell_as_the_parser_does(process);
     }
+    leave_out_unsaid_limit(&mut value);
     match serde_json::from_value(value.clone()) {
-        Ok(parsed) => Ok((parsed, warnings)),
-        Err(error) => Err(locate::<T>(&value, &error)),
+        Ok(parsed) => require(&value, at).map(|()| (parsed, warnings)),
+        Err(error) => Err(locate::<T>(&value, at, &error)),
     }
 }
 
@@ -102,9 +178,23 @@ fn complete_user(process: &mut Value) {
     }
 }
 
+/// Words of the spec that oci-spec spells otherwise, and an empty list of CPUs, which to the spec is none.
+fn spell_as_the_parser_does(process: &mut Value) {
+    const WORDS: [(&str, &str); 2] =
+        [("SCHED_FLAG_RESET_ON_FORK", "SCHED_RESET_ON_FORK"), ("SCHED_FLAG_DL_OVERRUN", "SCHED_FLAG_D_L_OVERRUN")];
+    for flag in process.pointer_mut("/scheduler/flags").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some((_, word)) = WORDS.iter().find(|(word, _)| flag == word) {
+            *flag = Value::from(*word);
+        }
+    }
+    if let Some(Value::Object(affinity)) = process.pointer_mut("/execCPUAffinity") {
+        affinity.retain(|_, list| list != "");
+    }
+}
+
 /// Finds the innermost place that makes the configuration unreadable: a value is guilty when the whole would be read
 /// (or would fail elsewhere) without it.
-fn locate<T: serde::de::DeserializeOwned>(value: &Value, error: &serde_json::Error) -> anyhow::Error {
+fn locate<T: serde::de::DeserializeOwned>(value: &Value, at: &str, error: &serde_json::Error) -> anyhow::Error {
     let complaint = error.to_string();
     let mut path = String::new();
     let mut trial = value.clone();
@@ -112,12 +202,28 @@ fn locate<T: serde::de::DeserializeOwned>(value: &Value, error: &serde_json::Err
         path.push('/');
         path.push_str(&step);
     }
-    let name = path.split('/').skip(1).fold(String::new(), |name, step| match step.parse::<usize>() {
+    let (name, hint) = (dotted(&format!("{at}{path}")), hint(&complaint));
+    if name.is_empty() { anyhow!("{complaint}{hint}") } else { anyhow!("{name}: {complaint}{hint}") }
+}
+
+/// `/a/0/b` as people write it: `a[0].b`.
+fn dotted(pointer: &str) -> String {
+    pointer.split('/').skip(1).fold(String::new(), |name, step| match step.parse::<usize>() {
         Ok(index) => format!("{name}[{index}]"),
         Err(_) if name.is_empty() => step.to_string(),
         Err(_) => format!("{name}.{step}"),
-    });
-    if name.is_empty() { anyhow!("{complaint}") } else { anyhow!("{name}: {complaint}") }
+    })
+}
+
+/// serde's complaint about an unknown word quotes it, and then every word that it knows.
+fn hint(complaint: &str) -> String {
+    let mut quoted = complaint.split('`').skip(1).step_by(2);
+    match (complaint.starts_with("unknown variant"), quoted.next()) {
+        (true, Some(word)) => {
+            did_you_mean(word, quoted).map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default()
+        }
+        _ => String::new(),
+    }
 }
 
 fn guilty_child<T: serde::de::DeserializeOwned>(whole: &mut Value, path: &str, complaint: &str) -> Option<String> {
@@ -133,7 +239,13 @@ fn guilty_child<T: serde::de::DeserializeOwned>(whole: &mut Value, path: &str, c
             Some(Value::Array(list)) => drop(list.remove(key.parse().unwrap_or(0))),
             _ => return false,
         }
-        !matches!(serde_json::from_value::<T>(without), Err(e) if e.to_string() == complaint)
+        match serde_json::from_value::<T>(without).map_err(|error| error.to_string()) {
+            Ok(_) => true,
+            // The same complaint, or one that only taking it away has caused.
+            Err(other) => {
+                other != complaint && !(complaint.starts_with("missing") && other == format!("missing field `{key}`"))
+            }
+        }
     })
 }
 
@@ -153,6 +265,75 @@ mod tests {
         let text = r#"{"ociVersion":"1.0.2","linux":{"namespaces":[{"type":"pid"},{"type":"nett"}]}}"#;
         assert!(message(text).starts_with("linux.namespaces[1].type: unknown variant"), "{}", message(text));
         assert!(message("{").starts_with("not JSON"));
+        let text = r#"{"ociVersion":"1.0.2","linux":{"namespaces":[{"type":"mont"}]}}"#;
+        assert!(message(text).ends_with("(did you mean \"mount\"?)"), "{}", message(text));
+    }
+
+    #[test]
+    fn what_is_required_is_not_made_up() {
+        for (text, place) in [
+            (r#"{"process":{"cwd":"/","rlimits":[{"type":"RLIMIT_CPU","hard":1}]}}"#, "process.rlimits[0].soft"),
+            (r#"{"process":{"cwd":"/","rlimits":[{"type":"RLIMIT_CPU","soft":0}]}}"#, "process.rlimits[0].hard"),
+            (r#"{"linux":{"uidMappings":[{"containerID":0,"size":1}]}}"#, "linux.uidMappings[0].hostID"),
+            (r#"{"linux":{"gidMappings":[{"containerID":0,"hostID":1}]}}"#, "linux.gidMappings[0].size"),
+            (r#"{"linux":{"devices":[{"type":"c","major":1,"minor":3}]}}"#, "linux.devices[0].path"),
+            (
+                r#"{"linux":{"resources":{"hugepageLimits":[{"pageSize":"2MB"}]}}}"#,
+                "linux.resources.hugepageLimits[0].limit",
+            ),
+            (
+                r#"{"linux":{"resources":{"network":{"priorities":[{"name":"eth0"}]}}}}"#,
+                "linux.resources.network.priorities[0].priority",
+            ),
+            (
+                r#"{"linux":{"resources":{"blockIO":{"throttleReadIOPSDevice":[{"major":8,"minor":0}]}}}}"#,
+                "linux.resources.blockIO.throttleReadIOPSDevice[0].rate",
+            ),
+        ] {
+            assert_eq!(message(text), format!("{place}: is missing"));
+        }
+        let text = r#"{"cwd":"/","args":["x"],"rlimits":[{"type":"RLIMIT_CPU","hard":1}]}"#;
+        let error = parse_process(text.as_bytes()).unwrap_err().to_string();
+        assert_eq!(error, "process.rlimits[0].soft: is missing");
+    }
+
+    #[test]
+    fn a_limit_of_pids_that_nobody_said_is_none() {
+        let pids = |text: &str| {
+            let text = format!(r#"{{"linux":{{"resources":{{"pids":{text}}}}}}}"#);
+            let spec = parse(text.as_bytes()).unwrap().spec;
+            let resources = spec.linux().as_ref().unwrap().resources().clone().unwrap();
+            resources.pids().map(|pids| pids.limit())
+        };
+        assert_eq!((pids("{}"), pids(r#"{"limit":0}"#), pids(r#"{"limit":7}"#)), (None, Some(0), Some(7)));
+    }
+
+    #[test]
+    fn the_words_of_the_spec_are_read() {
+        let flags = [
+            "RESET_ON_FORK",
+            "RECLAIM",
+            "DL_OVERRUN",
+            "KEEP_POLICY",
+            "KEEP_PARAMS",
+            "UTIL_CLAMP_MIN",
+            "UTIL_CLAMP_MAX",
+        ];
+        let flags = flags.map(|flag| format!("\"SCHED_FLAG_{flag}\"")).join(",");
+        let text = format!(
+            r#"{{"cwd":"/","user":{{"uid":0,"gid":0}},"execCPUAffinity":{{"initial":"0-1","final":""}},
+                "scheduler":{{"policy":"SCHED_OTHER","flags":[{flags}]}}}}"#
+        );
+        let (process, _) = parse_process(text.as_bytes()).unwrap();
+        assert_eq!(process.scheduler().as_ref().unwrap().flags().as_ref().unwrap().len(), 7);
+        assert_eq!(process.exec_cpu_affinity().as_ref().unwrap().cpu_affinity_final(), &None);
+        assert!(
+            message(
+                r#"{"ociVersion":"1.0.2","process":{"cwd":"/","user":{"uid":0,"gid":0},
+            "scheduler":{"policy":"SCHED_OTHER","flags":["SCHED_FLAG_NONE"]}}}"#
+            )
+            .starts_with("process.scheduler.flags[0]: unknown variant")
+        );
     }
 
     #[test]

@@ -76,12 +76,34 @@ const EXEC: &[OptionRow] = &[
     row("additional-gids", Some('g'), Many, "A supplementary group id"),
     row("cap", Some('c'), Many, "A capability to add"),
     row("no-new-privs", None, Switch, "Set no_new_privs"),
+    row("apparmor", None, Value, "AppArmor profile [the container's]"),
+    row("process-label", None, Value, "SELinux label [the container's]"),
     CONSOLE,
     PIDFD,
     PID_FILE,
     PRESERVE,
     row("cgroup", None, Many, "Cgroup below the container's: PATH, or CONTROLLER[,CONTROLLER]:PATH"),
     row("ignore-paused", None, Switch, "Wait with the container when it is paused, in place of refusing"),
+];
+
+const UPDATE: &[OptionRow] = &[
+    row("resources", Some('r'), Value, "File with the new values as JSON, in the form of linux.resources; - for stdin"),
+    row("blkio-weight", None, Value, "Weight of block I/O, 10 to 1000"),
+    row("cpu-period", None, Value, "Period of the CPU quota, in microseconds"),
+    row("cpu-quota", None, Value, "CPU time in each period, in microseconds; -1 for no limit"),
+    row("cpu-burst", None, Value, "CPU time that may be saved up, in microseconds"),
+    row("cpu-share", None, Value, "Share of CPU time relative to others, 2 to 262144"),
+    row("cpu-rt-period", None, Value, "Period of real-time scheduling, in microseconds (cgroup v1)"),
+    row("cpu-rt-runtime", None, Value, "Real-time CPU time in each period, in microseconds (cgroup v1)"),
+    row("cpu-idle", None, Value, "1: runs only when nobody else wants the CPU"),
+    row("cpuset-cpus", None, Value, "CPUs to run on, as 0-3,7"),
+    row("cpuset-mems", None, Value, "Memory nodes to use, as 0-1"),
+    row("memory", None, Value, "Limit of memory: bytes, or 512m, 1g; -1 for none"),
+    row("memory-reservation", None, Value, "Memory that is kept under pressure: bytes, or 512m"),
+    row("memory-swap", None, Value, "Limit of memory and swap together; -1 for no limit of swap"),
+    row("kernel-memory", None, Value, "Obsolete; has no effect on current kernels"),
+    row("kernel-memory-tcp", None, Value, "Limit of TCP buffers (cgroup v1)"),
+    row("pids-limit", None, Value, "Number of processes and threads; -1 for no limit"),
 ];
 
 /// A verb: its options, its positional arguments (as clap's usage shows them), what it does.
@@ -136,6 +158,27 @@ const VERBS: &[Verb] = &[
     },
     Verb { name: "pause", options: &[], positional: &[ID], about: "Make all processes of a container stand still" },
     Verb { name: "resume", options: &[], positional: &[ID], about: "Let a paused container go on" },
+    Verb {
+        name: "events",
+        options: &[
+            row("interval", None, Value, "Time between two lines, as 500ms, 5s, 1m [5s]"),
+            row("stats", None, Switch, "Print one line and end"),
+        ],
+        positional: &[ID],
+        about: "Print what a container uses, and when it runs out of memory, as JSON lines",
+    },
+    Verb {
+        name: "stats",
+        options: &[row(
+            "no-stream",
+            None,
+            Switch,
+            "Print one table and end; so it does when the output is no terminal",
+        )],
+        positional: &[("container-ids", Any)],
+        about: "Show what containers use as a table, until interrupted",
+    },
+    Verb { name: "update", options: UPDATE, positional: &[ID], about: "Change the limits of a container" },
     Verb {
         name: "ps",
         options: &[FORMAT],

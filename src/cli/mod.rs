@@ -4,7 +4,9 @@
 //! first (`normal`), because go-runc writes single-dash long options.
 
 mod args;
+mod limits;
 mod normal;
+mod stats;
 mod verbs;
 
 use crate::error::{Kind, Result};

@@ -1,19 +1,22 @@
 //! From the parsed words to a verb's request, one function a verb.
 
 use super::args::Asked;
-use super::print;
+use super::{print, stats};
 use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::ops::create::{Create, Stay};
+use crate::ops::events::Pace;
 use crate::ops::exec::{Exec, IfPaused};
 use crate::ops::kill::Whom;
 use crate::ops::run::{After, Orphans, Run};
 use crate::ops::spec::For;
 use crate::ops::{self, Announce, Global, delete, list, ps};
+use crate::plan::labels::Labels;
 use crate::plan::process::{ExecProcess, NoNewPrivileges, Terminal, Words};
 use crate::plan::{NewKeyring, RootChange, cgroup};
-use crate::sys::process;
+use crate::sys::{process, tty};
 use crate::{log, spec};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Returns the exit status.
 pub fn run(said: &Asked) -> Result<u8> {
@@ -41,6 +44,9 @@ pub fn run(said: &Asked) -> Result<u8> {
         "resume" => done(ops::pause::resume(&global, &said.id()?)),
         "ps" => done(ps_verb(said, &global)),
         "list" => done(list_verb(said, &global, given)),
+        "events" => done(events_verb(said, &global)),
+        "stats" => done(stats_verb(said, &global)),
+        "update" => done(ops::update::update(&global, &said.id()?, &super::limits::asked(said)?)),
         "spec" => {
             let whom = if said.switch("rootless") { For::caller() } else { For::Root };
             done(ops::spec::spec(&bundle(said)?, whom))
@@ -178,6 +184,7 @@ fn words(said: &Asked) -> Result<Words> {
         groups: said.texts("additional-gids")?.into_iter().map(group).collect::<Result<_>>()?,
         capabilities: said.texts("cap")?,
         terminal: said.switch("tty").then_some(Terminal { size: None }),
+        labels: Labels { apparmor: said.text("apparmor")?, selinux: said.text("process-label")? },
         no_new_privileges: said.switch("no-new-privs").then_some(NoNewPrivileges::Set),
     })
 }
@@ -224,6 +231,47 @@ fn list_verb(said: &Asked, global: &Global, given: list::RootGiven) -> Result<()
         Some(other) => bail!("invalid format option {other:?}: it is table or json"),
     };
     print(&list::list(global, given, view)?)
+}
+
+fn events_verb(said: &Asked, global: &Global) -> Result<()> {
+    let interval = said.text("interval")?.map_or(Ok(Duration::from_secs(5)), |text| duration(&text))?;
+    ensure!(!interval.is_zero(), "duration interval must be greater than 0");
+    let pace = if said.switch("stats") { Pace::Once } else { Pace::Every(interval) };
+    ops::events::events(global, &said.id()?, pace, print)
+}
+
+/// As Go writes them: a sum of numbers with units, `1m30s`, `0.5s`.
+fn duration(text: &str) -> Result<Duration> {
+    let bad = || anyhow!("--interval: {text:?} is no duration; write a number with ms, s, m or h, as 5s");
+    let (mut rest, mut sum) = (text, 0.0);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
+        let after = &rest[digits..];
+        let unit = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let seconds = match &after[..unit] {
+            "ns" => 1e-9,
+            "us" | "µs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return Err(bad()),
+        };
+        sum += rest[..digits].parse::<f64>().map_err(|_| bad())? * seconds;
+        rest = &after[unit..];
+    }
+    Duration::try_from_secs_f64(sum).map_err(|_| bad())
+}
+
+fn stats_verb(said: &Asked, global: &Global) -> Result<()> {
+    let ids = said.texts("container-ids")?;
+    let take = || ops::events::samples(global, &ids);
+    if tty::is_terminal(process::STREAMS[1]) && !said.switch("no-stream") {
+        return stats::live(take, print);
+    }
+    let before = take()?;
+    std::thread::sleep(stats::PAUSE);
+    print(&stats::table(&before, &take()?))
 }
 
 #[cfg(test)]

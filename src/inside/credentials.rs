@@ -69,7 +69,8 @@ pub fn home(plan: &Process, root: &Root) -> Result<Option<String>> {
     Ok(Some(found.unwrap_or_else(|| "/".to_string())))
 }
 
-/// Afterwards this process is the container's user with exactly the planned capabilities, in its working directory.
+/// Afterwards this process is the container's user with exactly the planned capabilities, in its working directory. Where
+/// `as_administrator` has something to do, that one capability is still permitted, but has no effect.
 pub fn become_user(plan: &Process) -> Result<()> {
     let user = &plan.user;
     let early = process::chdir(&plan.cwd); // as root: the user may not be allowed to walk there
@@ -91,10 +92,10 @@ pub fn become_user(plan: &Process) -> Result<()> {
     process::set_dumpable(Dumpable::No).context("hide from /proc") // the change of user may have undone it
 }
 
-/// Always, even to an empty list: the caller's groups must not pass. Where the user namespace forbids setgroups there is
+/// Even to an empty list: the caller's groups must not pass, unless an annotation lets them. Where the user namespace forbids setgroups there is
 /// nothing to drop and nothing can be added.
 fn set_groups(plan: &Process) -> Result<()> {
-    let groups = &plan.user.groups;
+    let Some(groups) = &plan.user.groups else { return Ok(()) };
     match credentials::set_groups(groups) {
         Err(sys::Error(Errno::EPERM)) if groups.is_empty() && setgroups_is_denied() => Ok(()),
         other => other.with_context(|| format!("set supplementary groups {groups:?}")),
@@ -118,14 +119,41 @@ fn check_cwd(asked: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Runs what must be the last and takes CAP_SYS_ADMIN: installing a filter without no_new_privs (seccomp(2)). Afterwards the
+/// capabilities are exactly the planned ones. The filter is in force by then and must allow capset.
+pub fn as_administrator<T>(plan: &Process, run: impl FnOnce() -> Result<T>) -> Result<()> {
+    let extra = kept_for_the_filter(plan);
+    if extra == 0 {
+        return Ok(());
+    }
+    put_capabilities(plan, extra, extra)?;
+    run()?;
+    put_capabilities(plan, 0, 0).context(
+        "the seccomp profile must allow capset, or process.noNewPrivileges be set: \
+         without it the filter has to be in force before the capabilities go",
+    )
+}
+
+fn kept_for_the_filter(plan: &Process) -> u64 {
+    let needed = plan.seccomp.is_some() && plan.no_new_privileges == NoNewPrivileges::Unset;
+    if needed { credentials::SYS_ADMIN } else { 0 }
+}
+
+fn put_capabilities(plan: &Process, more_effective: u64, more_permitted: u64) -> Result<()> {
+    let sets = &plan.capabilities;
+    let (effective, permitted) = (sets.effective | more_effective, sets.permitted | more_permitted);
+    credentials::set_capabilities(effective, permitted, sets.inheritable).with_context(|| {
+        format!(
+            "set capabilities: effective {effective:#x}, permitted {permitted:#x}, inheritable {:#x}: \
+             effective must be within permitted",
+            sets.inheritable
+        )
+    })
+}
+
 fn set_capabilities(plan: &Process) -> Result<()> {
     let sets = &plan.capabilities;
-    credentials::set_capabilities(sets.effective, sets.permitted, sets.inheritable).with_context(|| {
-        format!(
-            "set capabilities: effective {:#x}, permitted {:#x}, inheritable {:#x}: effective must be within permitted",
-            sets.effective, sets.permitted, sets.inheritable
-        )
-    })?;
+    put_capabilities(plan, 0, kept_for_the_filter(plan))?;
     credentials::clear_ambient().context("clear the ambient capabilities")?;
     for capability in (0..64).filter(|bit| sets.ambient >> bit & 1 == 1) {
         if let Err(error) = credentials::raise_ambient(capability) {

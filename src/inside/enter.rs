@@ -2,7 +2,7 @@
 //!
 //! The order matters; each line that must stand where it stands says why.
 
-use super::{credentials, exec, process, rootfs, terminal, world};
+use super::{credentials, exec, labels, process, rootfs, terminal, world};
 use crate::error::{Context, Result};
 use crate::link::{self, Ends, Entry, Request, gate};
 use crate::log;
@@ -40,7 +40,7 @@ impl Ear {
 /// Becomes the container's process, or says why not and ends. Runs in the child and never returns.
 pub fn enter(plan: &Plan, ends: Ends) -> ! {
     let mut ear = Ear::Parent(ends.link);
-    let error = match live(plan, ends.entry, ends.gate, &mut ear) {
+    let error = match live(plan, ends.entry, ends.gate, ends.procfs, &mut ear) {
         Err(error) => error,
         Ok(never) => match never {},
     };
@@ -49,8 +49,13 @@ pub fn enter(plan: &Plan, ends: Ends) -> ! {
 }
 
 /// What the child was born with and needs.
-fn belongings<'a>(ear: &'a Ear, entry: &'a Entry, gate: Option<&'a OwnedFd>) -> Vec<BorrowedFd<'a>> {
-    let mut kept: Vec<BorrowedFd> = gate.into_iter().map(AsFd::as_fd).chain(log::file()).collect();
+fn belongings<'a>(
+    ear: &'a Ear,
+    entry: &'a Entry,
+    gate: Option<&'a OwnedFd>,
+    procfs: Option<&'a OwnedFd>,
+) -> Vec<BorrowedFd<'a>> {
+    let mut kept: Vec<BorrowedFd> = gate.into_iter().chain(procfs).map(AsFd::as_fd).chain(log::file()).collect();
     match ear {
         Ear::Parent(link) => kept.push(link.as_fd()),
         Ear::Start(connection) => kept.push(connection.as_fd()),
@@ -64,8 +69,14 @@ fn belongings<'a>(ear: &'a Ear, entry: &'a Entry, gate: Option<&'a OwnedFd>) -> 
     kept
 }
 
-fn live(plan: &Plan, entry: Entry, gate: Option<OwnedFd>, ear: &mut Ear) -> Result<Infallible> {
-    process::close_all_but(&plan.process, &belongings(ear, &entry, gate.as_ref()))?; // locks and files of the parent's
+fn live(
+    plan: &Plan,
+    entry: Entry,
+    gate: Option<OwnedFd>,
+    procfs: Option<OwnedFd>,
+    ear: &mut Ear,
+) -> Result<Infallible> {
+    process::close_all_but(&plan.process, &belongings(ear, &entry, gate.as_ref(), procfs.as_ref()))?; // locks and files of the parent's
     let umask = process::begin(plan, &entry)?; // non-dumpable before any namespace of the container is entered (CVE-2016-9962)
     let Ear::Parent(link) = &*ear else { unreachable!("only the gate changes who hears") };
     match &plan.world {
@@ -77,20 +88,25 @@ fn live(plan: &Plan, entry: Entry, gate: Option<OwnedFd>, ear: &mut Ear) -> Resu
     }
     let root = crate::fs::Root::new(sys::mount::place("/").context("open the container's root")?);
     terminal::open(plan, &root, link)?; // after the root change: the pty must be of the container's own devpts
-    process::attributes(&plan.process, &umask)?;
-    credentials::prepare(&plan.process)?; // needs CAP_SETPCAP
-    if plan.process.no_new_privileges == NoNewPrivileges::Unset {
-        exec::install_filter(&plan.process)?; // needs CAP_SYS_ADMIN: before the capabilities go
+    if let World::New(sandbox) = &plan.world {
+        rootfs::spread(&sandbox.rootfs)?; // after the last mount, the console's
     }
+    labels::set(&plan.process, procfs)?; // closes this handle of the host's; before a filter could forbid it
+    process::attributes(plan, &umask, link)?; // in the cgroup, whose CPUs and memory nodes bound what may be asked for
+    credentials::prepare(&plan.process)?; // needs CAP_SETPCAP
     let home = credentials::home(&plan.process, &root)?;
     drop(root); // no descriptor of a directory may be left when the working directory is set (CVE-2024-21626)
     process::limits(&plan.process, link)?; // after the last descriptor is opened, before the user changes
     credentials::become_user(&plan.process)?;
     let program = exec::find(&plan.process, home)?;
-    let pid = link.ask_go(&Request::Ready)?;
     log::leave();
     let kept: Vec<BorrowedFd> = [Some(link.as_fd()), gate.as_ref().map(AsFd::as_fd)].into_iter().flatten().collect();
     process::close_all_but(&plan.process, &kept)?;
+    if plan.process.no_new_privileges == NoNewPrivileges::Unset {
+        // At the latest here: before CAP_SYS_ADMIN goes, and after every call that a profile of an older day has not heard of.
+        credentials::as_administrator(&plan.process, || exec::install_filter(&plan.process))?;
+    }
+    let pid = link.ask_go(&Request::Ready)?;
     if let Some(gate) = gate {
         *ear = Ear::Deaf; // the link closes here: `create` is done
         *ear = Ear::Start(gate::wait(&gate)?);

@@ -7,6 +7,7 @@
 pub mod credentials;
 pub mod enter;
 pub mod exec;
+pub mod labels;
 pub mod process;
 pub mod rootfs;
 pub mod terminal;

@@ -1,13 +1,14 @@
 //! Attributes of the process itself: what it is born with and must lose, what the plan gives it.
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Result, anyhow};
 use crate::link::{self, Entry, Request};
 use crate::log;
 use crate::plan::host::Caller;
+use crate::plan::memory_policy::MemoryPolicy;
 use crate::plan::process::Keyring;
 use crate::plan::{Plan, Process, World};
 use crate::sys::process::{Dumpable, Range};
-use crate::sys::{self, Errno, file, process, signal};
+use crate::sys::{self, Errno, file, process, sched, signal};
 use std::os::fd::BorrowedFd;
 
 /// The runtime's own umask, to be given back.
@@ -56,15 +57,59 @@ fn write_oom_score(value: i32) -> Result<()> {
     })
 }
 
-/// What is to be done before the privileges go.
-pub fn attributes(plan: &Process, before: &Umask) -> Result<()> {
-    if let Some(keyring) = &plan.keyring {
+/// What is to be done before the privileges go, and before a filter of the container's can forbid it.
+pub fn attributes(plan: &Plan, before: &Umask, link: &link::Child) -> Result<()> {
+    let asked = &plan.process;
+    if let Some(keyring) = &asked.keyring {
         join_keyring(keyring)?;
     }
-    // The caller may be pinned to some CPUs; that is its own affair. The cpuset still holds.
-    process::reset_affinity().context("reset the CPU affinity")?;
-    process::set_umask(plan.user.umask.unwrap_or(before.0));
+    settle_on_cpus(plan)?;
+    schedule(asked, link)?;
+    if let Some(policy) = &asked.memory_policy {
+        set_memory_policy(policy)?;
+    }
+    if let Some(personality) = asked.personality {
+        process::set_personality(personality).context("config.json: linux.personality")?;
+    }
+    process::set_umask(asked.user.umask.unwrap_or(before.0));
     Ok(())
+}
+
+/// The caller may be pinned to some CPUs; that is its own affair, unless exec was told where to run. The cpuset still holds.
+fn settle_on_cpus(plan: &Plan) -> Result<()> {
+    let asked = match &plan.world {
+        World::New(_) => None, // config.md: not applicable to init
+        World::Join(_) => plan.process.exec_affinity.as_ref(),
+    };
+    match asked.map(|affinity| (&affinity.initial, &affinity.then)) {
+        Some((_, Some(cpus))) => sched::set_affinity(cpus.words()).context(
+            "config.json: process.execCPUAffinity.final: is none of these CPUs online and in the container's cpuset?",
+        ),
+        Some((Some(_), None)) => Ok(()), // config.md: then the kernel decides
+        Some((None, None)) | None => sched::reset_affinity().context("reset the CPU affinity"),
+    }
+}
+
+/// After the CPUs: SCHED_DEADLINE is for processes that may run on all of them. What the kernel refuses us (a user
+/// namespace gives no right to it) the parent does, or explains.
+fn schedule(plan: &Process, link: &link::Child) -> Result<()> {
+    let policy = plan.scheduler.map(|attributes| sched::set_attributes(0, &attributes));
+    let io = plan.io_priority.map(|priority| sched::set_io_priority(0, priority));
+    match (policy, io) {
+        (Some(Err(_)), _) | (_, Some(Err(_))) => link.ask_go(&Request::Scheduling).map(drop),
+        _ => Ok(()),
+    }
+}
+
+fn set_memory_policy(policy: &MemoryPolicy) -> Result<()> {
+    sched::set_memory_policy(policy.mode, policy.nodes.words()).map_err(|error| {
+        let hint = match error.0 {
+            Errno::ENOSYS => "this kernel is built without NUMA (CONFIG_NUMA); remove it",
+            Errno::EPERM => "a filter on this runtime forbids set_mempolicy",
+            _ => "has this machine (and the cpuset) all the nodes, and this kernel the mode and the flags?",
+        };
+        anyhow!(error).context(format!("config.json: linux.memoryPolicy: {}: {hint}", policy.name))
+    })
 }
 
 /// The limits that we may set ourselves; when one is above what we have, the parent is asked to set them.

@@ -5,7 +5,7 @@ use crate::fs::Root;
 use crate::link::{self, Request};
 use crate::plan::{Plan, World};
 use crate::sys::file::{self, Resolve};
-use crate::sys::{mount, process, tty};
+use crate::sys::{self, Errno, mount, process, tty};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -51,11 +51,16 @@ fn open_master(root: &Root) -> Result<OwnedFd> {
     Ok(master)
 }
 
-/// The placeholder was made before the root became read-only. Both ends are descriptors.
+/// The placeholder was made before the root became read-only. Both ends are descriptors. In a /dev that is somebody else's
+/// there may be none; and a link there could lead to any file, which the terminal would then cover (CVE-2025-52565).
 fn bind_console(root: &Root, slave: &OwnedFd) -> Result<()> {
-    let Ok(target) = root.open(Path::new("/dev/console")) else {
-        return Ok(());
-    }; // /dev is somebody else's and has none
+    let Ok(dev) = root.open(Path::new("/dev")) else { return Ok(()) };
+    let target = match file::open(dev.as_fd(), "console", libc::O_PATH | libc::O_NOFOLLOW, 0) {
+        Err(sys::Error(Errno::ENOENT | Errno::ENOTDIR)) => return Ok(()),
+        other => other?,
+    };
+    let kind = file::stat(&target)?.st_mode & libc::S_IFMT;
+    ensure!(!matches!(kind, libc::S_IFLNK | libc::S_IFDIR), "it is a link or a directory; remove it, or the terminal");
     let copy = mount::clone_tree(slave.as_fd(), "", mount::Depth::One).context("copy the mount")?;
     Ok(mount::attach(copy, target)?)
 }

@@ -36,6 +36,9 @@ pub fn settle(sandbox: &Sandbox, link: &link::Child, entry: Entry) -> Result<()>
     if namespaces.makes(libc::CLONE_NEWNET) {
         socket::loopback_up().context("bring up the loopback interface")?;
     }
+    if !sandbox.net_devices.is_empty() {
+        link.ask_go(&Request::Network)?; // before the kernel parameters: they may be those of a device
+    }
     if let Some(name) = sandbox.hostname.as_deref().filter(|name| !name.is_empty()) {
         namespace::set_hostname(name).with_context(|| format!("set hostname {name:?}"))?;
     }
@@ -103,10 +106,7 @@ fn set_kernel_parameters(sandbox: &Sandbox) -> Result<()> {
     if sandbox.sysctl.is_empty() {
         return Ok(());
     }
-    let procfs = mount::begin("proc").context("open a private procfs")?;
-    let attributes = mount::ATTR_NOSUID | mount::ATTR_NODEV | mount::ATTR_NOEXEC;
-    let procfs = procfs.mount(attributes).map_err(|(error, _)| error).context("mount a private procfs")?;
-    ensure!(file::filesystem(&procfs)? == libc::PROC_SUPER_MAGIC, "the private procfs is none");
+    let procfs = private_procfs(Subset::Everything)?;
     for (path, value) in &sandbox.sysctl {
         let path = std::path::Path::new("sys").join(path);
         let write = || {
@@ -116,6 +116,26 @@ fn set_kernel_parameters(sandbox: &Sandbox) -> Result<()> {
         write().with_context(|| format!("config.json: linux.sysctl: write {value:?} to /proc/{}", path.display()))?;
     }
     Ok(())
+}
+
+/// What a procfs shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Subset {
+    Everything,
+    /// The processes of our pid namespace, and nothing of the kernel's (Linux 5.8).
+    Processes,
+}
+
+/// A procfs of our pid namespace that is mounted nowhere. In a user namespace the kernel makes none once /proc is masked.
+pub fn private_procfs(subset: Subset) -> Result<OwnedFd> {
+    let procfs = mount::begin("proc").context("open a private procfs")?;
+    if subset == Subset::Processes {
+        procfs.set("subset", Some("pid")).context("restrict the private procfs")?;
+    }
+    let attributes = mount::ATTR_NOSUID | mount::ATTR_NODEV | mount::ATTR_NOEXEC;
+    let procfs = procfs.mount(attributes).map_err(|(error, _)| error).context("mount a private procfs")?;
+    ensure!(file::filesystem(&procfs)? == libc::PROC_SUPER_MAGIC, "the private procfs is none");
+    Ok(procfs)
 }
 
 /// What an intermediate process enters, so that the real child is born there. The parent has placed it in its cgroups.

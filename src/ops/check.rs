@@ -12,6 +12,7 @@ mod rights;
 
 use crate::error::{Result, anyhow};
 use crate::plan::host::{self, Caller, Host};
+use crate::plan::labels::Asked;
 use crate::plan::{self, CreateRequest, NewKeyring, Plan, RootChange, Sandbox, TerminalUse, World, place};
 use crate::spec::{self, Spec};
 use serde_json::{Value, json};
@@ -113,7 +114,7 @@ pub fn judge(bundle: &Path) -> Result<Outcome> {
         Err(error) => return Ok(Outcome::Invalid { error: without_directory(&error, bundle) }),
         Ok(read) => read,
     };
-    let host = host::gather()?;
+    let host = host::gather(Asked::by_spec(&read.spec))?;
     let request = request(bundle);
     let mut findings: Vec<Finding> = Vec::new();
     let (plan, whose) = match plan::create(&read.spec, &request, &host) {

@@ -9,7 +9,9 @@ use crate::outside::cgroup::{self, Cgroup};
 use crate::outside::console::Console;
 use crate::outside::launch::{Failed, HooksRun, Ready};
 use crate::outside::record::{self, Held, Record, StateDir};
+use crate::outside::resctrl::{self, Group};
 use crate::outside::{Launch, launch, namespaces};
+use crate::plan::labels::Asked;
 use crate::plan::{
     self, CreateRequest, Hooks, NewKeyring, Plan, RootChange, Sandbox, TerminalUse, World, host, host::Caller, place,
 };
@@ -51,6 +53,7 @@ pub struct Made {
     pub record: Record,
     pub ready: Ready,
     pub cgroup: Draft<Cgroup>,
+    pub resctrl: Option<Draft<Group>>,
     pub state: Draft<StateDir>,
     pub held: Held,
     /// Until the drafts are kept or undone.
@@ -58,9 +61,10 @@ pub struct Made {
 }
 
 pub fn create(global: &Global, request: Create) -> Result<()> {
-    let Made { ready, cgroup, state, held, interrupt, .. } = make(global, request, Stay::Leave, Stop::AtGate)?;
+    let Made { ready, cgroup, resctrl, state, held, interrupt, .. } = make(global, request, Stay::Leave, Stop::AtGate)?;
     ready.go_to_gate()?;
     cgroup.keep();
+    resctrl.map(Draft::keep);
     state.keep();
     drop((held, interrupt));
     Ok(())
@@ -86,7 +90,8 @@ pub fn make(global: &Global, request: Create, stay: Stay, stop: Stop) -> Result<
         listen_fds: listen,
         terminal,
     };
-    let plan = plan::create(&read.spec, &asked, &host::gather()?).map_err(|error| place::joined(&error))?;
+    let plan = plan::create(&read.spec, &asked, &host::gather(Asked::by_spec(&read.spec))?)
+        .map_err(|error| place::joined(&error))?;
     for warning in read.warnings.iter().chain(&plan.warnings) {
         log::warning(place::join(warning));
     }
@@ -97,6 +102,7 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
     let World::New(sandbox) = &plan.world else { unreachable!("create plans a new world") };
     let joined = namespaces::open(&sandbox.namespaces)?;
     namespaces::check_own(sandbox, &joined)?;
+    let group = sandbox.resctrl.as_ref().map(|wanted| resctrl::find(wanted, &plan.id)).transpose()?;
     let console = match (&plan.process.terminal, &announce.console_socket) {
         (None, _) => Console::None,
         (Some(_), Some(path)) => Console::connect(path)?,
@@ -105,9 +111,13 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
     let interrupt = Interrupt::take()?; // before there is anything to undo
     let (state, held) = record::claim(&global.root, &plan.id)?;
     log::debug(format!("claimed {:?} in {}", plan.id, global.root.display()));
-    let mut record = intent(plan, sandbox)?;
+    let mut record = Record { resctrl: group, ..intent(plan, sandbox)? };
     state.save_intent(&record)?; // before anything else is made: whatever happens to us, this names what to clean up
     let cgroup = make_cgroup(plan, sandbox, &mut record)?;
+    let resctrl = match (&record.resctrl, &sandbox.resctrl) {
+        (Some(group), Some(plan)) => Some(resctrl::make(group, plan)?),
+        _ => None,
+    };
     let gate = match stop {
         Stop::AtGate => Some(socket::listen_in(state.dir.as_fd(), gate::NAME).context("make the gate")?),
         Stop::Nowhere => None,
@@ -125,13 +135,16 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
     });
     let ready = launched.map_err(|failed| explain(failed, plan, sandbox))?;
     log::debug(format!("process {} is ready to become {:?}", ready.pid(), plan.process.args[0]));
+    if let Some(group) = &record.resctrl {
+        group.add(ready.pid())?;
+    }
     record.init = Some(proc::identify(ready.pid())?);
     let template = plan.template().ok_or_else(|| anyhow!("create makes a template"))?;
     state.save_template(&template)?;
     state.save(&record)?;
     announce.send_pidfd(ready.pidfd(), "standard")?;
     announce.write_pid(ready.pid())?;
-    Ok(Made { record, ready, cgroup, state, held, interrupt })
+    Ok(Made { record, ready, cgroup, resctrl, state, held, interrupt })
 }
 
 /// A user to whom nobody has delegated a cgroup, and who asks for no limits, gets none: the container stays in the caller's.

@@ -6,6 +6,7 @@ use crate::hooks::{self, Surroundings};
 use crate::log;
 use crate::outside::cgroup::Cgroup;
 use crate::outside::record::{self, Family, Lock, Record, StateDir, Status};
+use crate::outside::resctrl;
 use crate::sys::process;
 use crate::sys::{self, Errno};
 use std::os::fd::AsFd;
@@ -88,6 +89,7 @@ pub fn clean_up(state: &StateDir, record: &Record, cgroup: &Cgroup) -> Result<()
     let mut errors = Vec::new();
     errors.extend(kill_in(record, cgroup).err());
     errors.extend(cgroup.remove().err());
+    errors.extend(record.resctrl.as_ref().and_then(|group| resctrl::remove(group).err()));
     for error in poststop(record) {
         log::warning(format!("{error:#}")); // runtime.md, step 12: logged, and the rest goes on
     }

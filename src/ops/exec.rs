@@ -10,10 +10,11 @@ use crate::outside::console::Console;
 use crate::outside::record::{self, Lock, Record, StateDir, Status};
 use crate::outside::{Launch, launch, wait};
 use crate::plan::cgroup::SubCgroup;
+use crate::plan::labels::Asked;
 use crate::plan::process::ExecProcess;
-use crate::plan::{self, ExecRequest, Placing, TerminalUse, host};
+use crate::plan::{self, ExecRequest, Placing, Plan, TerminalUse, host};
 use crate::sys::file::{self, CWD};
-use crate::sys::signal;
+use crate::sys::{sched, signal};
 
 pub struct Exec {
     pub id: String,
@@ -48,6 +49,7 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
         (None, Stay::Foreground) => TerminalUse::Foreground,
         (None, Stay::Leave) => TerminalUse::Nobody,
     };
+    let host = host::gather_for_exec(Asked::by_exec(&request.process))?;
     let asked = ExecRequest {
         id: request.id,
         process: request.process,
@@ -55,7 +57,7 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
         terminal,
         placing: Placing::of(&record.cgroup),
     };
-    let plan = plan::exec(&state.template()?, asked, &host::gather_for_exec()?)?;
+    let plan = plan::exec(&state.template()?, asked, &host)?;
     plan.warnings.iter().for_each(log::warning);
     let console = match (&plan.process.terminal, &request.announce.console_socket) {
         (None, _) => Console::None,
@@ -67,6 +69,7 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
         Stay::Leave => None,
     };
     let interrupt = Interrupt::take()?;
+    run_where_asked(&plan)?;
     let cgroup = choose_cgroup(&state, &record, &request.cgroups)?;
     let launched = launch(Launch {
         plan: &plan,
@@ -80,6 +83,9 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
         elsewhere: &|| if request.cgroups.is_empty() { cgroup_of_init(&record) } else { Ok(None) },
     });
     let ready = launched.map_err(|failed| failed.error)?;
+    if let Some(group) = &record.resctrl {
+        group.add_if_there(ready.pid())?;
+    }
     log::debug(format!("process {} is ready to become {:?}", ready.pid(), plan.process.args[0]));
     drop(held); // it is inside now, and ends with the container
     request.announce.send_pidfd(ready.pidfd(), "setns")?;
@@ -88,6 +94,17 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
     match signals {
         Some(signals) => Ok(wait::attend(&child, &signals, master)?.status()),
         None => Ok(0),
+    }
+}
+
+/// config.md, "execCPUAffinity": `initial` is where the runtime itself runs until the process is in the container's cgroup.
+/// The child is born with it. We stay there afterwards: what is left for us is to wait.
+fn run_where_asked(plan: &Plan) -> Result<()> {
+    match plan.process.exec_affinity.as_ref().and_then(|affinity| affinity.initial.as_ref()) {
+        Some(cpus) => sched::set_affinity(cpus.words()).context(
+            "config.json: process.execCPUAffinity.initial: is none of these CPUs online and in our own cpuset?",
+        ),
+        None => Ok(()),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::error::{Context, Result};
 use crate::hooks::OCI_VERSION;
 use crate::plan::namespaces::KINDS;
-use crate::plan::{options, seccomp};
+use crate::plan::{annotations, memory_policy, options, seccomp};
 use serde_json::json;
 
 /// Indented by four blanks, as runc does.
@@ -30,12 +30,14 @@ pub fn features() -> Result<String> {
                 "knownFlags": seccomp::FLAGS,
                 "supportedFlags": seccomp::FLAGS,
             },
-            "apparmor": {"enabled": false},
-            "selinux": {"enabled": false},
-            "intelRdt": {"enabled": false},
-            "mountExtensions": {"idmap": {"enabled": false}},
-            "netDevices": {"enabled": false},
+            "apparmor": {"enabled": true},
+            "selinux": {"enabled": true},
+            "intelRdt": {"enabled": true, "schemata": true, "monitoring": true},
+            "mountExtensions": {"idmap": {"enabled": true}},
+            "memoryPolicy": {"modes": memory_policy::modes(), "flags": memory_policy::flags()},
+            "netDevices": {"enabled": true},
         },
+        "potentiallyUnsafeConfigAnnotations": annotations::ALL,
         "annotations": {"io.github.rruntime.version": env!("CARGO_PKG_VERSION")},
     });
     let mut text = Vec::new();

@@ -27,20 +27,7 @@ pub enum RootGiven {
 }
 
 pub fn list(global: &Global, given: RootGiven, view: View) -> Result<String> {
-    let root = match record::open_root(&global.root) {
-        Ok(root) => Some(root),
-        Err(Error(Errno::ENOENT)) if given == RootGiven::No => None,
-        Err(error) => {
-            return Err(error).with_context(|| format!("open --root {}", global.root.display()));
-        }
-    };
-    let mut ids: Vec<String> = Vec::new();
-    if let Some(root) = &root {
-        let names = file::list(root.as_fd()).with_context(|| format!("read {}", global.root.display()))?;
-        ids.extend(names.into_iter().filter_map(|name| name.into_string().ok()));
-    }
-    ids.retain(|id| check::container_id(id).is_ok() && !record::is_being_deleted(id));
-    ids.sort();
+    let ids = ids(global, given)?;
     if view == View::Ids {
         return Ok(ids.iter().map(|id| format!("{id}\n")).collect());
     }
@@ -51,6 +38,22 @@ pub fn list(global: &Global, given: RootGiven, view: View) -> Result<String> {
         View::Json => serde_json::to_string(&shown).context("write the list"),
         _ => Ok(table(&shown)),
     }
+}
+
+/// In alphabetical order.
+pub fn ids(global: &Global, given: RootGiven) -> Result<Vec<String>> {
+    let root = match record::open_root(&global.root) {
+        Ok(root) => root,
+        Err(Error(Errno::ENOENT)) if given == RootGiven::No => return Ok(Vec::new()),
+        Err(error) => {
+            return Err(error).with_context(|| format!("open --root {}", global.root.display()));
+        }
+    };
+    let names = file::list(root.as_fd()).with_context(|| format!("read {}", global.root.display()))?;
+    let mut ids: Vec<String> = names.into_iter().filter_map(|name| name.into_string().ok()).collect();
+    ids.retain(|id| check::container_id(id).is_ok() && !record::is_being_deleted(id));
+    ids.sort();
+    Ok(ids)
 }
 
 fn one(global: &Global, id: &str, owners: &mut Owners) -> Option<Shown> {

@@ -4,6 +4,7 @@
 pub mod check;
 pub mod create;
 pub mod delete;
+pub mod events;
 pub mod exec;
 pub mod explain;
 pub mod features;
@@ -15,6 +16,7 @@ pub mod run;
 pub mod spec;
 pub mod start;
 pub mod state;
+pub mod update;
 
 use crate::error::{Context, Result, bail, ensure};
 use crate::outside::Inside;

@@ -5,6 +5,7 @@ use super::{Global, delete, start};
 use crate::error::{Context, Result, all};
 use crate::outside::wait;
 use crate::sys::{process, signal};
+use crate::undo::Draft;
 
 pub struct Run {
     pub create: Create,
@@ -40,8 +41,10 @@ pub fn run(global: &Global, request: Run) -> Result<u8> {
         }
         Stay::Leave => None,
     };
-    let Made { record, ready, cgroup, state, held, interrupt } = create::make(global, create, stay, Stop::Nowhere)?;
+    let Made { record, ready, cgroup, resctrl, state, held, interrupt } =
+        create::make(global, create, stay, Stop::Nowhere)?;
     let (cgroup, state) = (cgroup.keep(), state.keep());
+    resctrl.map(Draft::keep);
     let gone = ready.go(&interrupt).context("unable to start container process");
     drop(held);
     let (child, master) = match gone {

@@ -2,6 +2,8 @@
 
 use super::cgroup::Cgroup;
 use super::console::Console;
+use super::labels;
+use super::network::Moved;
 use super::serve;
 use super::spawn::{self, Birth, Child};
 use crate::error::Result;
@@ -42,6 +44,8 @@ pub struct Ready {
     link: link::Parent,
     /// The terminal's master, when we carry its bytes ourselves.
     pub master: Option<OwnedFd>,
+    /// Network devices of the host that are in the container now.
+    moved: Option<Draft<Moved>>,
 }
 
 /// A failed launch, and whether hooks of the container have run by then (then its poststop hooks are owed).
@@ -56,19 +60,27 @@ pub enum HooksRun {
     Yes,
 }
 
+/// What the child has had done outside, as far as it got.
+pub struct Done {
+    pub hooks: HooksRun,
+    pub moved: Option<Draft<Moved>>,
+}
+
 pub fn launch(launch: Launch) -> std::result::Result<Ready, Failed> {
     let Launch { plan, cgroup, gate, target, joined, console, inside, interrupt, elsewhere } = launch;
-    let mut hooks = HooksRun::No;
-    let spawned = spawn::spawn(plan, cgroup, Birth { gate, target, joined }, &inside, interrupt, elsewhere);
+    let mut done = Done { hooks: HooksRun::No, moved: None };
+    let spawned = labels::procfs(plan).and_then(|procfs| {
+        spawn::spawn(plan, cgroup, Birth { gate, target, joined, procfs }, &inside, interrupt, elsewhere)
+    });
     let result = spawned.and_then(|(child, link)| {
         if let World::New(sandbox) = &plan.world {
             // While the child is busy with its mounts; in force long before it is told to go.
             cgroup.restrict_devices(&sandbox.cgroup)?;
         }
-        let master = serve::until_ready(plan, cgroup, &child, &link, console, interrupt, &mut hooks)?;
-        Ok(Ready { child, link, master })
+        let master = serve::until_ready(plan, cgroup, &child, &link, console, interrupt, &mut done)?;
+        Ok(Ready { child, link, master, moved: done.moved.take() })
     });
-    result.map_err(|error| Failed { error, hooks })
+    result.map_err(|error| Failed { error, hooks: done.hooks })
 }
 
 impl Ready {
@@ -83,6 +95,7 @@ impl Ready {
     /// Lets the child go on to its gate, and lets go of it: whoever reaps orphans above us reaps it.
     pub fn go_to_gate(self) -> Result<Child> {
         self.link.reply(&Reply::Go { pid: self.child.pid })?;
+        self.moved.map(Draft::keep);
         Ok(self.child.keep())
     }
 
@@ -92,7 +105,10 @@ impl Ready {
         interrupt.wait_for([self.link.as_fd()], -1)?;
         match self.link.next()? {
             // Closed by execve, or by a death in between: then its status tells, as that of any program.
-            None => Ok((self.child.keep(), self.master)),
+            None => {
+                self.moved.map(Draft::keep);
+                Ok((self.child.keep(), self.master))
+            }
             Some(_) => Err(crate::error::anyhow!("the child asked for something after it was ready")),
         }
     }

@@ -3,9 +3,15 @@
 pub mod cgroup;
 pub mod console;
 mod idmap;
+mod labels;
 pub mod launch;
+mod mappings;
+mod mounts;
 pub mod namespaces;
+mod network;
 pub mod record;
+pub mod resctrl;
+mod scheduling;
 mod serve;
 mod spawn;
 pub mod wait;

@@ -1,5 +1,6 @@
 //! Opening the namespaces that are to be joined, before anything is made: their paths may mean something else later.
 
+use super::mappings;
 use crate::error::{Context, Result, bail};
 use crate::plan::namespaces::{name, proc_name};
 use crate::plan::{Namespaces, Sandbox};
@@ -24,7 +25,13 @@ pub fn open(plan: &Namespaces) -> Result<Vec<(i32, OwnedFd)>> {
             ),
         }
     };
-    plan.join.iter().map(one).collect()
+    let opened = plan.join.iter().map(one).collect::<Result<Vec<_>>>()?;
+    if let (Some(maps), Some((_, file))) =
+        (&plan.joined_maps, opened.iter().find(|(kind, _)| *kind == libc::CLONE_NEWUSER))
+    {
+        mappings::compare(maps, file)?;
+    }
+    Ok(opened)
 }
 
 /// A joined namespace may be the runtime's own, which is the host's: then what would be set there is refused, as it is
@@ -40,6 +47,7 @@ pub fn check_own(sandbox: &Sandbox, joined: &[(i32, OwnedFd)]) -> Result<()> {
         let field = match *kind {
             libc::CLONE_NEWNS | libc::CLONE_NEWUSER => "linux.namespaces",
             libc::CLONE_NEWUTS if named => "hostname",
+            libc::CLONE_NEWNET if !sandbox.net_devices.is_empty() => "linux.netDevices",
             libc::CLONE_NEWNET | libc::CLONE_NEWIPC if !sandbox.sysctl.is_empty() => "linux.sysctl",
             _ => continue,
         };

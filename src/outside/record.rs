@@ -7,6 +7,7 @@
 use crate::error::{Context, Kind, Result, anyhow, bail};
 use crate::link::gate;
 use crate::outside::cgroup::{self, Cgroup};
+use crate::outside::resctrl::Group;
 use crate::plan::cgroup::Place;
 use crate::plan::{Hooks, Namespaces, Template, check};
 use crate::proc::{self, ProcessId};
@@ -48,6 +49,8 @@ pub struct Record {
     pub creator: ProcessId,
     pub init: Option<ProcessId>,
     pub cgroup: Place,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resctrl: Option<Group>,
     /// `CLONE_NEW*` bits of the namespaces that the container has of its own.
     pub namespaces: i32,
     pub family: Family,
@@ -339,6 +342,7 @@ impl Record {
             creator,
             init: None,
             cgroup,
+            resctrl: None,
             namespaces: namespaces.own(),
             family: if namespaces.makes(libc::CLONE_NEWPID) { Family::DiesWithInit } else { Family::Survives },
             hooks: Hooks::default(),

@@ -2,20 +2,20 @@
 
 use super::cgroup::Cgroup;
 use super::console::Console;
-use super::idmap;
-use super::launch::HooksRun;
+use super::launch::{Done, HooksRun};
+use super::network;
+use super::scheduling;
 use super::spawn::{Child, post_mortem};
+use super::{idmap, mounts};
 use crate::error::{Context, Result, bail};
 use crate::hooks::{self, Surroundings};
 use crate::interrupt::Interrupt;
 use crate::link::{self, Reply, Request};
 use crate::plan::host::Caller;
-use crate::plan::{MountWhat, Plan, Process, Sandbox, World};
+use crate::plan::{Plan, Process, Sandbox, World};
 use crate::sys::file::{self, CWD};
-use crate::sys::process::{Clone, Side};
-use crate::sys::{self, mount, namespace, process, socket};
+use crate::sys::process;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 
 /// Returns when the child has asked `Ready`, which the caller answers. The terminal's master is returned when it is ours
 /// to carry.
@@ -26,7 +26,7 @@ pub fn until_ready(
     link: &link::Parent,
     mut console: Console,
     interrupt: &Interrupt,
-    ran: &mut HooksRun,
+    done: &mut Done,
 ) -> Result<Option<OwnedFd>> {
     let mut master = None;
     loop {
@@ -43,9 +43,13 @@ pub fn until_ready(
                 map_ids(sandbox(plan)?, child.pid)?;
                 Reply::Go { pid: child.pid }
             }
-            Request::Mount(index) => Reply::Mount(mount_source(sandbox(plan)?, index, child.pid)?),
+            Request::Mount(index) => Reply::Mount(mounts::source(sandbox(plan)?, index, child.pid)?),
+            Request::Network => {
+                done.moved = Some(network::move_in(&sandbox(plan)?.net_devices, child.pid)?);
+                Reply::Go { pid: child.pid }
+            }
             Request::RunHooks => {
-                *ran = HooksRun::Yes;
+                done.hooks = HooksRun::Yes;
                 run_hooks(plan, sandbox(plan)?, child.pid)?;
                 Reply::Go { pid: child.pid }
             }
@@ -55,6 +59,10 @@ pub fn until_ready(
             }
             Request::Limits => {
                 set_limits(&plan.process, child.pid)?;
+                Reply::Go { pid: child.pid }
+            }
+            Request::Scheduling => {
+                scheduling::set(&plan.process, child)?;
                 Reply::Go { pid: child.pid }
             }
             Request::Ready => {
@@ -82,55 +90,14 @@ fn map_ids(sandbox: &Sandbox, pid: i32) -> Result<()> {
     }
 }
 
-fn mount_source(sandbox: &Sandbox, index: u16, pid: i32) -> Result<OwnedFd> {
-    let named = || format!("config.json: mounts[{index}]");
-    match sandbox.mounts.iter().find(|op| op.index == index).map(|op| &op.what) {
-        Some(MountWhat::Bind { source, depth, .. }) => clone_in_mount_namespace_of(pid, source, *depth)
-            .with_context(|| format!("bind mount source {}", source.display()))
-            .with_context(named),
-        _ => bail!("the child asked for a mount that is not planned"),
-    }
-}
-
-/// With our rights, but from the child's mount namespace: there the mount is a slave of the host's, and its read-only,
-/// nosuid, nodev and noexec flags are locked. A copy made in ours would be a peer of the host's mount, and unlocked.
-fn clone_in_mount_namespace_of(pid: i32, source: &Path, depth: mount::Depth) -> Result<OwnedFd> {
-    let namespace =
-        file::open(CWD, format!("/proc/{pid}/ns/mnt"), libc::O_RDONLY, 0).context("open its mount namespace")?;
-    let (hear, tell) = socket::pair().context("make a socket to the helper")?;
-    match process::clone(&Clone::default()).context("clone a helper")? {
-        Side::Child => {
-            let copy =
-                namespace::enter(namespace, libc::CLONE_NEWNS).and_then(|()| mount::clone_tree(CWD, source, depth));
-            let _ = match &copy {
-                Ok(copy) => socket::send(tell, b"m", Some(copy.as_fd())),
-                Err(error) => socket::send(tell, &(error.0 as i32).to_le_bytes(), None),
-            }; // a parent that is gone needs no answer
-            process::exit_now(0)
-        }
-        Side::Parent { pid, .. } => {
-            drop(tell);
-            let mut buffer = [0u8; 8];
-            let told = socket::receive(hear, &mut buffer);
-            process::wait(pid).context("reap the helper")?;
-            match told.context("hear from the helper")? {
-                (1, Some(copy)) => Ok(copy),
-                (4, None) => {
-                    let errno = i32::from_le_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]);
-                    Err(sys::Error(sys::Errno::from_raw(errno)).into())
-                }
-                _ => bail!("the helper died"),
-            }
-        }
-    }
-}
-
-/// prestart and createRuntime, in the runtime's namespaces. runtime.md, "Lifecycle", steps 5 and 6.
+/// prestart and createRuntime, in the runtime's namespaces. runtime.md, "Lifecycle", steps 3 and 4.
 fn run_hooks(plan: &Plan, sandbox: &Sandbox, pid: i32) -> Result<()> {
     let (bundle, annotations) = (&sandbox.bundle, &sandbox.annotations);
-    let state = hooks::State { id: &plan.id, status: "creating", pid, bundle, annotations };
-    hooks::run("prestart", &plan.hooks.prestart, &state, &Surroundings::Inherit, bundle)?;
-    hooks::run("createRuntime", &plan.hooks.create_runtime, &state, &Surroundings::Inherit, bundle)
+    let state = |status| hooks::State { id: &plan.id, status, pid, bundle, annotations };
+    // What a prestart hook reads goes by the time when `start` ran them: the OCI's validation suite holds to it, and so does
+    // crun. The kinds that came later read what they read of runc.
+    hooks::run("prestart", &plan.hooks.prestart, &state("created"), &Surroundings::Inherit, bundle)?;
+    hooks::run("createRuntime", &plan.hooks.create_runtime, &state("creating"), &Surroundings::Inherit, bundle)
 }
 
 /// Raising a hard limit takes a capability of the initial user namespace, which the child may not have any more.

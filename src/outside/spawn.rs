@@ -31,6 +31,8 @@ pub struct Birth {
     pub target: Option<OwnedFd>,
     /// create: namespaces to join, in the plan's order.
     pub joined: Vec<(i32, OwnedFd)>,
+    /// The host's /proc, for the labels, where that is safe.
+    pub procfs: Option<OwnedFd>,
 }
 
 /// Makes the child, which runs `inside.enter` and never returns here. Dropped without `keep`, it is killed and reaped.
@@ -98,7 +100,7 @@ fn directly(
                 Some(init) => Entry::Target(init),
                 None => Entry::Direct { joined: birth.joined },
             };
-            (inside.enter)(plan, Ends { link, gate: birth.gate, entry })
+            (inside.enter)(plan, Ends { link, gate: birth.gate, entry, procfs: birth.procfs })
         }
     }
 }
@@ -140,7 +142,7 @@ fn in_stages(
     elsewhere: &Elsewhere,
 ) -> Result<Child> {
     let (hear, tell) = socket::pair().context("make a socket to the intermediate process")?;
-    let Birth { gate, target, joined } = birth;
+    let Birth { gate, target, joined, procfs } = birth;
     let entry = match target {
         Some(init) => Entry::Target(init),
         None => Entry::Direct { joined },
@@ -153,7 +155,7 @@ fn in_stages(
             let placed = socket::receive(&tell, &mut word).context("wait for the placement");
             let staged = placed.and_then(|_| (inside.stage)(plan, &entry));
             match staged.and_then(|()| process::clone(&ask).map_err(|e| explain(e, new))) {
-                Ok(Side::Child) => (inside.enter)(plan, Ends { link, gate, entry: Entry::Staged }),
+                Ok(Side::Child) => (inside.enter)(plan, Ends { link, gate, entry: Entry::Staged, procfs }),
                 Ok(Side::Parent { pidfd, .. }) => {
                     let _ = socket::send(tell, b"p", Some(pidfd.as_fd())); // a parent that is gone needs no answer
                     process::exit_now(0)

@@ -5,7 +5,8 @@ use super::process::User;
 use super::{RootChange, TerminalUse};
 use crate::error::{Result, bail, ensure};
 use crate::spec::Spec;
-use oci_spec::runtime::Linux;
+use crate::sys::process::Personality;
+use oci_spec::runtime::{Linux, LinuxPersonality, LinuxPersonalityDomain};
 use std::path::{Component, Path, PathBuf};
 
 /// Longer ids would not leave room for the names that are built from them.
@@ -25,6 +26,9 @@ pub fn container_id(id: &str) -> Result<()> {
 /// What concerns the configuration as a whole.
 pub(super) fn whole(spec: &Spec, warnings: &mut Vec<String>) -> Result<()> {
     oci_version(spec.version())?;
+    annotations(spec)?;
+    let names = [("hostname", spec.hostname()), ("domainname", spec.domainname())];
+    names.iter().try_for_each(|(field, name)| uts_name(field, name.as_deref().unwrap_or_default()))?;
     for (name, present) in [
         ("solaris", spec.solaris().is_some()),
         ("windows", spec.windows().is_some()),
@@ -35,33 +39,48 @@ pub(super) fn whole(spec: &Spec, warnings: &mut Vec<String>) -> Result<()> {
             warnings.push(format!("config.json: {name}: is for another platform and has no effect here"));
         }
     }
-    unsupported(spec)
-}
-
-/// The configuration must be of the 1.x series, which all releases of 1.x can read.
-fn oci_version(version: &str) -> Result<()> {
-    let first = version.split(['.', '-', '+']).next().unwrap_or_default();
-    ensure!(!version.is_empty(), "ociVersion: is empty; write the version of the runtime-spec, as \"1.0.2\"");
-    ensure!(first == "1", "ociVersion: {version:?} is not supported; this runtime reads 1.x");
     Ok(())
 }
 
-/// Fields that come with a later version: refused, so that nobody relies on them in vain.
-fn unsupported(spec: &Spec) -> Result<()> {
-    let Some(linux) = spec.linux() else {
-        return Ok(());
+/// config.md, "Specification version": a version as SemVer 2.0.0 writes it, of the 1.x series, which all releases of 1.x
+/// can read.
+fn oci_version(version: &str) -> Result<()> {
+    ensure!(
+        !version.is_empty(),
+        "ociVersion: is missing or empty; write the version of the runtime-spec, as \"1.0.2\""
+    );
+    let Some(major) = semantic_version(version) else {
+        bail!("ociVersion: {version:?} is no version as SemVer writes it; write three numbers, as \"1.0.2\"")
     };
-    let table = [
-        ("linux.netDevices", linux.net_devices().as_ref().is_some_and(|map| !map.is_empty())),
-        ("linux.intelRdt", linux.intel_rdt().is_some()),
-        ("linux.memoryPolicy", linux.memory_policy().is_some()),
-        ("linux.personality", linux.personality().is_some()),
-        ("linux.mountLabel", linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
-    ];
-    match table.iter().find(|(_, present)| *present) {
-        Some((field, _)) => bail!("{field}: is not supported by this version; remove it"),
-        None => Ok(()),
-    }
+    ensure!(major == "1", "ociVersion: {version:?} is not supported; this runtime reads 1.x");
+    Ok(())
+}
+
+/// The major number of `1.2.3-before.4+build.5`; `None` when it is no such version. <https://semver.org/spec/v2.0.0.html>
+fn semantic_version(version: &str) -> Option<&str> {
+    let word = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let number = |part: &str| digits(part) && (part == "0" || !part.starts_with('0'));
+    let (rest, build) = version.split_once('+').map_or((version, None), |(rest, build)| (rest, Some(build)));
+    let (core, before) = rest.split_once('-').map_or((rest, None), |(core, before)| (core, Some(before)));
+    let release = build.is_none_or(|build| build.split('.').all(word))
+        && before.is_none_or(|before| before.split('.').all(|part| word(part) && (!digits(part) || number(part))));
+    let parts: Vec<&str> = core.split('.').collect();
+    (release && parts.len() == 3 && parts.iter().all(|part| number(part))).then(|| parts[0])
+}
+
+/// config.md, "Annotations".
+fn annotations(spec: &Spec) -> Result<()> {
+    let unnamed = spec.annotations().as_ref().is_some_and(|all| all.contains_key(""));
+    ensure!(!unnamed, "annotations: one of them has an empty key; give it a name, as \"com.example.key\"");
+    Ok(())
+}
+
+/// As long as the kernel takes (__NEW_UTS_LEN, uname(2)).
+fn uts_name(field: &str, name: &str) -> Result<()> {
+    ensure!(name.len() <= 64, "{field}: has {} bytes; the kernel takes 64", name.len());
+    ensure!(!name.contains('\0'), "{field}: holds a NUL byte");
+    Ok(())
 }
 
 /// What needs a namespace of its own must have it: otherwise it would change the host.
@@ -100,12 +119,13 @@ pub(super) fn mapped_ids(user: &User, maps: Option<&IdMaps>) -> Result<()> {
     };
     check("uid", user.uid, &maps.uids, "uidMappings")?;
     check("gid", user.gid, &maps.gids, "gidMappings")?;
+    let groups = user.groups.as_deref().unwrap_or_default();
     ensure!(
-        user.groups.is_empty() || maps.writer != MapWriter::OwnIds,
+        groups.is_empty() || maps.writer != MapWriter::OwnIds,
         "process.user.additionalGids: a user who maps only the own group cannot add others (setgroups is denied): remove \
          them, or map subordinate ids (subgid(5))"
     );
-    user.groups.iter().try_for_each(|group| check("additionalGids", *group, &maps.gids, "gidMappings"))
+    groups.iter().try_for_each(|group| check("additionalGids", *group, &maps.gids, "gidMappings"))
 }
 
 /// A terminal needs somebody who holds its other end.
@@ -130,6 +150,18 @@ pub(super) fn seccomp(program: Option<&super::seccomp::Program>) -> Result<()> {
     Ok(())
 }
 
+/// config-linux.md, "Personality": two domains, and no value for the flags; what is none must be an error (config.md, "Valid
+/// values").
+pub(super) fn personality(asked: &LinuxPersonality) -> Result<Personality> {
+    if let Some(flag) = asked.flags().iter().flatten().next() {
+        bail!("linux.personality.flags: unknown value {flag:?}; the runtime-spec knows none, remove it");
+    }
+    Ok(match asked.domain() {
+        LinuxPersonalityDomain::PerLinux => Personality::Linux,
+        LinuxPersonalityDomain::PerLinux32 => Personality::Linux32,
+    })
+}
+
 /// Absolute and without `..`; repeated ones once.
 pub(super) fn paths(field: &str, list: Option<&Vec<String>>) -> Result<Vec<PathBuf>> {
     let mut clean: Vec<PathBuf> = Vec::new();
@@ -149,11 +181,14 @@ pub(super) fn paths(field: &str, list: Option<&Vec<String>>) -> Result<Vec<PathB
     Ok(clean)
 }
 
+/// A kernel parameter as a file below /proc/sys, and its value.
+pub type Sysctl = (PathBuf, String);
+
 /// Kernel parameters that the IPC namespace keeps apart. sysctl/kernel.rst, ipc_namespaces(7).
 const IPC_SYSCTLS: [&str; 8] = ["auto_msgmni", "msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni"];
 
 /// Only parameters that a namespace of the container's own keeps apart from the host's. Both notations, `.` and `/`.
-pub(super) fn sysctl(linux: &Linux, namespaces: &Namespaces) -> Result<Vec<(PathBuf, String)>> {
+pub(super) fn sysctl(linux: &Linux, namespaces: &Namespaces) -> Result<Vec<Sysctl>> {
     let mut list = Vec::new();
     for (key, value) in linux.sysctl().iter().flatten() {
         let path = sysctl_path(key);
@@ -188,7 +223,27 @@ pub(super) fn sysctl(linux: &Linux, namespaces: &Namespaces) -> Result<Vec<(Path
         list.push((PathBuf::from(path), value.clone()));
     }
     list.sort();
+    if let Some(pair) = list.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        bail!("linux.sysctl: {} is there twice, with dots and with slashes; keep one of them", pair[0].0.display());
+    }
     Ok(list)
+}
+
+/// The domain name can be said as a parameter too. It is set by its system call all the same: in a user namespace the file
+/// belongs to the host's root.
+pub(super) fn domainname(spec: &Spec, mut sysctl: Vec<Sysctl>) -> Result<(Vec<Sysctl>, Option<String>)> {
+    let field = spec.domainname().clone().filter(|name| !name.is_empty());
+    let Some(at) = sysctl.iter().position(|(path, _)| path == Path::new("kernel/domainname")) else {
+        return Ok((sysctl, field));
+    };
+    let (_, parameter) = sysctl.remove(at);
+    uts_name("linux.sysctl: kernel.domainname", &parameter)?;
+    if let Some(field) = field.filter(|field| *field != parameter) {
+        bail!(
+            "linux.sysctl: kernel.domainname: says {parameter:?}, and the field domainname {field:?}; keep one of them"
+        );
+    }
+    Ok((sysctl, Some(parameter)))
 }
 
 /// sysctl(8): when the first separator is a dot, dots separate and slashes stand for dots; otherwise as it is.
@@ -237,15 +292,51 @@ mod tests {
         for key in ["kernel.shmmax", "kernel.core_pattern", "net", "net/../kernel/core_pattern", "vm.swappiness", ""] {
             assert!(with(key).is_err(), "{key}");
         }
+        let linux =
+            r#"{"namespaces":[{"type":"network"}],"sysctl":{"net.core.somaxconn":"1","net/core/somaxconn":"2"}}"#;
+        let linux: Linux = serde_json::from_str(linux).unwrap();
+        let namespaces = namespaces::lower(&linux, &Host::for_tests()).unwrap();
+        assert!(sysctl(&linux, &namespaces).unwrap_err().to_string().contains("is there twice"));
+    }
+
+    #[test]
+    fn every_parameter_needs_its_own_namespace() {
+        for (kind, keys) in [
+            ("network", &["net.ipv4.ip_forward"][..]),
+            ("ipc", &["kernel.sem", "kernel.shmall", "kernel.shm_rmid_forced", "kernel.msgmni", "fs.mqueue.msg_max"]),
+            ("uts", &["kernel.domainname"]),
+        ] {
+            for key in keys {
+                let with = |namespaces: &str| {
+                    let linux = format!(r#"{{"namespaces":[{namespaces}],"sysctl":{{"{key}":"1"}}}}"#);
+                    let linux: Linux = serde_json::from_str(&linux).unwrap();
+                    sysctl(&linux, &namespaces::lower(&linux, &Host::for_tests()).unwrap())
+                };
+                assert!(with(&format!(r#"{{"type":"{kind}"}}"#)).is_ok(), "{key}");
+                let error = with(r#"{"type":"pid"},{"type":"time"}"#).unwrap_err().to_string();
+                assert!(error.contains(&format!("{key}: belongs to the {kind} namespace")), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_personality_has_a_domain_and_no_flags() {
+        let with = |json: &str| personality(&serde_json::from_str(json).unwrap());
+        assert_eq!(with(r#"{"domain":"LINUX32","flags":[]}"#).unwrap(), Personality::Linux32);
+        let error = with(r#"{"domain":"LINUX","flags":["ADDR_NO_RANDOMIZE"]}"#).unwrap_err().to_string();
+        assert!(error.starts_with("linux.personality.flags: unknown value \"ADDR_NO_RANDOMIZE\""), "{error}");
     }
 
     #[test]
     fn versions_of_the_1_series_are_read() {
-        for version in ["1.0.0", "1.0.2-dev", "1.3.0", "1.99.1+x"] {
-            assert!(oci_version(version).is_ok());
+        for version in ["1.0.0", "1.0.2-dev", "1.0.0-rc.5", "1.3.0", "1.99.1+x", "1.3.0+dev", "1.0.0-0a.1-x+007"] {
+            assert!(oci_version(version).is_ok(), "{version}");
         }
-        for version in ["", "0.9.0", "2.0.0", "11.0.0"] {
-            assert!(oci_version(version).is_err());
+        for version in ["", "0.9.0", "2.0.0", "11.0.0", "1", "1.0", "1.0.x", "v1.0.0", "1.0.0-", "1.0.0+", "1.00.0"] {
+            assert!(oci_version(version).is_err(), "{version}");
+        }
+        for version in ["1.0.0-01", "1.0.0-a..b", "1.0.0+a_b", "1.0.0 ", "1.0.0.0", "1,0,0"] {
+            assert!(oci_version(version).is_err(), "{version}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Device nodes and links in /dev. config-linux.md, "Devices" and "Default Devices"; runtime-linux.md, "Dev symbolic links".
 
+use super::mounts::{MountOp, MountWhat};
 use super::namespaces::Namespaces;
 use crate::error::{Context, Result, bail, ensure};
-use crate::spec::Spec;
 use crate::sys::file::device;
 use oci_spec::runtime::{Linux, LinuxDevice, LinuxDeviceType};
 use std::path::{Component, Path, PathBuf};
@@ -19,7 +19,15 @@ pub struct Device {
     pub mode: u32,
     pub uid: u32,
     pub gid: u32,
+    pub rights: Rights,
     pub way: Way,
+}
+
+/// Whether mode and owner are somebody's wish: then a node that the image has gets them too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rights {
+    Stated,
+    Usual,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,16 +84,17 @@ pub const LINKS: [(&str, &str); 6] = [
     ("ptmx", "pts/ptmx"),
 ];
 
-pub(super) fn setup(spec: &Spec) -> DevSetup {
-    let bound = spec.mounts().iter().flatten().any(|mount| {
-        let on_dev = mount.destination().components().eq(Path::new("/dev").components());
-        let bind = |word: &String| word == "bind" || word == "rbind";
-        on_dev && mount.options().iter().flatten().any(bind)
-    });
-    if bound { DevSetup::LeaveAlone } else { DevSetup::Furnish }
+pub(super) fn setup(mounts: &[MountOp]) -> DevSetup {
+    let bound = |op: &MountOp| op.at == Path::new("/dev") && matches!(op.what, MountWhat::Bind { .. });
+    if mounts.iter().any(bound) { DevSetup::LeaveAlone } else { DevSetup::Furnish }
 }
 
-pub(super) fn lower(linux: &Linux, namespaces: &Namespaces, setup: DevSetup) -> Result<Vec<Device>> {
+pub(super) fn lower(
+    linux: &Linux,
+    namespaces: &Namespaces,
+    setup: DevSetup,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Device>> {
     let in_user_namespace = namespaces.has(libc::CLONE_NEWUSER);
     let way = if in_user_namespace { Way::BindFromHost } else { Way::Make };
     let mut devices = Vec::new();
@@ -97,13 +106,26 @@ pub(super) fn lower(linux: &Linux, namespaces: &Namespaces, setup: DevSetup) -> 
         devices.push(device);
     }
     if setup == DevSetup::LeaveAlone {
-        devices.retain(|device| !device.path.starts_with("/dev")); // whoever brings /dev brings what is in it
-        return Ok(devices);
+        let (left_out, made): (Vec<Device>, Vec<Device>) =
+            devices.into_iter().partition(|device| device.path.starts_with("/dev")); // whoever brings /dev brings what is in it
+        warnings.extend(left_out.iter().map(|device| {
+            format!("config.json: linux.devices: {}: is not made, since /dev is a bind mount", device.path.display())
+        }));
+        return Ok(made);
     }
     for (path, major, minor) in DEFAULTS {
         if !devices.iter().any(|device| device.path == Path::new(path)) {
             let (kind, number) = (DeviceKind::Character, device(major, minor));
-            devices.push(Device { path: path.into(), kind, number, mode: 0o666, uid: 0, gid: 0, way });
+            devices.push(Device {
+                path: path.into(),
+                kind,
+                number,
+                mode: 0o666,
+                uid: 0,
+                gid: 0,
+                rights: Rights::Usual,
+                way,
+            });
         }
     }
     Ok(devices)
@@ -135,9 +157,16 @@ fn one(asked: &LinuxDevice, way: Way) -> Result<Device> {
         DeviceKind::Fifo => 0,
         _ => device(part("major", asked.major(), 1 << 12)?, part("minor", asked.minor(), 1 << 20)?),
     };
+    let numbered = kind == DeviceKind::Fifo || asked.major() != 0;
+    ensure!(
+        numbered,
+        "major: is missing, or 0, which no device has; write the numbers that `stat -c '%Hr %Lr'` prints"
+    );
     let way = if kind == DeviceKind::Fifo { Way::Make } else { way };
     let (uid, gid) = (asked.uid().unwrap_or(0), asked.gid().unwrap_or(0));
-    Ok(Device { path: path.clone(), kind, number, mode: mode & 0o7777, uid, gid, way })
+    let stated = asked.file_mode().is_some() || asked.uid().is_some() || asked.gid().is_some();
+    let rights = if stated { Rights::Stated } else { Rights::Usual };
+    Ok(Device { path: path.clone(), kind, number, mode: mode & 0o7777, uid, gid, rights, way })
 }
 
 #[cfg(test)]
@@ -148,7 +177,18 @@ mod tests {
     fn lowered(json: &str) -> Result<Vec<Device>> {
         let linux: Linux = serde_json::from_str(json).unwrap();
         let namespaces = crate::plan::namespaces::lower(&linux, &Host::for_tests())?;
-        lower(&linux, &namespaces, DevSetup::Furnish)
+        lower(&linux, &namespaces, DevSetup::Furnish, &mut Vec::new())
+    }
+
+    #[test]
+    fn what_a_bound_dev_lacks_is_told() {
+        let linux = r#"{"devices":[{"path":"/dev/x","type":"p"},{"path":"/data/y","type":"p"}]}"#;
+        let linux: Linux = serde_json::from_str(linux).unwrap();
+        let namespaces = crate::plan::namespaces::lower(&linux, &Host::for_tests()).unwrap();
+        let mut warnings = Vec::new();
+        let devices = lower(&linux, &namespaces, DevSetup::LeaveAlone, &mut warnings).unwrap();
+        assert_eq!(devices.iter().map(|device| device.path.as_path()).collect::<Vec<_>>(), [Path::new("/data/y")]);
+        assert_eq!(warnings, ["config.json: linux.devices: /dev/x: is not made, since /dev is a bind mount"]);
     }
 
     #[test]
@@ -169,6 +209,9 @@ mod tests {
             (r#"{"path":"/dev/x","type":"c","major":-1,"minor":3}"#, "linux.devices[0]: major"),
             (r#"{"path":"/dev/x","type":"b","major":1,"minor":1048576}"#, "linux.devices[0]: minor"),
             (r#"{"path":"/dev/x","type":"a","major":1,"minor":3}"#, "linux.devices[0]: type"),
+            (r#"{"path":"/dev/x","type":"c","minor":3}"#, "linux.devices[0]: major: is missing"),
+            (r#"{"path":"/dev/x","type":"p","fileMode":8630}"#, "linux.devices[0]: fileMode"),
+            (r#"{"path":"/dev/x","type":"p"},{"path":"/dev/x","type":"p"}"#, "linux.devices[1].path"),
         ] {
             let error = format!("{:#}", lowered(&format!("{{\"devices\":[{json}]}}")).unwrap_err());
             assert!(error.starts_with(what), "{error}");

@@ -4,28 +4,43 @@
 //! Nothing in this folder touches the machine, except `host`, which gathers facts before the planning starts. After the
 //! lowering `Option` means "the container has none", never "nobody said".
 
+pub mod annotations;
 pub mod cgroup;
 pub mod check;
 pub mod device_rules;
 pub mod devices;
 pub mod host;
+pub mod labels;
+pub mod list;
+pub mod memory_policy;
+pub mod mount_ids;
+mod mount_words;
 pub mod mounts;
 pub mod namespaces;
+pub mod network;
 pub mod options;
 pub mod place;
 pub mod process;
+pub mod resctrl;
+pub mod scheduling;
 pub mod seccomp;
+#[cfg(test)]
+mod tests;
+pub mod update;
 
 pub use devices::{DevSetup, Device};
-pub use mounts::{Attributes, CgroupView, MountOp, MountWhat, Opener};
+pub use mount_ids::{IdMapping, Ids};
+pub use mounts::{Attributes, CgroupView, Content, MountOp, MountWhat, Opener};
 pub use namespaces::{IdMaps, Join, Namespaces, TimeOffset};
+pub use options::{SourceLink, TargetLink};
 use process::Keyring;
 pub use process::Process;
 
-use crate::error::{Context, Result, bail};
+use crate::error::{Context, Result, bail, ensure};
 use crate::spec::Spec;
 use crate::sys::process::KeyringSearch;
 use host::{Caller, Host};
+use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -56,6 +71,8 @@ pub struct Sandbox {
     pub namespaces: Namespaces,
     pub hostname: Option<String>,
     pub domainname: Option<String>,
+    /// Devices of the host that become the container's.
+    pub net_devices: Vec<network::NetDevice>,
     /// Names as files below /proc/sys, and their values.
     pub sysctl: Vec<(PathBuf, String)>,
     pub rootfs: Rootfs,
@@ -64,7 +81,12 @@ pub struct Sandbox {
     pub dev_setup: DevSetup,
     pub masked: Vec<PathBuf>,
     pub readonly: Vec<PathBuf>,
+    /// SELinux; the mounts have theirs among their options.
+    pub mount_label: Option<String>,
     pub cgroup: cgroup::Cgroup,
+    pub resctrl: Option<resctrl::Resctrl>,
+    /// As it was said: `cgroup` is what becomes of it.
+    pub resources: LinuxResources,
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -122,6 +144,9 @@ pub struct Template {
     pub process: Process,
     /// `CLONE_NEW*` bits of the namespaces that the container has of its own.
     pub namespaces: i32,
+    /// What update changes a part of.
+    #[serde(default)]
+    pub resources: LinuxResources,
 }
 
 /// Hooks by kind, in order. config.md, "POSIX-platform Hooks".
@@ -210,36 +235,58 @@ fn lower(
     let Some(oci_process) = spec.process() else { bail!("process: is missing; a container needs a program to run") };
     let Some(root) = spec.root() else { bail!("root: is missing; name the root filesystem in root.path") };
     let namespaces = namespaces::lower(&linux, host).context("linux")?;
+    annotations::check(spec)?;
     check::namespace_use(spec, &linux, &namespaces, request.change)?;
     let cgroup = cgroup::lower(&linux, &request.id, host, warnings)?;
-    let mut process = process::lower(oci_process, host.grantable(namespaces.own()), warnings).context("process")?;
+    let mut process = process::lower(oci_process, &host.inside(namespaces.own()), warnings).context("process")?;
+    annotations::apply_to_user(spec, &mut process.user, warnings);
     process.seccomp = linux.seccomp().as_ref().map(seccomp::compile).transpose()?;
     check::mapped_ids(&process.user, namespaces.maps.as_ref())?;
     check::seccomp(process.seccomp.as_ref())?;
+    process.personality = linux.personality().as_ref().map(check::personality).transpose()?;
+    process.memory_policy =
+        linux.memory_policy().as_ref().map(memory_policy::lower).transpose().context("linux.memoryPolicy")?;
     process.keyring = keyring(request, &namespaces);
     process.keep_descriptors(request.preserve_fds, request.listen_fds);
     check::terminal(process.terminal.is_some(), request.terminal)?;
+    ensure!(
+        !root.path().as_os_str().is_empty(),
+        "root.path: is missing or empty; name the directory of the root filesystem"
+    );
     let rootfs = Rootfs {
         path: request.bundle.join(root.path()),
         access: if root.readonly().unwrap_or(false) { Access::ReadOnly } else { Access::ReadWrite },
         propagation: mounts::root_propagation(linux.rootfs_propagation().as_deref())?,
         change: request.change,
     };
-    let mounts = mounts::lower(spec, &request.bundle, &namespaces, host.caller(), &cgroup.place)?;
-    let dev_setup = devices::setup(spec);
-    let devices = devices::lower(&linux, &namespaces, dev_setup)?;
+    let mount_label = labels::of_mounts(linux.mount_label().as_ref(), host, warnings)?;
+    let scene = mounts::Scene {
+        bundle: &request.bundle,
+        namespaces: &namespaces,
+        place: &cgroup.place,
+        caller: host.caller(),
+        label: mount_label.as_deref(),
+    };
+    let mounts = mounts::lower(spec, &scene, warnings)?;
+    let dev_setup = devices::setup(&mounts);
+    let devices = devices::lower(&linux, &namespaces, dev_setup, warnings)?;
+    let (sysctl, domainname) = check::domainname(spec, check::sysctl(&linux, &namespaces)?)?;
     let sandbox = Sandbox {
         bundle: request.bundle.clone(),
         hostname: spec.hostname().clone(),
-        domainname: spec.domainname().clone(),
-        sysctl: check::sysctl(&linux, &namespaces)?,
+        domainname,
+        net_devices: network::lower(&linux, &namespaces, host)?,
+        sysctl,
         rootfs,
         mounts,
         devices,
         dev_setup,
         masked: check::paths("linux.maskedPaths", linux.masked_paths().as_ref())?,
         readonly: check::paths("linux.readonlyPaths", linux.readonly_paths().as_ref())?,
+        mount_label,
         cgroup,
+        resctrl: resctrl::lower(&linux, &request.id)?,
+        resources: linux.resources().clone().unwrap_or_default(),
         annotations: spec.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
         namespaces,
     };
@@ -290,6 +337,10 @@ fn one_hook(hook: &oci_spec::runtime::Hook) -> Result<Hook> {
     if !hook.path().is_absolute() {
         bail!("path: {} is not absolute; write the full path of the program", hook.path().display());
     }
+    for (field, list) in [("args", hook.args()), ("env", hook.env())] {
+        let nul = list.iter().flatten().position(|word| word.contains('\0'));
+        ensure!(nul.is_none(), "{field}[{}]: holds a NUL byte", nul.unwrap_or_default());
+    }
     let timeout = match hook.timeout() {
         None => None,
         Some(seconds) if seconds > 0 => Some(seconds.unsigned_abs()),
@@ -309,7 +360,11 @@ impl Plan {
         let World::New(sandbox) = &self.world else {
             return None;
         };
-        Some(Template { process: self.process.clone(), namespaces: sandbox.namespaces.own() })
+        Some(Template {
+            process: self.process.clone(),
+            namespaces: sandbox.namespaces.own(),
+            resources: sandbox.resources.clone(),
+        })
     }
 }
 
@@ -326,7 +381,7 @@ pub struct ExecRequest {
 pub fn exec(template: &Template, request: ExecRequest, host: &Host) -> Result<Plan> {
     let mut warnings = Vec::new();
     let mut process =
-        process::stamp(&template.process, request.process, host.grantable(template.namespaces), &mut warnings)?;
+        process::stamp(&template.process, request.process, &host.inside(template.namespaces), &mut warnings)?;
     process.keep_descriptors(request.preserve_fds, 0);
     check::terminal(process.terminal.is_some(), request.terminal)?;
     let world = World::Join(Target { namespaces: template.namespaces, placing: request.placing });

@@ -2,11 +2,14 @@
 
 use super::cgroup::Place;
 use super::host::Caller;
+use super::mount_ids::{self, IdMapping};
+use super::mount_words::Words;
 use super::namespaces::{self, Namespaces};
-use super::options::{self, Effect};
+use super::options::{self, Effect, SourceLink, TargetLink};
 use crate::error::{Context, Result, bail, ensure};
 use crate::spec::Spec;
 use crate::sys::mount::{ATTR_RDONLY, Depth};
+use oci_spec::runtime::Mount;
 use std::path::{Component, Path, PathBuf};
 
 /// One mount, ready to be performed.
@@ -27,22 +30,39 @@ pub enum MountWhat {
         fs: String,
         source: Option<String>,
         options: Vec<(String, Option<String>)>,
+        content: Content,
         /// What of the host is bound, with all below it, where the kernel does not permit a new instance.
         instead: Option<PathBuf>,
     },
     /// Something that exists, seen at another place too.
-    Bind { source: PathBuf, depth: Depth, opener: Opener },
+    Bind {
+        source: PathBuf,
+        depth: Depth,
+        opener: Opener,
+        ids: Option<IdMapping>,
+        source_link: SourceLink,
+        target_link: TargetLink,
+    },
     /// The container's view of its cgroup.
     Cgroup(CgroupView),
     /// Other attributes for what is mounted there already.
     Remount,
 }
 
-/// Which side can reach the source of a bind.
+/// What a new file system holds at first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Content {
+    /// What its type says.
+    Own,
+    /// A copy of the directory that it covers (`tmpcopyup`).
+    Covered,
+}
+
+/// Which side opens the source of a bind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Opener {
     Child,
-    /// In a user namespace the container's root may not be allowed to walk to it.
+    /// In a user namespace the container's root may not be allowed to walk to it, and nobody in one may map its ids.
     Parent,
 }
 
@@ -50,8 +70,8 @@ pub enum Opener {
 pub enum CgroupView {
     /// One hierarchy. When the kernel refuses a new instance, a bind of `fallback` on the host.
     V2 { fallback: PathBuf },
-    /// A tmpfs with a directory a hierarchy, and links for controllers that share one.
-    V1 { parts: Vec<CgroupPart>, links: Vec<(String, String)> },
+    /// A tmpfs with these options, a directory a hierarchy, and links for controllers that share one.
+    V1 { base: Vec<(String, Option<String>)>, parts: Vec<CgroupPart>, links: Vec<(String, String)> },
 }
 
 #[derive(Debug)]
@@ -98,63 +118,66 @@ pub(super) fn root_propagation(word: Option<&str>) -> Result<u64> {
     }
 }
 
-pub(super) fn lower(
-    spec: &Spec,
-    bundle: &Path,
-    namespaces: &Namespaces,
-    caller: Caller,
-    place: &Place,
-) -> Result<Vec<MountOp>> {
+pub(super) fn lower(spec: &Spec, scene: &Scene, warnings: &mut Vec<String>) -> Result<Vec<MountOp>> {
     let mounts = spec.mounts().as_deref().unwrap_or_default();
     ensure!(mounts.len() < usize::from(u16::MAX), "mounts: {} are too many; the limit is 65534", mounts.len());
-    let scene = Scene { bundle, namespaces, caller, place };
-    mounts.iter().enumerate().map(|(i, mount)| scene.one(i, mount).with_context(|| format!("mounts[{i}]"))).collect()
+    let one = |(i, mount)| scene.one(i, mount, warnings).with_context(|| format!("mounts[{i}]"));
+    mounts.iter().enumerate().map(one).collect()
 }
 
 /// What all mounts are lowered against.
-struct Scene<'a> {
-    bundle: &'a Path,
-    namespaces: &'a Namespaces,
-    caller: Caller,
-    place: &'a Place,
-}
-
-/// The words of one mount, sorted by what they do.
-#[derive(Default)]
-struct Words {
-    attributes: Attributes,
-    bind: Option<Depth>,
-    remount: Option<()>,
-    superblock: Vec<(usize, &'static str)>,
-    data: Vec<(usize, String)>,
+pub(super) struct Scene<'a> {
+    pub bundle: &'a Path,
+    pub namespaces: &'a Namespaces,
+    pub place: &'a Place,
+    pub caller: Caller,
+    /// The SELinux context of what is mounted anew.
+    pub label: Option<&'a str>,
 }
 
 impl Scene<'_> {
-    fn one(&self, index: usize, mount: &oci_spec::runtime::Mount) -> Result<MountOp> {
+    fn one(&self, index: usize, mount: &Mount, warnings: &mut Vec<String>) -> Result<MountOp> {
         let at = destination(mount.destination())?;
-        let mapped = mount.uid_mappings().is_some() || mount.gid_mappings().is_some();
-        ensure!(!mapped, "uidMappings: id-mapped mounts are not supported by this version; remove the mappings");
-        let mut words = sort_words(mount.options().as_deref().unwrap_or_default())?;
+        if mount.destination().is_relative() {
+            warnings.push(format!(
+                "config.json: mounts[{index}].destination: {:?} is relative, which is deprecated; write {at:?}",
+                mount.destination()
+            ));
+        }
+        let mut words = Words::sort(mount.options().as_deref().unwrap_or_default())?;
         let fs = mount.typ().as_deref().unwrap_or("none");
         if matches!(fs, "bind" | "rbind") && words.bind.is_none() && words.remount.is_none() {
             words.bind = Some(if fs == "rbind" { Depth::Recursive } else { Depth::One });
         }
+        let depth = words.bind.filter(|_| words.remount.is_none());
+        if depth.is_none() {
+            mount_ids::refuse(mount, words.ids.as_ref())?;
+            words.refuse_links()?;
+        }
+        if let Some(option) = words.copy_up {
+            let fits = fs == "tmpfs" && depth.is_none() && words.remount.is_none();
+            ensure!(fits, "options[{option}]: \"tmpcopyup\" is for a tmpfs; remove it");
+            ensure!(at != Path::new("/"), "options[{option}]: \"tmpcopyup\" cannot copy the whole root; remove it");
+        }
         let what = if words.remount.is_some() {
-            refuse_data(&words, "a remount")?;
+            words.refuse_data("a remount")?;
             MountWhat::Remount
-        } else if let Some(depth) = words.bind {
-            refuse_data(&words, "a bind mount")?;
-            self.bind(mount, depth)?
+        } else if let Some(depth) = depth {
+            words.refuse_data("a bind mount")?;
+            self.bind(mount, depth, &words)?
         } else if matches!(fs, "cgroup" | "cgroup2") {
+            warnings.extend(words.data.iter().map(|(option, word)| {
+                format!("config.json: mounts[{index}].options[{option}]: {word:?} has no effect on a cgroup mount")
+            }));
             MountWhat::Cgroup(self.cgroup_view()?)
         } else {
             self.check_owner(&words)?;
-            new_filesystem(fs, mount, &words, self.instead(fs))?
+            new_filesystem(fs, mount, &words, self.label, self.instead(fs))?
         };
         if let MountWhat::Bind { source, depth: Depth::Recursive, .. } = &what
             && source.starts_with("/sys")
             && self.namespaces.has(libc::CLONE_NEWUSER)
-            && words.attributes.is_read_only()
+            && words.attributes.everywhere() & ATTR_RDONLY != 0
         {
             // Below it is the user's own cgroup, which "ro" of the mount above it would not cover (CVE-2023-25809).
             words.attributes.recursive_set |= ATTR_RDONLY;
@@ -164,13 +187,19 @@ impl Scene<'_> {
         Ok(MountOp { index, at, what, attributes: words.attributes })
     }
 
-    fn bind(&self, mount: &oci_spec::runtime::Mount, depth: Depth) -> Result<MountWhat> {
+    fn bind(&self, mount: &Mount, depth: Depth, words: &Words) -> Result<MountWhat> {
         let Some(source) = mount.source() else { bail!("source: is missing; a bind mount needs one") };
         ensure!(!source.as_os_str().is_empty(), "source: is empty; a bind mount needs one");
-        let inside_userns = self.namespaces.has(libc::CLONE_NEWUSER);
+        let ids = mount_ids::lower(mount, words.ids.as_ref(), self.namespaces, self.caller)?;
         // Without privileges of its own the parent has no right over the child's mount namespace, and no more to read.
-        let opener = if inside_userns && self.caller == Caller::Root { Opener::Parent } else { Opener::Child };
-        Ok(MountWhat::Bind { source: self.bundle.join(source), depth, opener })
+        let in_user_namespace = self.namespaces.has(libc::CLONE_NEWUSER) && self.caller == Caller::Root;
+        let opener = if ids.is_some() || in_user_namespace { Opener::Parent } else { Opener::Child };
+        let source_link = words.source_link.map_or(SourceLink::Follow, |(_, link)| link);
+        let target_link = words.target_link.map_or(TargetLink::Follow, |(_, link)| link);
+        if let (SourceLink::Recreate, Some((option, _))) = (source_link, words.target_link) {
+            bail!("options[{option}]: does not go together with \"copy-symlink\"; keep one of them");
+        }
+        Ok(MountWhat::Bind { source: self.bundle.join(source), depth, opener, ids, source_link, target_link })
     }
 
     /// sysfs belongs to the network namespace: a user namespace that does not own the one it is in may not mount it.
@@ -198,7 +227,11 @@ impl Scene<'_> {
     }
 
     fn cgroup_view(&self) -> Result<CgroupView> {
-        super::cgroup::view(self.place, self.namespaces.makes(libc::CLONE_NEWCGROUP))
+        let mut view = super::cgroup::view(self.place, self.namespaces.makes(libc::CLONE_NEWCGROUP))?;
+        if let CgroupView::V1 { base, .. } = &mut view {
+            base.extend(self.label.map(context_option));
+        }
+        Ok(view)
     }
 }
 
@@ -216,70 +249,20 @@ fn destination(path: &Path) -> Result<PathBuf> {
     Ok(clean)
 }
 
-fn sort_words(list: &[String]) -> Result<Words> {
-    let mut words = Words::default();
-    for (index, word) in list.iter().enumerate() {
-        ensure!(!word.contains('\0'), "options[{index}]: holds a NUL byte");
-        if options::REFUSED.contains(&word.as_str()) {
-            bail!("options[{index}]: {word:?} is not supported by this version; remove it");
-        }
-        match options::find(word) {
-            Some(effect) => words.take(index, effect),
-            None if word.is_empty() => {}
-            None => words.data.push((index, word.clone())),
-        }
-    }
-    Ok(words)
-}
-
-impl Words {
-    /// A later word wins over an earlier one that says the contrary.
-    fn take(&mut self, index: usize, effect: Effect) {
-        let attributes = &mut self.attributes;
-        match effect {
-            Effect::Attributes { depth: Depth::One, set, clear } => {
-                (attributes.set, attributes.clear) = (attributes.set & !clear | set, attributes.clear & !set | clear);
-            }
-            Effect::Attributes { depth: Depth::Recursive, set, clear } => {
-                let (old_set, old_clear) = (attributes.recursive_set, attributes.recursive_clear);
-                (attributes.recursive_set, attributes.recursive_clear) =
-                    (old_set & !clear | set, old_clear & !set | clear);
-            }
-            Effect::Both { set, clear, superblock } => {
-                self.take(index, Effect::Attributes { depth: Depth::One, set, clear });
-                self.superblock.retain(|(_, word)| !matches!(*word, "ro" | "rw"));
-                self.superblock.push((index, superblock));
-            }
-            Effect::Superblock(word) => self.superblock.push((index, word)),
-            Effect::Propagation { depth, flag } => attributes.propagation.push((depth, flag)),
-            Effect::Bind(depth) => self.bind = Some(depth),
-            Effect::Remount => self.remount = Some(()),
-            Effect::Nothing => {}
-        }
-    }
-}
-
-/// A word that is none of ours belongs to the file system; where there is no new file system it is an error.
-fn refuse_data(words: &Words, what: &str) -> Result<()> {
-    let Some((index, word)) = words.data.first() else {
-        return Ok(());
-    };
-    let hint = options::did_you_mean(word, options::WORDS.iter().map(|(name, _)| *name));
-    let hint = hint.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
-    bail!("options[{index}]: unknown option {word:?}{hint}; {what} takes no options of a file system")
-}
-
 fn new_filesystem(
     fs: &str,
-    mount: &oci_spec::runtime::Mount,
+    mount: &Mount,
     words: &Words,
+    label: Option<&str>,
     instead: Option<PathBuf>,
 ) -> Result<MountWhat> {
     ensure!(fs != "none" && !fs.is_empty(), "type: is missing, and no option says \"bind\" or \"rbind\"");
     let mut data: Vec<(String, Option<String>)> = Vec::new();
     if !has_shared_superblock(fs) {
-        // `rw` is what a file system is anyway; saying so would be refused by some.
+        // `rw` is what a file system is anyway; saying so would be refused by some. Nothing could be copied into a
+        // superblock that is read-only: there the mount alone is.
         let asked = words.superblock.iter().filter(|(_, word)| *word != "rw");
+        let asked = asked.filter(|(_, word)| *word != "ro" || words.copy_up.is_none());
         data.extend(asked.map(|(_, word)| ((*word).to_string(), None)));
     }
     for (_, word) in &words.data {
@@ -288,14 +271,30 @@ fn new_filesystem(
             None => (word.clone(), None),
         });
     }
+    let named =
+        data.iter().any(|(key, _)| matches!(key.as_str(), "context" | "fscontext" | "defcontext" | "rootcontext"));
+    if takes_label(fs) && !named {
+        data.extend(label.map(context_option));
+    }
     let source = mount.source().as_ref().map(|source| source.to_string_lossy().into_owned());
-    Ok(MountWhat::New { fs: fs.to_string(), source, options: data, instead })
+    let content = if words.copy_up.is_some() { Content::Covered } else { Content::Own };
+    Ok(MountWhat::New { fs: fs.to_string(), source, options: data, content, instead })
 }
 
 /// These share one superblock with everybody else in the namespace they show: making it read-only would make it so for
 /// the next container in the pod. The attribute of our own mount is enough.
 fn has_shared_superblock(fs: &str) -> bool {
     matches!(fs, "proc" | "sysfs" | "mqueue" | "devpts" | "bpf" | "securityfs" | "debugfs" | "tracefs")
+}
+
+/// The loaded policy labels file systems that the kernel fills; each devpts is one of its own.
+fn takes_label(fs: &str) -> bool {
+    fs == "devpts" || !has_shared_superblock(fs)
+}
+
+/// As one value, without the quotes that mount(8) needs around its commas.
+fn context_option(label: &str) -> (String, Option<String>) {
+    ("context".to_string(), Some(label.to_string()))
 }
 
 /// Below /proc only a few files may be covered (as lxcfs does); anything else could stand in for a file that the runtime
@@ -335,9 +334,9 @@ fn check_below_proc(at: &Path, what: &MountWhat) -> Result<()> {
 }
 
 impl Attributes {
-    /// Is the mount itself read-only?
-    pub fn is_read_only(&self) -> bool {
-        (self.set | self.recursive_set) & ATTR_RDONLY != 0
+    /// The bits for a mount that is made together with all that will be below it.
+    pub fn everywhere(&self) -> u64 {
+        self.set & !self.recursive_clear | self.recursive_set
     }
 }
 
@@ -345,20 +344,25 @@ impl Attributes {
 mod tests {
     use super::*;
 
-    fn words(list: &[&str]) -> Words {
-        sort_words(&list.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
-    }
-
     #[test]
-    fn a_later_word_wins() {
-        assert!(words(&["rw", "ro"]).attributes.is_read_only());
-        assert_eq!(words(&["ro", "rw"]).attributes.clear, ATTR_RDONLY);
-    }
-
-    #[test]
-    fn a_typing_error_in_a_bind_is_refused_with_a_hint() {
-        let error = refuse_data(&words(&["rbind", "nosudi"]), "a bind mount").unwrap_err().to_string();
-        assert!(error.starts_with("options[1]: unknown option \"nosudi\" (did you mean \"nosuid\"?)"), "{error}");
+    fn new_file_systems_get_the_label_of_mounts() {
+        let options = |fs: &str, words: &str| {
+            let mount = format!(r#"{{"destination":"/x","type":"{fs}","options":[{words}]}}"#);
+            let mount: oci_spec::runtime::Mount = serde_json::from_str(&mount).unwrap();
+            let words = Words::sort(mount.options().as_deref().unwrap()).unwrap();
+            match new_filesystem(fs, &mount, &words, Some("u:r:t:s0:c1,c2"), None).unwrap() {
+                MountWhat::New { options, .. } => options,
+                _ => panic!(),
+            }
+        };
+        let label = ("context".to_string(), Some("u:r:t:s0:c1,c2".to_string()));
+        for fs in ["tmpfs", "devpts"] {
+            assert_eq!(options(fs, ""), std::slice::from_ref(&label), "{fs}");
+        }
+        for fs in ["proc", "sysfs", "mqueue"] {
+            assert_eq!(options(fs, ""), [], "{fs}");
+        }
+        assert_eq!(options("tmpfs", "\"context=own\""), [("context".to_string(), Some("own".to_string()))]);
     }
 
     #[test]
@@ -369,7 +373,8 @@ mod tests {
 
     #[test]
     fn proc_is_covered_only_where_lxcfs_does() {
-        let tmpfs = || MountWhat::New { fs: "tmpfs".into(), source: None, options: vec![], instead: None };
+        let (fs, content) = ("tmpfs".to_owned(), Content::Own);
+        let tmpfs = || MountWhat::New { fs: fs.clone(), source: None, options: vec![], content, instead: None };
         assert!(check_below_proc(Path::new("/proc"), &tmpfs()).is_err());
         assert!(check_below_proc(Path::new("/proc/self/attr"), &tmpfs()).is_err());
         assert!(check_below_proc(Path::new("/proc/meminfo"), &tmpfs()).is_ok());

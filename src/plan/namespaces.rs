@@ -28,8 +28,17 @@ pub struct Namespaces {
     pub join: Vec<Join>,
     /// Present exactly when a user namespace is made.
     pub maps: Option<IdMaps>,
+    /// What config.json says about a user namespace that is joined: it must be so already.
+    pub joined_maps: Option<JoinedMaps>,
     /// Only with a new time namespace.
     pub time_offsets: Vec<TimeOffset>,
+}
+
+/// What a joined user namespace is said to map.
+#[derive(Debug)]
+pub struct JoinedMaps {
+    pub uids: Vec<IdMap>,
+    pub gids: Vec<IdMap>,
 }
 
 #[derive(Debug)]
@@ -114,7 +123,8 @@ pub fn proc_name(kind: i32) -> &'static str {
 
 pub(super) fn lower(linux: &Linux, host: &Host) -> Result<Namespaces> {
     let mut seen = 0;
-    let mut namespaces = Namespaces { new: 0, join: Vec::new(), maps: None, time_offsets: Vec::new() };
+    let mut namespaces =
+        Namespaces { new: 0, join: Vec::new(), maps: None, joined_maps: None, time_offsets: Vec::new() };
     for (index, namespace) in linux.namespaces().iter().flatten().enumerate() {
         let (_, word, bit) = KINDS.into_iter().find(|(typ, ..)| *typ == namespace.typ()).expect("KINDS has every type");
         if seen & bit != 0 {
@@ -142,6 +152,7 @@ pub(super) fn lower(linux: &Linux, host: &Host) -> Result<Namespaces> {
         );
     }
     namespaces.maps = maps(linux, &namespaces, host)?;
+    namespaces.joined_maps = joined_maps(linux, &namespaces)?;
     namespaces.time_offsets = time_offsets(linux, &namespaces)?;
     Ok(namespaces)
 }
@@ -150,10 +161,10 @@ fn maps(linux: &Linux, namespaces: &Namespaces, host: &Host) -> Result<Option<Id
     let (uids, gids) = (linux.uid_mappings(), linux.gid_mappings());
     let given = uids.iter().flatten().next().is_some() || gids.iter().flatten().next().is_some();
     if !namespaces.makes(libc::CLONE_NEWUSER) {
-        if given && namespaces.joins(libc::CLONE_NEWUSER) {
-            bail!("uidMappings: the user namespace is joined by its path and has its mappings already; remove them");
-        }
-        ensure!(!given, "uidMappings: need a user namespace; add {{\"type\": \"user\"}} to linux.namespaces");
+        ensure!(
+            !given || namespaces.joins(libc::CLONE_NEWUSER),
+            "uidMappings: need a user namespace; add {{\"type\": \"user\"}} to linux.namespaces"
+        );
         return Ok(None);
     }
     let uids = one_map(uids.as_deref().unwrap_or_default()).context("uidMappings")?;
@@ -172,9 +183,24 @@ pub fn is_mapped(map: &[IdMap], id: u32) -> bool {
     map.iter().any(|line| id.checked_sub(line.container).is_some_and(|offset| offset < line.size))
 }
 
-/// The kernel takes at most 340 lines, in one write of less than a page. user_namespaces(7).
+/// Engines name the mappings also where the user namespace is joined: for the containers of a pod.
+fn joined_maps(linux: &Linux, namespaces: &Namespaces) -> Result<Option<JoinedMaps>> {
+    let (uids, gids) = (linux.uid_mappings(), linux.gid_mappings());
+    let given = uids.iter().flatten().next().is_some() || gids.iter().flatten().next().is_some();
+    if !given || !namespaces.joins(libc::CLONE_NEWUSER) {
+        return Ok(None);
+    }
+    let uids = one_map(uids.as_deref().unwrap_or_default()).context("uidMappings")?;
+    Ok(Some(JoinedMaps { uids, gids: one_map(gids.as_deref().unwrap_or_default()).context("gidMappings")? }))
+}
+
 fn one_map(lines: &[LinuxIdMapping]) -> Result<Vec<IdMap>> {
     ensure!(!lines.is_empty(), "is missing; a new user namespace needs at least one mapping");
+    checked_map(lines)
+}
+
+/// The kernel takes at most 340 lines, in one write of less than a page. user_namespaces(7).
+pub(super) fn checked_map(lines: &[LinuxIdMapping]) -> Result<Vec<IdMap>> {
     let map: Vec<IdMap> =
         lines.iter().map(|l| IdMap { container: l.container_id(), host: l.host_id(), size: l.size() }).collect();
     ensure!(map.len() <= 340 && map_text(&map).len() < 4096, "{} mappings are more than the kernel takes", map.len());

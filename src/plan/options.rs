@@ -1,5 +1,6 @@
 //! The words of `mounts[].options`: one row each, used by the planner and by `features`.
 
+pub use crate::error::did_you_mean;
 use crate::sys::mount::{
     ATTR_ATIME, ATTR_NOATIME, ATTR_NODEV, ATTR_NODIRATIME, ATTR_NOEXEC, ATTR_NOSUID, ATTR_NOSYMFOLLOW, ATTR_RDONLY,
     ATTR_STRICTATIME, Depth,
@@ -29,11 +30,37 @@ pub enum Effect {
     },
     Bind(Depth),
     Remount,
+    /// Other owners are shown than the file system has: on the mount, or on all below it too.
+    IdMap(Depth),
+    /// A tmpfs begins with a copy of what it covers.
+    CopyUp,
+    Source(SourceLink),
+    Target(TargetLink),
     /// The file system's own choice, or of no effect in any kernel that we run on.
     Nothing,
 }
 
-use Effect::{Attributes, Bind, Both, Nothing, Propagation, Remount, Superblock};
+/// What becomes of a bind's source that is a symbolic link. crun(1), "src-nofollow", "copy-symlink".
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum SourceLink {
+    #[default]
+    Follow,
+    /// The link itself is bound.
+    Bind,
+    /// A link of the same content is made at the destination, and nothing is mounted.
+    Recreate,
+}
+
+/// What becomes of a bind's destination that is a symbolic link. crun(1), "dest-nofollow".
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum TargetLink {
+    #[default]
+    Follow,
+    /// The mount lies on the link itself.
+    Cover,
+}
+
+use Effect::{Attributes, Bind, Both, CopyUp, IdMap, Nothing, Propagation, Remount, Source, Superblock, Target};
 
 const fn one(set: u64, clear: u64) -> Effect {
     Attributes { depth: Depth::One, set, clear }
@@ -47,16 +74,19 @@ const fn spread(depth: Depth, flag: u64) -> Effect {
     Propagation { depth, flag }
 }
 
-/// config.md, "Linux mount options", in its order. An access-time word replaces the others, so it clears the whole mask.
+/// config.md, "Linux mount options", and the three that crun adds; sorted. An access-time word replaces the others, so it clears the whole mask.
 pub const WORDS: &[(&str, Effect)] = &[
     ("async", Superblock("async")),
     ("atime", one(0, ATTR_NOATIME)),
     ("bind", Bind(Depth::One)),
+    ("copy-symlink", Source(SourceLink::Recreate)),
     ("defaults", Nothing),
+    ("dest-nofollow", Target(TargetLink::Cover)),
     ("dev", one(0, ATTR_NODEV)),
     ("diratime", one(0, ATTR_NODIRATIME)),
     ("dirsync", Superblock("dirsync")),
     ("exec", one(0, ATTR_NOEXEC)),
+    ("idmap", IdMap(Depth::One)),
     ("iversion", Superblock("iversion")),
     ("lazytime", Superblock("lazytime")),
     ("loud", Nothing),
@@ -80,6 +110,7 @@ pub const WORDS: &[(&str, Effect)] = &[
     ("relatime", one(0, ATTR_ATIME)),
     ("remount", Remount),
     ("rexec", all(0, ATTR_NOEXEC)),
+    ("ridmap", IdMap(Depth::Recursive)),
     ("rnoatime", all(ATTR_NOATIME, ATTR_ATIME)),
     ("rnodev", all(ATTR_NODEV, 0)),
     ("rnodiratime", all(ATTR_NODIRATIME, 0)),
@@ -103,44 +134,17 @@ pub const WORDS: &[(&str, Effect)] = &[
     ("shared", spread(Depth::One, libc::MS_SHARED)),
     ("silent", Nothing),
     ("slave", spread(Depth::One, libc::MS_SLAVE)),
+    ("src-nofollow", Source(SourceLink::Bind)),
     ("strictatime", one(ATTR_STRICTATIME, ATTR_ATIME)),
     ("suid", one(0, ATTR_NOSUID)),
     ("symfollow", one(0, ATTR_NOSYMFOLLOW)),
     ("sync", Superblock("sync")),
+    ("tmpcopyup", CopyUp),
     ("unbindable", spread(Depth::One, libc::MS_UNBINDABLE)),
 ];
 
-/// Words of the spec that this version refuses, so that none is ignored in silence.
-pub const REFUSED: &[&str] = &["tmpcopyup", "idmap", "ridmap"];
-
 pub fn find(word: &str) -> Option<Effect> {
     WORDS.iter().find(|(name, _)| *name == word).map(|(_, effect)| *effect)
-}
-
-/// The word of a list that a typing error most likely meant: the nearest one, at most two edits away.
-pub fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known.map(|name| (distance(word, name), name)).filter(|(edits, _)| *edits <= 2).min().map(|(_, name)| name)
-}
-
-/// Edits between two words: insertions, deletions, replacements, and neighbours that changed places.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
-    let mut rows = vec![vec![0usize; b.len() + 1]; a.len() + 1];
-    for (i, row) in rows.iter_mut().enumerate() {
-        row[0] = i;
-    }
-    rows[0] = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        for j in 1..=b.len() {
-            let replace = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut best = replace.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            rows[i][j] = best;
-        }
-    }
-    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]

@@ -1,8 +1,14 @@
 //! process: who runs what, with which rights and limits. Shared by create and exec; exec starts from the template.
 
+use super::annotations::KEEP_GROUPS;
+use super::host::Host;
+use super::labels::{self, Labels};
+use super::memory_policy::MemoryPolicy;
+use super::scheduling::{self, ExecAffinity};
 use super::{options, seccomp};
 use crate::error::{Context, Result, bail, ensure};
-use crate::sys::process::KeyringSearch;
+use crate::sys::process::{KeyringSearch, Personality};
+use crate::sys::sched;
 use crate::sys::tty::Size;
 use oci_spec::runtime::{self as oci, LinuxCapabilities, PosixRlimitType};
 use serde::{Deserialize, Serialize};
@@ -23,7 +29,18 @@ pub struct Process {
     pub no_new_privileges: NoNewPrivileges,
     /// `None`: as the runtime's.
     pub oom_score_adj: Option<i32>,
+    /// `None`: as the runtime's.
+    pub scheduler: Option<sched::Attributes>,
+    /// `None`: as the runtime's.
+    pub io_priority: Option<sched::IoPriority>,
+    pub exec_affinity: Option<ExecAffinity>,
     pub terminal: Option<Terminal>,
+    /// A template of an older version has none.
+    #[serde(default)]
+    pub labels: Labels,
+    /// linux.personality and memoryPolicy: they are the process's, and exec has the container's.
+    pub personality: Option<Personality>,
+    pub memory_policy: Option<MemoryPolicy>,
     pub seccomp: Option<seccomp::Program>,
     /// The session keyring to join; `None`: the caller's is kept.
     pub keyring: Option<Keyring>,
@@ -43,8 +60,8 @@ pub enum Home {
 pub struct User {
     pub uid: u32,
     pub gid: u32,
-    /// All supplementary groups; the caller's own never pass.
-    pub groups: Vec<u32>,
+    /// All supplementary groups; `None`: the caller's own pass, because an annotation says so.
+    pub groups: Option<Vec<u32>>,
     /// `None`: the runtime's own (config.md: unspecified must not change it).
     pub umask: Option<u32>,
 }
@@ -106,6 +123,7 @@ pub struct Words {
     pub capabilities: Vec<String>,
     pub terminal: Option<Terminal>,
     pub no_new_privileges: Option<NoNewPrivileges>,
+    pub labels: Labels,
 }
 
 impl Process {
@@ -121,9 +139,8 @@ impl Process {
     }
 }
 
-/// `grantable`: the capabilities that the payload can be given, one bit each.
-pub(super) fn lower(process: &oci::Process, grantable: u64, warnings: &mut Vec<String>) -> Result<Process> {
-    refuse_unsupported(process)?;
+/// `host`: as the process will see it (`Host::inside`).
+pub(super) fn lower(process: &oci::Process, host: &Host, warnings: &mut Vec<String>) -> Result<Process> {
     let env = environment(process.env().as_deref().unwrap_or_default())?;
     let user = process.user();
     Ok(Process {
@@ -134,17 +151,29 @@ pub(super) fn lower(process: &oci::Process, grantable: u64, warnings: &mut Vec<S
         user: User {
             uid: user.uid(),
             gid: user.gid(),
-            groups: user.additional_gids().clone().unwrap_or_default(),
+            groups: Some(user.additional_gids().clone().unwrap_or_default()),
             umask: umask(user.umask())?,
         },
         capabilities: match process.capabilities() {
-            Some(sets) => capabilities(sets, grantable, warnings),
+            Some(sets) => capabilities(sets, host, warnings),
             None => Capabilities::default(),
         },
         rlimits: rlimits(process)?,
         no_new_privileges: no_new_privileges(process.no_new_privileges()),
         oom_score_adj: oom_score_adj(process.oom_score_adj())?,
+        scheduler: match process.scheduler() {
+            Some(asked) => Some(scheduling::scheduler(asked, warnings).context("scheduler")?),
+            None => None,
+        },
+        io_priority: process.io_priority().as_ref().map(scheduling::io_priority).transpose().context("ioPriority")?,
+        exec_affinity: {
+            let asked = process.exec_cpu_affinity().as_ref();
+            asked.map(scheduling::affinity).transpose().context("execCPUAffinity")?
+        },
         terminal: terminal(process)?,
+        labels: labels::lower(process, host)?,
+        personality: None,
+        memory_policy: None,
         seccomp: None,
         keyring: None,
         preserve_fds: 0,
@@ -155,30 +184,39 @@ pub(super) fn lower(process: &oci::Process, grantable: u64, warnings: &mut Vec<S
 pub(super) fn stamp(
     template: &Process,
     request: ExecProcess,
-    grantable: u64,
+    host: &Host,
     warnings: &mut Vec<String>,
 ) -> Result<Process> {
     match request {
-        ExecProcess::Whole(process) => whole(template, &process, grantable, warnings).context("process"),
-        ExecProcess::Words(words) => from_words(template, words, grantable),
+        ExecProcess::Whole(process) => whole(template, &process, host, warnings).context("process"),
+        ExecProcess::Words(words) => from_words(template, words, host),
     }
 }
 
-fn whole(template: &Process, asked: &oci::Process, grantable: u64, warnings: &mut Vec<String>) -> Result<Process> {
-    let own = lower(asked, grantable, warnings)?;
-    let user = User { umask: own.user.umask.or(template.user.umask), ..own.user };
+fn whole(template: &Process, asked: &oci::Process, host: &Host, warnings: &mut Vec<String>) -> Result<Process> {
+    let own = lower(asked, host, warnings)?;
+    let mut user = User { umask: own.user.umask.or(template.user.umask), ..own.user };
+    if template.user.groups.is_none() {
+        user.keep_groups(warnings);
+    }
     Ok(Process {
         user,
         capabilities: if asked.capabilities().is_some() { own.capabilities } else { template.capabilities },
         rlimits: if asked.rlimits().is_some() { own.rlimits } else { template.rlimits.clone() },
         oom_score_adj: own.oom_score_adj.or(template.oom_score_adj),
+        scheduler: own.scheduler.or(template.scheduler),
+        io_priority: own.io_priority.or(template.io_priority),
+        exec_affinity: own.exec_affinity.or_else(|| template.exec_affinity.clone()),
+        labels: own.labels.or(&template.labels),
+        personality: template.personality,
+        memory_policy: template.memory_policy.clone(),
         seccomp: template.seccomp.clone(),
         keyring: template.keyring.clone(),
         ..own
     })
 }
 
-fn from_words(template: &Process, words: Words, grantable: u64) -> Result<Process> {
+fn from_words(template: &Process, words: Words, host: &Host) -> Result<Process> {
     let mut process = template.clone();
     process.args = arguments(&words.args).map_err(|_| crate::error::anyhow!("exec args cannot be empty"))?;
     process.env = environment(&[process.env, words.env].concat()).context("--env")?;
@@ -191,13 +229,17 @@ fn from_words(template: &Process, words: Words, grantable: u64) -> Result<Proces
         process.user.uid = uid;
         process.user.gid = gid.unwrap_or(0);
     }
-    process.user.groups.extend(words.groups);
+    match &mut process.user.groups {
+        Some(groups) => groups.extend(words.groups),
+        None => ensure!(words.groups.is_empty(), "--additional-gids: the annotation {KEEP_GROUPS} rules it out"),
+    }
     process.terminal = words.terminal;
+    process.labels = Labels::from_words(&words.labels, host)?.or(&process.labels);
     process.no_new_privileges = words.no_new_privileges.unwrap_or(process.no_new_privileges);
     // CVE-2022-29162: asked-for capabilities go to these three sets, and never to the inheritable one by themselves.
     for name in &words.capabilities {
         let bit = capability(name).with_context(|| format!("--cap {name}"))?;
-        ensure!(grantable & bit != 0, "--cap {name}: this runtime does not hold it itself");
+        ensure!(host.capabilities & bit != 0, "--cap {name}: this runtime does not hold it itself");
         let sets = &mut process.capabilities;
         sets.bounding |= bit;
         sets.effective |= bit;
@@ -207,22 +249,6 @@ fn from_words(template: &Process, words: Words, grantable: u64) -> Result<Proces
         }
     }
     Ok(process)
-}
-
-/// Fields that come with a later version: refused, so that nobody relies on them in vain.
-fn refuse_unsupported(process: &oci::Process) -> Result<()> {
-    let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-    let table = [
-        ("apparmorProfile", given(process.apparmor_profile())),
-        ("selinuxLabel", given(process.selinux_label())),
-        ("scheduler", process.scheduler().is_some()),
-        ("ioPriority", process.io_priority().is_some()),
-        ("execCPUAffinity", process.exec_cpu_affinity().is_some()),
-    ];
-    match table.iter().find(|(_, present)| *present) {
-        Some((field, _)) => bail!("{field}: is not supported by this version; remove it"),
-        None => Ok(()),
-    }
 }
 
 fn arguments(args: &[String]) -> Result<Vec<String>> {
@@ -352,12 +378,12 @@ pub fn capability(name: &str) -> Result<u64> {
     }
 }
 
-fn capabilities(sets: &LinuxCapabilities, grantable: u64, warnings: &mut Vec<String>) -> Capabilities {
+fn capabilities(sets: &LinuxCapabilities, host: &Host, warnings: &mut Vec<String>) -> Capabilities {
     let mut missing = 0;
     let mut mask = |set: &Option<oci::Capabilities>| {
         let asked = set.iter().flatten().fold(0, |mask, cap| mask | capability(&cap.to_string()).unwrap_or(0));
-        missing |= asked & !grantable;
-        asked & grantable
+        missing |= asked & !host.capabilities;
+        asked & host.capabilities
     };
     let result = Capabilities {
         bounding: mask(sets.bounding()),
@@ -384,7 +410,7 @@ mod tests {
             object.entry(key).or_insert(serde_json::from_str(default).unwrap());
         }
         let parsed: oci::Process = serde_json::from_value(value).unwrap();
-        lower(&parsed, u64::MAX, &mut Vec::new())
+        lower(&parsed, &Host::for_tests(), &mut Vec::new())
     }
 
     #[test]
@@ -405,7 +431,7 @@ mod tests {
     fn exec_with_cap_leaves_the_inheritable_set_alone() {
         let template = process(r#"{"capabilities":{"bounding":["CAP_KILL"],"inheritable":["CAP_KILL"]}}"#).unwrap();
         let words = Words { args: vec!["id".into()], capabilities: vec!["CAP_NET_RAW".into()], ..Words::default() };
-        let sets = from_words(&template, words, u64::MAX).unwrap().capabilities;
+        let sets = from_words(&template, words, &Host::for_tests()).unwrap().capabilities;
         assert_eq!((sets.inheritable, sets.ambient), (1 << 5, 0));
         assert_eq!(sets.permitted, 1 << 13);
     }
@@ -415,10 +441,20 @@ mod tests {
         let mut template = process(r#"{"user":{"uid":5,"gid":6,"umask":63}}"#).unwrap();
         template.keyring = Some(Keyring { name: "_ses.x".into(), search: KeyringSearch::User });
         let file: oci::Process = serde_json::from_str(r#"{"cwd":"/","user":{"uid":1,"gid":1},"args":["sh"]}"#).unwrap();
-        let stamped = whole(&template, &file, u64::MAX, &mut Vec::new()).unwrap();
+        let stamped = whole(&template, &file, &Host::for_tests(), &mut Vec::new()).unwrap();
         assert_eq!(stamped.keyring, template.keyring);
         assert_eq!(stamped.user.umask, Some(0o77));
         assert_eq!(stamped.user.uid, 1);
+    }
+
+    #[test]
+    fn a_template_of_an_older_version_is_read() {
+        let mut template = serde_json::to_value(process(r#"{"user":{"uid":5,"gid":6}}"#).unwrap()).unwrap();
+        for new in ["scheduler", "io_priority", "exec_affinity", "labels", "personality", "memory_policy"] {
+            assert!(template.as_object_mut().unwrap().remove(new).is_some(), "{new}");
+        }
+        let read: Process = serde_json::from_value(template).unwrap();
+        assert!(read.labels.is_empty() && read.scheduler.is_none());
     }
 
     #[test]

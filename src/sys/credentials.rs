@@ -54,6 +54,9 @@ pub fn clear_ambient() -> Result<()> {
     }
 }
 
+/// The bit of CAP_SYS_ADMIN in a set of capabilities.
+pub const SYS_ADMIN: u64 = 1 << 21;
+
 #[repr(C)]
 struct Header {
     version: u32,

@@ -114,6 +114,20 @@ pub fn read(file: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
     nix::unistd::read(file, buffer).map_err(Error)
 }
 
+/// From this offset on. A kernel file is made anew for offset 0. pread(2).
+pub fn read_at(file: impl AsFd, buffer: &mut [u8], offset: i64) -> Result<usize> {
+    let fd = file.as_fd().as_raw_fd();
+    // SAFETY: the buffer is ours and its length is told.
+    let read = unsafe { libc::pread(fd, buffer.as_mut_ptr().cast(), buffer.len(), offset) };
+    check(read as libc::c_long).map(libc::c_long::cast_unsigned).map(|n| usize::try_from(n).unwrap_or(0))
+}
+
+/// A counter that the kernel can be told to ring; it is readable when it has rung, and never blocks. eventfd(2).
+pub fn event_counter() -> Result<OwnedFd> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }.into()).map(own)
+}
+
 /// One `write` of everything; a short write continues.
 pub fn write_all(file: impl AsFd, mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {

@@ -8,12 +8,16 @@
 mod alloc;
 pub mod bpf;
 pub mod cgroupfs;
+pub mod copy;
 pub mod credentials;
 pub mod exe;
 pub mod file;
 pub mod mount;
 pub mod namespace;
+pub mod netlink;
 pub mod process;
+mod remount;
+pub mod sched;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;

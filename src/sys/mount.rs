@@ -2,7 +2,7 @@
 //! things only mount(2) and pivot_root(2) do.
 
 use super::file::{CWD, own};
-use super::{Error, Result, check, cstr, retry};
+use super::{Errno, Error, Result, check, cstr, retry};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -42,9 +42,17 @@ impl Depth {
 
 /// A copy of the mount(s) at a place, attached nowhere: the descriptor *is* the mount.
 pub fn clone_tree(dir: BorrowedFd, path: impl AsRef<Path>, depth: Depth) -> Result<OwnedFd> {
+    open_tree(dir, path.as_ref(), depth.at_flag())
+}
+
+/// As `clone_tree`; when the path ends in a symbolic link, of the link itself.
+pub fn clone_unfollowed(dir: BorrowedFd, path: impl AsRef<Path>, depth: Depth) -> Result<OwnedFd> {
+    open_tree(dir, path.as_ref(), depth.at_flag() | libc::AT_SYMLINK_NOFOLLOW.cast_unsigned())
+}
+
+fn open_tree(dir: BorrowedFd, path: &Path, flags: u32) -> Result<OwnedFd> {
     let path = cstr(path)?;
-    let flags =
-        OPEN_TREE_CLONE | libc::O_CLOEXEC.cast_unsigned() | libc::AT_EMPTY_PATH.cast_unsigned() | depth.at_flag();
+    let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC.cast_unsigned() | libc::AT_EMPTY_PATH.cast_unsigned() | flags;
     // SAFETY: the path is a live C string.
     check(unsafe { libc::syscall(libc::SYS_open_tree, dir.as_raw_fd(), path.as_ptr(), flags) }).map(own)
 }
@@ -55,6 +63,38 @@ pub fn attach(mount: impl AsFd, target: impl AsFd) -> Result<()> {
     let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
     // SAFETY: empty paths with the EMPTY_PATH flags name the descriptors.
     check(unsafe { libc::syscall(libc::SYS_move_mount, from, c"".as_ptr(), to, c"".as_ptr(), flags) }).map(drop)
+}
+
+/// What is to become of a mount, or of it and all below it: `ATTR_*` bits, and `MS_PRIVATE` … (0: as it is).
+#[derive(Clone, Copy, Debug)]
+pub struct Change {
+    pub depth: Depth,
+    pub set: u64,
+    pub clear: u64,
+    pub propagation: u64,
+}
+
+/// `attach`, with changes that are made before anybody can see the mount. Before Linux 5.12 they can only be made right
+/// after, in the caller's mount namespace; there ENOSYS says that mounts below were to be changed too.
+pub fn attach_with(mount: impl AsFd, target: impl AsFd, changes: &[Change]) -> Result<()> {
+    for change in changes {
+        match set_attributes(&mount, change.depth, change.set, change.clear, change.propagation) {
+            Err(Error(Errno::ENOSYS)) => {
+                attach(&mount, target)?; // nothing has been changed yet: the first one has found out
+                return changes.iter().try_for_each(|change| super::remount::change(mount.as_fd(), change));
+            }
+            other => other?,
+        }
+    }
+    attach(mount, target)
+}
+
+/// Changes a mount of the caller's namespace. Before Linux 5.12 as `attach_with`.
+pub fn change_attached(mount: impl AsFd, change: &Change) -> Result<()> {
+    match set_attributes(&mount, change.depth, change.set, change.clear, change.propagation) {
+        Err(Error(Errno::ENOSYS)) => super::remount::change(mount.as_fd(), change),
+        other => other,
+    }
 }
 
 /// A file system that is being configured.
@@ -107,15 +147,27 @@ impl Context {
 /// EPERM when a bit is locked by an outer user namespace; ENOSYS before Linux 5.12.
 pub fn set_attributes(mount: impl AsFd, depth: Depth, set: u64, clear: u64, propagation: u64) -> Result<()> {
     let attr = libc::mount_attr { attr_set: set, attr_clr: clear, propagation, userns_fd: 0 };
+    mount_setattr(mount.as_fd(), depth, &attr)
+}
+
+/// Shows the files of a detached mount as if they had other owners: id `container` of the user namespace's map on the disk
+/// is `host` here. EINVAL when a file system cannot do that, EPERM without CAP_SYS_ADMIN over it, ENOSYS before Linux 5.12.
+pub fn map_ids(mount: impl AsFd, depth: Depth, user_namespace: impl AsFd) -> Result<()> {
+    let userns_fd = u64::from(user_namespace.as_fd().as_raw_fd().cast_unsigned());
+    let attr = libc::mount_attr { attr_set: libc::MOUNT_ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd };
+    mount_setattr(mount.as_fd(), depth, &attr)
+}
+
+fn mount_setattr(mount: BorrowedFd, depth: Depth, attr: &libc::mount_attr) -> Result<()> {
     let flags = libc::AT_EMPTY_PATH.cast_unsigned() | depth.at_flag();
     // SAFETY: the struct lives for the call and its size is told; the empty path names the descriptor.
     check(unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
-            mount.as_fd().as_raw_fd(),
+            mount.as_raw_fd(),
             c"".as_ptr(),
             flags,
-            &raw const attr,
+            std::ptr::from_ref(attr),
             size_of::<libc::mount_attr>(),
         )
     })

@@ -327,6 +327,8 @@ impl Events {
     pub const NONE: Events = Events(0);
     pub const READ: Events = Events(libc::POLLIN);
     pub const WRITE: Events = Events(libc::POLLOUT);
+    /// A kernel file that one can wait for has changed since it was read.
+    pub const PRIORITY: Events = Events(libc::POLLPRI);
 }
 
 impl std::ops::BitOr for Events {
@@ -345,6 +347,18 @@ pub struct Watch<'a> {
 /// Waits, without a limit, until one of the wanted events is there.
 pub fn watch(watches: &mut [Watch]) -> Result<()> {
     poll_for(watches, -1)
+}
+
+/// The same up to a time limit. A signal that was handled ends the wait early.
+pub fn watch_for(watches: &mut [Watch], limit: std::time::Duration) -> Result<()> {
+    let milliseconds = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX).saturating_add(1);
+    match poll_for(watches, milliseconds) {
+        Err(Error(Errno::EINTR)) => {
+            watches.iter_mut().for_each(|watch| watch.events = Events::NONE);
+            Ok(())
+        }
+        done => done,
+    }
 }
 
 /// Is one of these events there now?
@@ -390,11 +404,21 @@ pub enum KeyringSearch {
     Other,
 }
 
-/// Lets this process run on every CPU there is. The mask is 8 KiB, enough for 65,536 CPUs; the kernel uses its part.
-pub fn reset_affinity() -> Result<()> {
-    let mask = [0xffu8; 8192];
-    // SAFETY: the buffer lives for the call and its length is told.
-    check(unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, mask.len(), mask.as_ptr()) }).map(drop)
+/// The execution domain (personality(2)) as `uname` shows it; flags that the caller had are gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub enum Personality {
+    Linux,
+    /// A 32-bit machine, such as i686.
+    Linux32,
+}
+
+pub fn set_personality(personality: Personality) -> Result<()> {
+    let domain: libc::c_ulong = match personality {
+        Personality::Linux => 0,
+        Personality::Linux32 => 8, // PER_LINUX32
+    };
+    // SAFETY: no pointers.
+    check(unsafe { libc::syscall(libc::SYS_personality, domain) }).map(drop)
 }
 
 /// Standard input, output and error: open from the first line of main on, and never owned by anybody.

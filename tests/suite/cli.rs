@@ -49,7 +49,11 @@ fn features_are_json_and_need_nothing() {
     for cgroup in ["v1", "v2"] {
         assert_eq!(features["linux"]["cgroup"][cgroup], true);
     }
-    assert_eq!(features["linux"]["seccomp"]["enabled"], true);
+    for part in ["seccomp", "apparmor", "selinux"] {
+        assert_eq!(features["linux"][part]["enabled"], true, "{part}");
+    }
+    assert_eq!((list("/linux/memoryPolicy/modes").len(), list("/linux/memoryPolicy/flags").len()), (7, 3));
+    assert!(list("/potentiallyUnsafeConfigAnnotations").contains(&"run.oci.hooks.stdout".into()));
 }
 
 #[test]

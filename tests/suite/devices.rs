@@ -64,6 +64,84 @@ fn devices_of_the_configuration_are_made_as_described() {
 }
 
 #[test]
+fn a_device_has_its_mode_and_owner_exactly_and_may_be_anywhere() {
+    needs!(root);
+    let devices = json!([
+        {"path": "/dev/open", "type": "c", "major": 1, "minor": 3, "fileMode": 0o666},
+        {"path": "/dev/whole", "type": "u", "major": 1, "minor": 3, "fileMode": libc_type_and(0o4751), "uid": 3},
+        {"path": "/data/below/closed", "type": "b", "major": 7, "minor": 1, "fileMode": 0, "gid": 5},
+        {"path": "/usual", "type": "p"},
+    ]);
+    let script = "stat -c '%n %F %t:%T %a %u:%g' /dev/open /dev/whole /data/below/closed /usual";
+    let bundle = Bundle::busybox().set("/linux/devices", devices).sh(script);
+    let expected = "/dev/open character special file 1:3 666 0:0\n/dev/whole character special file 1:3 4751 3:0\n\
+                    /data/below/closed block special file 7:1 0 0:5\n/usual fifo 0:0 666 0:0\n";
+    assert_eq!(bundle.invocation("run").after_shell("umask 077").output().ok().stdout, expected);
+}
+
+/// Permission bits together with a character device's type, as st_mode has them.
+fn libc_type_and(mode: u32) -> u32 {
+    0o020_000 | mode
+}
+
+#[test]
+fn a_node_of_the_image_is_taken_when_it_is_that_device() {
+    needs!(root);
+    let null = |more: serde_json::Value| {
+        let mut device = json!({"path": "/node", "type": "c", "major": 1, "minor": 3});
+        device.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!([device])
+    };
+    let bundle = Bundle::busybox();
+    let root = bundle.rootfs();
+    bundle.command(["mknod", "-m", "640", "node", "c", "1", "3"]).cwd(&root).output().ok();
+    let bundle = bundle.sh("stat -c '%F %t:%T %a %u:%g' /node");
+    let found = "character special file 1:3 640 0:0\n";
+    assert_eq!(bundle.twin("as-it-is").set("/linux/devices", null(json!({}))).run().ok().stdout, found);
+    let stated = bundle.twin("stated").set("/linux/devices", null(json!({"fileMode": 0o604, "uid": 7})));
+    assert_eq!(stated.run().ok().stdout, "character special file 1:3 604 7:0\n");
+    for (name, other) in
+        [("number", json!({"minor": 5})), ("type", json!({"type": "b"})), ("kind", json!({"type": "p"}))]
+    {
+        let bundle = bundle.twin(name).set("/linux/devices", null(other));
+        let output = bundle.run();
+        let told = "make device /node: the image has a file of that name that is something else";
+        assert!(output.code == 1 && output.stderr.contains(told), "{name}: {output:?}");
+        bundle.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_directory_or_a_link_is_not_taken_for_a_device() {
+    needs!(root);
+    let devices = json!([{"path": "/node", "type": "c", "major": 1, "minor": 3}]);
+    for (name, make) in [("dir", "mkdir node"), ("link", "ln -s /dev/null node")] {
+        let bundle = Bundle::busybox().set("/linux/devices", devices.clone());
+        bundle.command(["sh", "-c", make]).cwd(bundle.rootfs()).output().ok();
+        let output = bundle.run();
+        assert!(output.code == 1 && output.stderr.contains("make device /node"), "{name}: {output:?}");
+    }
+}
+
+#[test]
+fn in_a_user_namespace_devices_are_the_hosts() {
+    needs!(root);
+    needs!(file "/dev/fuse");
+    let devices = json!([
+        {"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229},
+        {"path": "/pipe", "type": "p", "fileMode": 0o620, "uid": 4, "gid": 5},
+    ]);
+    let bundle = Bundle::busybox().user_namespace().set("/linux/devices", devices);
+    let bundle = bundle.sh("stat -c '%F %t:%T' /dev/fuse /dev/null; stat -c '%F %a %u:%g' /pipe");
+    let expected = "character special file a:e5\ncharacter special file 1:3\nfifo 620 4:5\n";
+    assert_eq!(bundle.run().ok().stdout, expected);
+    let other =
+        bundle.twin("b").set("/linux/devices", json!([{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 200}]));
+    let output = other.run();
+    assert!(output.code == 1 && output.stderr.contains("make device /dev/fuse"), "{output:?}");
+}
+
+#[test]
 fn a_device_of_an_unknown_type_is_refused() {
     needs!(root);
     let bundle =
@@ -105,4 +183,44 @@ fn only_allowed_devices_can_be_opened() {
 fn exec_may_open_no_more_devices_than_init() {
     needs!(root);
     assert_eq!(with_mknod().start().exec(["sh", "-c", PROBE]).ok().stdout, "denied\n");
+}
+
+/// As `user_namespace`, for an image whose /dev cannot be given away.
+fn in_user_namespace(bundle: Bundle) -> Bundle {
+    let map = json!([{"containerID": 0, "hostID": crate::harness::MAPPED, "size": 65536}]);
+    bundle.namespace("user").set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map)
+}
+
+#[test]
+fn a_dev_that_is_a_link_into_a_volume_is_not_furnished_there() {
+    needs!(root);
+    let bundle = Bundle::busybox().without_dev().symlink("/dev", "/volume");
+    let volume = bundle.host_directory("volume");
+    for (name, prepared) in [
+        ("root", bundle.twin("root")),
+        ("user", in_user_namespace(bundle.twin("user"))),
+        ("listed", bundle.twin("listed").set("/linux/devices", json!([{"path": "/dev/a/b", "type": "p"}]))),
+    ] {
+        let prepared = prepared.bind(&volume, "/volume", &[]);
+        prepared.try_create().refused("following no link of the image");
+        assert_eq!(std::fs::read_dir(&volume).unwrap().count(), 0, "{name}");
+    }
+    bundle.assert_nothing_left();
+}
+
+#[test]
+fn a_dev_bound_by_its_type_alone_is_left_alone_too() {
+    needs!(root);
+    let bundle = Bundle::busybox().without_dev();
+    let dev = bundle.host_directory("dev");
+    let bundle = bundle.mount("dev", "bind", &dev.to_string_lossy(), &[]).sh("ls -A /dev | wc -l");
+    assert_eq!(bundle.run().ok().stdout, "0\n");
+    assert_eq!(std::fs::read_dir(dev).unwrap().count(), 0);
+}
+
+#[test]
+fn a_link_of_the_image_is_no_device_in_a_user_namespace() {
+    needs!(root);
+    let bundle = Bundle::busybox().without_dev().symlink("/dev/zero", "/etc/passwd").user_namespace();
+    bundle.try_create().refused("make device /dev/zero: the image has a link");
 }

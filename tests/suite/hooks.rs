@@ -52,7 +52,7 @@ fn hooks_read_the_state_on_stdin() {
     let container = bundle.start();
     let pid = container.pid();
     container.delete_by_force().ok();
-    let expected = ["creating", "creating", "creating", "created", "running", "stopped"];
+    let expected = ["created", "creating", "creating", "created", "running", "stopped"];
     for (line, (kind, status)) in log_of(&bundle).iter().zip(KINDS.into_iter().zip(expected)) {
         let state: Value =
             serde_json::from_str(line.strip_prefix(kind).expect(kind)).expect("a JSON document and its end");
@@ -252,4 +252,38 @@ fn a_hook_gets_no_descriptors() {
         // Its three streams, and the directory that ls reads.
         assert!(line.ends_with(" 4"), "{line}");
     }
+}
+
+// --- crun's annotations for their output ---
+
+#[test]
+fn the_output_of_hooks_is_appended_to_the_files_that_annotations_name() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let (out, err) = (bundle.host_file("out", "before\n"), bundle.home().join("err"));
+    let bundle = KINDS.iter().fold(bundle, |bundle, kind| bundle.hook(kind, &format!("echo {kind}; echo E{kind} >&2")));
+    let bundle = bundle.set("/annotations", json!({"run.oci.hooks.stdout": out, "run.oci.hooks.stderr": err}));
+    let container = bundle.start();
+    container.delete_by_force().ok();
+    let kinds = ["prestart", "createRuntime", "createContainer", "poststart", "poststop"]; // startContainer is not on the host
+    assert_eq!(read(&out).lines().collect::<Vec<_>>(), [&["before"][..], &kinds].concat());
+    assert_eq!(read(&err).lines().collect::<Vec<_>>(), kinds.map(|kind| format!("E{kind}")));
+}
+
+#[test]
+fn a_file_for_output_that_cannot_be_opened_is_an_error_before_the_start_only() {
+    needs!(root);
+    let bundle = Bundle::busybox().set("/annotations", json!({"run.oci.hooks.stdout": "/no/such/directory/out"}));
+    let mark = bundle.home().join("mark");
+    let container = bundle.twin("late").hook("poststop", &format!("touch {}", mark.display())).start();
+    container.delete_by_force().ok();
+    assert!(mark.exists(), "a hook that cleans up runs all the same");
+    bundle
+        .twin("early")
+        .hook("createRuntime", "true")
+        .try_create()
+        .refused("run.oci.hooks.stdout: open /no/such/directory/out");
+    let relative = bundle.twin("relative").set("/annotations", json!({"run.oci.hooks.stderr": "err"}));
+    relative.try_create().refused("config.json: annotations.run.oci.hooks.stderr: \"err\" is not an absolute path");
+    bundle.assert_nothing_left();
 }

@@ -123,8 +123,21 @@ fn propagation_words_set_the_propagation() {
 fn rootfs_propagation_is_that_of_the_root() {
     needs!(root);
     let bundle = Bundle::busybox();
-    for (word, mark) in [("shared", "shared:"), ("private", ""), ("slave", ""), ("unbindable", "unbindable")] {
-        let flags = seen(bundle.twin(word).set("/linux/rootfsPropagation", word), "/");
+    for (word, mark) in [
+        ("shared", "shared:"),
+        ("rshared", "shared:"),
+        ("private", ""),
+        ("rprivate", ""),
+        ("slave", ""),
+        ("rslave", ""),
+        ("unbindable", "unbindable"),
+        ("runbindable", "unbindable"),
+    ] {
+        // Masks, volumes and the working directory are there in any case.
+        let volume = bundle.host_directory("volume");
+        let bundle =
+            bundle.twin(word).bind(volume, "/tmp", &[]).set("/linux/maskedPaths", json!(["/proc/keys", "/sys/fs"]));
+        let flags = seen(bundle.set("/linux/rootfsPropagation", word), "/");
         assert!(if mark.is_empty() { !flags.contains("shared:") } else { flags.contains(mark) }, "{word}: {flags}");
     }
     bundle.twin("bogus").set("/linux/rootfsPropagation", "sideways").try_create().refused("sideways");

@@ -1,6 +1,6 @@
 //! Namespaces: new ones, joined ones, and those that are refused.
 
-use crate::harness::{Bundle, host, read};
+use crate::harness::{Bundle, MAPPED, host, read};
 use crate::needs;
 use serde_json::json;
 
@@ -59,6 +59,22 @@ fn every_type_of_namespace_can_be_joined_by_path() {
         let container = second.start();
         assert!(host::same_file(first.proc(&format!("ns/{file}")), container.proc(&format!("ns/{file}"))), "{kind}");
     }
+}
+
+#[test]
+fn mappings_beside_a_joined_user_namespace_must_be_its_own() {
+    needs!(root);
+    let first = Bundle::busybox().user_namespace();
+    let pod = first.start();
+    let own = json!([{"containerID": 0, "hostID": MAPPED, "size": 5}, {"containerID": 5, "hostID": MAPPED + 5, "size": 65531}]);
+    let join = |name: &str| first.twin(name).join_namespace("user", pod.proc("ns/user")).args(["id", "-u"]);
+    let member = join("same").set("/linux/uidMappings", own.clone()).set("/linux/gidMappings", own.clone());
+    assert_eq!(member.run().ok().stdout, "0\n");
+    let others = json!([{"containerID": 0, "hostID": MAPPED + 1, "size": 65535}]);
+    let stranger = join("other").set("/linux/uidMappings", own).set("/linux/gidMappings", others);
+    stranger
+        .run()
+        .refused("linux.gidMappings: the user namespace to join has others (container, host, size: 0 200000 65536)");
 }
 
 #[test]
@@ -176,15 +192,51 @@ fn sysctls_of_the_namespaces_are_set() {
 }
 
 #[test]
+fn every_kind_of_sysctl_that_a_namespace_has_is_set() {
+    needs!(root);
+    let values = json!({
+        "kernel.sem": "250 32000 100 200", "kernel/shmmni": "99", "kernel.shm_rmid_forced": "1", "fs.mqueue.queues_max": "7",
+        "kernel.domainname": "example.org", "user.max_net_namespaces": "5", "net.core.somaxconn": "123",
+    });
+    let bundle = Bundle::busybox()
+        .user_namespace()
+        .set("/linux/sysctl", values)
+        .sh("cd /proc/sys; tr '\\t' ' ' < kernel/sem; cat kernel/shmmni kernel/shm_rmid_forced fs/mqueue/queues_max \
+         kernel/domainname user/max_net_namespaces net/core/somaxconn");
+    assert_eq!(bundle.run().ok().stdout, "250 32000 100 200\n99\n1\n7\nexample.org\n5\n123\n");
+}
+
+#[test]
+fn a_sysctl_that_the_kernel_does_not_take_is_an_error_with_its_name() {
+    needs!(root);
+    for (name, value) in [("net.ipv4.no_such_thing", "1"), ("kernel.shmmni", "many")] {
+        let bundle = Bundle::busybox().set("/linux/sysctl", json!({name: value}));
+        let output = bundle.try_create();
+        let told = format!("/proc/sys/{}", name.replace('.', "/"));
+        assert!(output.code == 1 && output.stderr.contains(&told), "{output:?}");
+        bundle.assert_nothing_left();
+    }
+    Bundle::busybox()
+        .set("/linux/sysctl", json!({"kernel.hostname": "x"}))
+        .try_create()
+        .refused("kernel.hostname: use the field hostname of config.json");
+}
+
+#[test]
 fn sysctls_of_the_host_are_refused() {
     needs!(root);
     for (name, namespace) in [
         ("kernel.pid_max", "pid"),
         ("net.ipv4.ip_forward", "network"),
         ("kernel.msgmax", "ipc"),
+        ("kernel.sem", "ipc"),
+        ("kernel.shmmax", "ipc"),
+        ("fs.mqueue.msg_max", "ipc"),
+        ("kernel.domainname", "uts"),
         ("vm.swappiness", "pid"),
     ] {
-        let bundle = Bundle::busybox().without_namespace(namespace).set("/linux/sysctl", json!({name: "1"}));
+        let bundle =
+            Bundle::busybox().without_namespace(namespace).unset("/hostname").set("/linux/sysctl", json!({name: "1"}));
         let output = bundle.try_create();
         assert!(output.code == 1 && output.stderr.contains(name), "{name}: {output:?}");
     }

@@ -30,6 +30,28 @@ fn groups_of_the_caller_are_dropped() {
 }
 
 #[test]
+fn an_annotation_keeps_the_groups_of_the_caller() {
+    needs!(root);
+    needs!(program "setpriv");
+    let bundle = Bundle::busybox().set("/annotations", json!({"run.oci.keep_original_groups": "1"}));
+    let groups = ["setpriv", "--groups", "7,8,9"];
+    let run = bundle.twin("run").user(1000, 1000).args(["id", "-G"]);
+    assert_eq!(run.invocation("run").under(groups).output().ok().stdout, "1000 7 8 9\n");
+    let user = json!({"uid": 1000, "gid": 1000, "additionalGids": [5]});
+    let asked = bundle.twin("asked").set("/process/user", user).args(["id", "-G"]);
+    let output = asked.invocation("run").under(groups).output().ok();
+    assert_eq!(output.stdout, "1000 7 8 9\n");
+    assert!(output.stderr.contains("process.user.additionalGids: has no effect"), "{output:?}");
+    let container = bundle.start();
+    assert_eq!(container.execution([], ["id", "-G"]).under(groups).output().ok().stdout, "0 7 8 9\n");
+    container
+        .exec_with(["-g", "5"], ["true"])
+        .failed(255, "--additional-gids: the annotation run.oci.keep_original_groups");
+    let not = bundle.twin("not").set("/annotations", json!({"run.oci.keep_original_groups": "0"})).args(["id", "-G"]);
+    assert_eq!(not.invocation("run").under(groups).output().ok().stdout, "0\n");
+}
+
+#[test]
 fn the_umask_is_the_configured_one_or_the_callers() {
     needs!(root);
     // config.md: unspecified, it is not changed from the calling process' umask.
@@ -239,4 +261,39 @@ fn a_created_container_cannot_be_looked_into() {
     let container = Bundle::busybox().create();
     let script = "readlink /proc/1/exe; readlink /proc/1/cwd; cat /proc/1/environ; readlink /proc/1/fd/*; echo end";
     assert_eq!(container.exec(["sh", "-c", script]).ok().stdout, "end\n");
+}
+
+#[test]
+fn a_seccomp_profile_older_than_the_runtimes_own_calls_lets_the_program_run() {
+    needs!(root);
+    let ours = [
+        "openat2",
+        "faccessat2",
+        "close_range",
+        "statx",
+        "getcwd",
+        "setgroups",
+        "setresuid",
+        "setresgid",
+        "chdir",
+        "prlimit64",
+    ];
+    let profile = json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ours, "action": "SCMP_ACT_ERRNO"}],
+    });
+    let bundle = Bundle::busybox()
+        .set("/linux/seccomp", profile)
+        .set("/process/noNewPrivileges", false)
+        .set("/process/capabilities", json!({"permitted": ["CAP_KILL"], "effective": ["CAP_KILL"]}))
+        .file("etc/passwd", "user:x:1000:1000:user:/home/user:/bin/sh\n")
+        .user(1000, 1000)
+        .args(["sleep", "1000"]);
+    let container = bundle.create();
+    let status = read(format!("/proc/{}/status", container.pid()));
+    for line in ["CapPrm:\t0000000000000020", "CapEff:\t0000000000000020", "Seccomp:\t2", "NoNewPrivs:\t0"] {
+        assert!(status.contains(line), "{line}: {status}");
+    }
+    let container = container.start();
+    assert_eq!(container.exec(["sh", "-c", "echo $HOME"]).ok().stdout, "/home/user\n");
 }

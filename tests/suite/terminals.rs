@@ -268,3 +268,38 @@ fn an_image_cannot_choose_what_becomes_the_console() {
         assert_eq!(crate::harness::read("/proc/sys/kernel/core_pattern"), pattern);
     }
 }
+
+#[test]
+fn a_terminal_is_not_mounted_on_what_a_link_in_a_bound_dev_leads_to() {
+    needs!(root);
+    // CVE-2025-52565: the terminal would cover any file that the owner of that directory likes.
+    let bundle = Bundle::busybox().without_dev();
+    let dev = bundle.host_directory("dev");
+    fs::create_dir(dev.join("pts")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", dev.join("console")).unwrap();
+    let bundle =
+        bundle.bind(&dev, "/dev", &["rbind"]).mount("/dev/pts", "devpts", "devpts", &["newinstance", "ptmxmode=666"]);
+    let (bundle, _console) = with_console(bundle);
+    bundle.try_create().refused("mount the terminal on /dev/console: it is a link");
+    fs::remove_file(dev.join("console")).unwrap();
+    bundle.create();
+}
+
+#[test]
+fn a_terminal_and_an_unbindable_root_go_together() {
+    needs!(root);
+    for word in ["unbindable", "runbindable", "rshared"] {
+        let bundle = Bundle::busybox().set("/linux/rootfsPropagation", word).sh("echo fine > /dev/console; sleep 600");
+        let (bundle, console) = with_console(bundle);
+        let container = bundle.create();
+        let mut terminal = console.terminal();
+        let container = container.start();
+        terminal.has_shown("fine");
+        let table = container.exec(["cat", "/proc/self/mountinfo"]).ok().stdout;
+        let mark = if word == "rshared" { "shared:" } else { "unbindable" };
+        let root = table.lines().find(|line| line.split(' ').nth(4) == Some("/")).unwrap();
+        assert!(root.contains(mark), "{word}: {table}");
+        let console = table.lines().find(|line| line.split(' ').nth(4) == Some("/dev/console")).unwrap();
+        assert_eq!(console.contains(mark), word.starts_with('r'), "{word}: {table}");
+    }
+}

@@ -173,13 +173,47 @@ fn no_pivot_gives_the_same_root() {
     assert_eq!(bundle.run().ok().stdout, "/bin\nroot:x:0:\n");
 }
 
+/// Not as root: its id can only be mapped with CAP_SETFCAP, so that there would be no user namespace to try it in.
+const FRESH_PROC: &str = "unshare -Urmpf sh -c 'mount -t proc proc /tmp && wc -c < /tmp/keys'";
+
 #[test]
 fn no_pivot_leaves_no_way_to_an_unmasked_proc() {
     needs!(root);
     // With CAP_SYS_ADMIN the masks are advice; without, a fresh procfs in a new user namespace must not undo them.
-    let bundle = Bundle::busybox()
-        .option("--no-pivot")
-        .sh("unshare -Urmpf sh -c 'mount -t proc proc /tmp && wc -c < /tmp/keys'");
+    let bundle = Bundle::busybox().option("--no-pivot").user(1000, 1000).sh(FRESH_PROC);
     let output = bundle.run();
-    assert!(output.code != 0, "{output:?}");
+    assert!(output.code != 0 && output.stderr.contains("mount: "), "{output:?}");
+}
+
+#[test]
+fn no_pivot_unmounts_every_proc_of_the_host_however_hidden() {
+    needs!(root);
+    let bundle = Bundle::busybox().option("--no-pivot");
+    let place = bundle.host_directory("place");
+    for (name, before) in [
+        ("twice", "mount -t proc proc /proc".to_owned()),
+        ("elsewhere", format!("mount -t proc proc {p}", p = place.display())),
+        ("covered", format!("mount -t proc proc {p} && mount -t tmpfs none {p}", p = place.display())),
+        (
+            "both",
+            format!("mount -t proc proc {p} && mount -t sysfs none {p} && mount -t proc none {p}", p = place.display()),
+        ),
+        ("above", format!("mkdir {p}/x && mount -t proc proc {p}/x && mount -t tmpfs none {p}", p = place.display())),
+    ] {
+        let script = format!("mount --make-rprivate / && {before} && \"$@\"");
+        let bundle = bundle.twin(name).user(1000, 1000).sh(FRESH_PROC);
+        let output = bundle.invocation("run").under(["unshare", "-m", "sh", "-c", &script, "sh"]).output();
+        assert!(output.code != 0 && output.stderr.contains("mount: "), "{name}: {output:?}");
+    }
+}
+
+#[test]
+fn no_pivot_gives_the_root_the_planned_propagation() {
+    needs!(root);
+    for (word, mark) in [("rslave", ""), ("shared", "shared:"), ("rshared", "shared:"), ("unbindable", "unbindable")] {
+        let bundle = Bundle::busybox().option("--no-pivot").set("/linux/rootfsPropagation", word);
+        let bundle = bundle.args(["sh", "-c", "grep ' / / \\| [^ ]*rootfs / ' /proc/self/mountinfo | tail -1"]);
+        let line = bundle.run().ok().stdout;
+        assert!(if mark.is_empty() { !line.contains("shared:") } else { line.contains(mark) }, "{word}: {line}");
+    }
 }

@@ -5,7 +5,7 @@ use crate::error::{Context, Result};
 use crate::fs::Root;
 use crate::plan::{Attributes, CgroupView, mounts::CgroupPart, mounts::PartSource};
 use crate::sys::file::{self, CWD};
-use crate::sys::mount::{self, Depth};
+use crate::sys::mount::{self, Change, Depth};
 use crate::sys::{self, Errno};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -13,24 +13,24 @@ use std::path::Path;
 pub fn mount(view: &CgroupView, attributes: &Attributes, target: OwnedFd) -> Result<()> {
     match view {
         CgroupView::V2 { fallback } => {
-            let made = match instance("cgroup2", &[], attributes.set) {
+            let bits = attributes.everywhere();
+            let ready = Attributes::default(); // a new instance has its attributes from the start
+            let (made, left) = match instance("cgroup2", &[], bits) {
                 // A user namespace without a cgroup namespace of its own may not mount one.
                 Err(sys::Error(Errno::EPERM | Errno::EBUSY)) => match mount::clone_tree(CWD, fallback, Depth::One) {
-                    Ok(copy) => {
-                        plain::set(&copy, attributes)?;
-                        copy
-                    }
+                    Ok(copy) => (copy, attributes),
                     // A user's container without a cgroup: nothing of the host's may show here (CVE-2023-25809).
                     Err(error) if is_withheld(error) => {
-                        instance("tmpfs", &[], attributes.set | mount::ATTR_RDONLY).context("make a tmpfs")?
+                        (instance("tmpfs", &[], bits | mount::ATTR_RDONLY).context("make a tmpfs")?, &ready)
                     }
                     Err(error) => return Err(error).context("bind the container's cgroup"),
                 },
-                other => other.context("make a cgroup2 file system")?,
+                other => (other.context("make a cgroup2 file system")?, &ready),
             };
-            Ok(mount::attach(made, target)?)
+            plain::attach(&made, target, left)?;
+            plain::propagate(&made, attributes)
         }
-        CgroupView::V1 { parts, links } => v1(parts, links, attributes, target),
+        CgroupView::V1 { base, parts, links } => v1(base, parts, links, attributes, target),
     }
 }
 
@@ -39,35 +39,42 @@ fn is_withheld(error: sys::Error) -> bool {
     matches!(error.0, Errno::ENOENT | Errno::EACCES | Errno::EPERM)
 }
 
-/// A tmpfs with a directory for each hierarchy that the container has. It becomes read-only when it is furnished; its parts are so from the start.
-fn v1(parts: &[CgroupPart], links: &[(String, String)], attributes: &Attributes, target: OwnedFd) -> Result<()> {
-    let plain_bits = attributes.set & !mount::ATTR_RDONLY;
-    let base = instance("tmpfs", &[("mode".into(), Some("755".into()))], plain_bits).context("make a tmpfs")?;
+/// A tmpfs with a directory for each hierarchy that the container has. It becomes read-only when it is furnished; its parts
+/// are so from the start.
+fn v1(
+    base: &[(String, Option<String>)],
+    parts: &[CgroupPart],
+    links: &[(String, String)],
+    attributes: &Attributes,
+    target: OwnedFd,
+) -> Result<()> {
+    let bits = attributes.everywhere();
+    let plain_bits = bits & !mount::ATTR_RDONLY;
+    let ready = Attributes::default(); // as above
+    let base = instance("tmpfs", base, plain_bits).context("make a tmpfs")?;
     mount::attach(&base, target)?;
     let root = Root::new(base);
     for part in parts {
         let named = || format!("mount hierarchy {}", part.name);
-        let made = match &part.source {
-            PartSource::Instance(options) => instance("cgroup", options, attributes.set),
-            PartSource::Bind(source) => mount::clone_tree(CWD, source, Depth::One),
+        let (made, left) = match &part.source {
+            PartSource::Instance(options) => (instance("cgroup", options, bits), &ready),
+            PartSource::Bind(source) => (mount::clone_tree(CWD, source, Depth::One), attributes),
         };
         let made = match made {
             Err(error) if is_withheld(error) => continue,
             made => made.with_context(named)?,
         };
-        if matches!(part.source, PartSource::Bind(_)) {
-            plain::set(&made, attributes)?;
-        }
-        let place = root.make_dir(Path::new(&part.name)).with_context(named)?;
-        mount::attach(made, place.file).with_context(named)?;
+        let place = root.make_dir(Path::new(&part.name)).with_context(named)?.file;
+        plain::attach(&made, place, left).with_context(named)?;
     }
     for (name, to) in links {
         file::symlink(to, root.as_fd(), name).with_context(|| format!("link {name}"))?;
     }
-    if attributes.is_read_only() {
-        mount::set_attributes(&root, Depth::One, mount::ATTR_RDONLY, 0, 0).context("make it read-only")?;
+    if bits & mount::ATTR_RDONLY != 0 {
+        let read_only = Change { depth: Depth::One, set: mount::ATTR_RDONLY, clear: 0, propagation: 0 };
+        mount::change_attached(&root, &read_only).context("make it read-only")?;
     }
-    Ok(())
+    plain::propagate(&root, attributes)
 }
 
 fn instance(fs: &str, options: &[(String, Option<String>)], attributes: u64) -> sys::Result<OwnedFd> {

@@ -1,8 +1,8 @@
 //! /dev: nodes, links, the console's place.
 
 use crate::error::{Context, Result, bail, ensure};
-use crate::fs::Root;
-use crate::plan::devices::{LINKS, Way};
+use crate::fs::{self, Root};
+use crate::plan::devices::{LINKS, Rights, Way};
 use crate::plan::{DevSetup, Device};
 use crate::sys::file::{self, CWD};
 use crate::sys::mount::{self, Depth};
@@ -16,16 +16,23 @@ pub fn make_nodes(devices: &[Device], root: &Root) -> Result<()> {
         let dir = device.path.parent().unwrap_or(Path::new("/"));
         let dir_fd = match parent.take() {
             Some((path, open)) if path == dir => open,
-            _ => root.make_dir(dir).with_context(|| format!("make {}", dir.display()))?.file,
+            _ => directory(dir, root)?,
         };
         let made = match device.way {
             Way::Make => make(device, dir_fd.as_fd()),
-            Way::BindFromHost => bind(device, root),
+            Way::BindFromHost => bind(device, dir_fd.as_fd()),
         };
         made.with_context(|| format!("make device {}", device.path.display()))?;
         parent = Some((dir, dir_fd));
     }
     Ok(())
+}
+
+/// A link in the image must not lead /dev into a volume: the nodes would be made there, for others to use.
+fn directory(path: &Path, root: &Root) -> Result<OwnedFd> {
+    let made = if path.starts_with("/dev") { root.make_dir_without_links(path) } else { root.make_dir(path) };
+    let made = made.with_context(|| format!("make {}, following no link of the image", path.display()));
+    Ok(made?.file)
 }
 
 fn make(device: &Device, dir: BorrowedFd) -> Result<()> {
@@ -36,8 +43,7 @@ fn make(device: &Device, dir: BorrowedFd) -> Result<()> {
         Ok(()) => {
             let node = file::open(dir, name, libc::O_PATH | libc::O_NOFOLLOW, 0)?;
             check(device, &node)?;
-            file::chown(&node, Some(device.uid), Some(device.gid)).context("set its owner")?;
-            Ok(file::chmod(&node, device.mode, None).context("set its mode")?) // chown takes set-id bits away
+            set_rights(device, &node)
         }
         Err(sys::Error(Errno::EEXIST)) => adopt(device, dir),
         Err(error) => Err(error.into()),
@@ -48,7 +54,15 @@ fn make(device: &Device, dir: BorrowedFd) -> Result<()> {
 fn adopt(device: &Device, dir: BorrowedFd) -> Result<()> {
     let name = device.path.file_name().unwrap_or_default();
     let node = file::open(dir, name, libc::O_PATH | libc::O_NOFOLLOW, 0)?;
-    check(device, &node).context("the image has a file of that name that is something else")
+    check(device, &node).context("the image has a file of that name that is something else")?;
+    let stat = file::stat(&node)?;
+    let right = (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777) == (device.uid, device.gid, device.mode);
+    if device.rights == Rights::Stated && !right { set_rights(device, &node) } else { Ok(()) }
+}
+
+fn set_rights(device: &Device, node: &OwnedFd) -> Result<()> {
+    file::chown(node, Some(device.uid), Some(device.gid)).context("set its owner")?;
+    file::chmod(node, device.mode, None).context("set its mode") // after chown, which takes set-id bits away
 }
 
 fn check(device: &Device, node: &OwnedFd) -> Result<()> {
@@ -60,17 +74,19 @@ fn check(device: &Device, node: &OwnedFd) -> Result<()> {
 }
 
 /// In a user namespace: the host's node of the same name, checked to be the device that was asked for.
-fn bind(device: &Device, root: &Root) -> Result<()> {
+fn bind(device: &Device, dir: BorrowedFd) -> Result<()> {
     let copy = mount::clone_tree(CWD, &device.path, Depth::One).context("find the host's node of that name")?;
     check(device, &copy)?;
-    let target = root.make_file(&device.path)?;
-    Ok(mount::attach(copy, target.file)?)
+    let target = fs::make_name(dir, device.path.file_name().unwrap_or_default())?.file;
+    let kind = file::stat(&target)?.st_mode & libc::S_IFMT;
+    ensure!(!matches!(kind, libc::S_IFLNK | libc::S_IFDIR), "the image has a link or a directory of that name");
+    Ok(mount::attach(copy, target)?)
 }
 
 /// runtime-linux.md, "Dev symbolic links". What the image or the user has put there stays, but for ptmx, which must lead
 /// to the container's own devpts.
 pub fn make_links(root: &Root) -> Result<()> {
-    let dev = root.make_dir(Path::new("/dev")).context("make /dev")?.file;
+    let dev = directory(Path::new("/dev"), root)?;
     for (name, target) in LINKS {
         if name == "core" && file::stat_at(CWD, c"/proc/kcore", 0).is_err() {
             continue;
@@ -99,7 +115,7 @@ pub fn make_console(root: &Root, setup: DevSetup) -> Result<()> {
     if setup == DevSetup::LeaveAlone {
         return Ok(());
     }
-    let dev = root.make_dir(Path::new("/dev")).context("make /dev")?.file;
+    let dev = directory(Path::new("/dev"), root)?;
     match file::mknod(dev.as_fd(), "console", libc::S_IFREG, 0o600, 0) {
         Ok(()) => Ok(()),
         Err(sys::Error(Errno::EEXIST)) => {

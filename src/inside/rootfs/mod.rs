@@ -5,10 +5,13 @@
 //! the host's. Afterwards "/" is the container's and the host's tree is gone from this namespace.
 
 mod cgroupfs;
+mod copy_up;
 mod dev;
 mod mask;
 mod mount;
 mod pivot;
+
+pub use pivot::spread;
 
 use super::process::Umask;
 use crate::error::{Context, Result, ensure};
@@ -17,7 +20,7 @@ use crate::hooks::{self, Surroundings};
 use crate::link::{self, Request};
 use crate::plan::{Access, DevSetup, Plan, Sandbox};
 use crate::sys;
-use crate::sys::mount::Depth;
+use crate::sys::mount::{Change, Depth};
 
 pub fn build(plan: &Plan, sandbox: &Sandbox, link: &link::Child, umask: &Umask) -> Result<()> {
     sys::process::chdir(&sandbox.bundle).context("enter the bundle")?; // relative names of file system options start there
@@ -37,8 +40,8 @@ pub fn build(plan: &Plan, sandbox: &Sandbox, link: &link::Child, umask: &Umask) 
     umask.during(|| run_hooks(plan, sandbox, link))?; // the host's tree is still there, for what hooks bind from it
     mask::protect(sandbox, &root)?; // last, so that nothing can be mounted over a mask
     if sandbox.rootfs.access == Access::ReadOnly {
-        let read_only = sys::mount::ATTR_RDONLY;
-        sys::mount::set_attributes(&root, Depth::One, read_only, 0, 0).context("make the root filesystem read-only")?;
+        let change = Change { depth: Depth::One, set: sys::mount::ATTR_RDONLY, clear: 0, propagation: 0 };
+        sys::mount::change_attached(&root, &change).context("make the root filesystem read-only")?;
     }
     pivot::enter(&sandbox.rootfs, root)
 }

@@ -1,44 +1,53 @@
 //! One mount of the plan, performed: made detached, given its attributes, then attached to a descriptor of its place. At no
 //! moment is it visible with other attributes than planned.
 
-use super::cgroupfs;
+use super::{cgroupfs, copy_up};
 use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::fs::{Made, Root, Target};
 use crate::link::{self, Reply, Request};
-use crate::plan::{Attributes, MountOp, MountWhat, Opener, options};
+use crate::plan::{Attributes, Content, MountOp, MountWhat, Opener, SourceLink, TargetLink, options};
 use crate::sys::file::{self, CWD};
-use crate::sys::mount::{self, Depth};
+use crate::sys::mount::{self, Change, Depth};
 use crate::sys::{self, Errno};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child) -> Result<()> {
     match &op.what {
-        MountWhat::New { fs, source, options, instead } => {
+        MountWhat::New { fs, source, options, content, instead } => {
             let target = directory(root, &op.at, fs)?;
             refuse_procfs(&op.at, &target)?;
-            let made = new_filesystem(fs, source.as_deref(), options, op.attributes.set, &target);
+            let copies = *content == Content::Covered && target.made == Made::Before;
+            // Into what is read-only nothing could be copied: it becomes so afterwards.
+            let later = if copies { op.attributes.set & mount::ATTR_RDONLY } else { 0 };
+            let made = new_filesystem(fs, source.as_deref(), options, op.attributes.set & !later, &target);
             let made = match (made, instead) {
                 (Err(error), Some(source)) if is_not_permitted(&error) => bind_of_host(source, op.attributes.set)?,
                 (made, _) => made?,
             };
-            let recursive = Attributes { set: 0, clear: 0, ..op.attributes.clone() };
-            set(&made, &recursive)?;
-            put(made, op, &target, root)
+            if copies {
+                copy_up::copy(&target.file, &made, options)?;
+            }
+            let attributes = Attributes { set: later, clear: 0, ..op.attributes.clone() };
+            put(made, op, &attributes, &target, root)
         }
-        MountWhat::Bind { source, depth, opener } => {
+        MountWhat::Bind { source, depth, opener, source_link, target_link, .. } => {
             let copy = match opener {
-                Opener::Child => mount::clone_tree(CWD, source, *depth)
+                Opener::Child => open_source(source, *depth, *source_link)
                     .with_context(|| format!("bind mount source {}", source.display()))?,
                 Opener::Parent => match link.ask(&Request::Mount(op.index))? {
                     Reply::Mount(copy) => copy,
                     Reply::Go { .. } => bail!("the parent answered another question"),
                 },
             };
-            let target = place_for(&copy, root, op)?;
+            let kind = file::stat(&copy)?.st_mode & libc::S_IFMT;
+            if *source_link == SourceLink::Recreate && kind == libc::S_IFLNK {
+                let content = file::readlink(copy.as_fd(), "").context("read the link")?;
+                return root.make_link(&op.at, &content).context("copy the link");
+            }
+            let target = place_for(&copy, kind, *target_link, root, op)?;
             refuse_procfs(&op.at, &target)?;
-            set(&copy, &op.attributes)?;
-            put(copy, op, &target, root)
+            put(copy, op, &op.attributes, &target, root)
         }
         MountWhat::Cgroup(view) => {
             let target = directory(root, &op.at, "cgroup")?;
@@ -46,7 +55,9 @@ pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child) -> Result<()> 
         }
         MountWhat::Remount => {
             let target = root.open(&op.at)?;
-            set(&target, &op.attributes)?;
+            for change in changes(&op.attributes) {
+                mount::change_attached(&target, &change).map_err(explain_change)?;
+            }
             propagate(&target, &op.attributes)
         }
     }
@@ -65,14 +76,43 @@ fn bind_of_host(source: &Path, attributes: u64) -> Result<OwnedFd> {
     Ok(copy)
 }
 
+fn open_source(source: &Path, depth: Depth, link: SourceLink) -> sys::Result<OwnedFd> {
+    match link {
+        SourceLink::Follow => mount::clone_tree(CWD, source, depth),
+        SourceLink::Bind | SourceLink::Recreate => mount::clone_unfollowed(CWD, source, depth),
+    }
+}
+
 /// Attaches, then sets the propagation: a mount below a shared one becomes shared by being attached.
-fn put(made: OwnedFd, op: &MountOp, target: &Target, root: &mut Root) -> Result<()> {
-    mount::attach(&made, &target.file)?;
-    propagate(&made, &op.attributes)?;
+fn put(made: OwnedFd, op: &MountOp, attributes: &Attributes, target: &Target, root: &mut Root) -> Result<()> {
+    attach(&made, &target.file, attributes)?;
+    propagate(&made, attributes)?;
     if op.at == Path::new("/") {
         *root = Root::new(made); // it lies on top of the old root: from now on it is the root
     }
     Ok(())
+}
+
+/// Attaches a detached mount that has the planned attributes before anybody can see it, where the kernel can do that.
+pub fn attach(made: &OwnedFd, target: impl AsFd, attributes: &Attributes) -> Result<()> {
+    mount::attach_with(made, target, &changes(attributes)).map_err(explain_change)
+}
+
+/// What a mount still needs; nothing, in the usual case.
+fn changes(attributes: &Attributes) -> Vec<Change> {
+    let one = (Depth::One, attributes.set, attributes.clear);
+    let all = (Depth::Recursive, attributes.recursive_set, attributes.recursive_clear);
+    let asked = [one, all].into_iter().filter(|(_, set, clear)| *set != 0 || *clear != 0);
+    asked.map(|(depth, set, clear)| Change { depth, set, clear: with_atime(set, clear), propagation: 0 }).collect()
+}
+
+fn explain_change(error: sys::Error) -> anyhow::Error {
+    let hint = match error.0 {
+        Errno::ENOSYS => ": to change the mounts below needs Linux 5.12 (mount_setattr); leave out the options with r",
+        Errno::EPERM => ": a flag of the source is locked, since its mount belongs to an outer user namespace",
+        _ => "",
+    };
+    anyhow!(error).context(format!("attach it with its attributes{hint}"))
 }
 
 /// The directory to mount on, made where it is missing. /proc and /sys must not be reached through links.
@@ -92,13 +132,17 @@ fn refuse_procfs(at: &Path, target: &Target) -> Result<()> {
 }
 
 /// A file goes on a file, a directory on a directory.
-fn place_for(copy: &OwnedFd, root: &Root, op: &MountOp) -> Result<Target> {
-    let is_dir = file::stat(copy)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+fn place_for(copy: &OwnedFd, kind: u32, link: TargetLink, root: &Root, op: &MountOp) -> Result<Target> {
+    let is_dir = kind == libc::S_IFDIR;
     if op.at == Path::new("/proc") {
         ensure!(file::filesystem(copy)? == libc::PROC_SUPER_MAGIC, "only procfs can be bound on /proc");
         return root.make_dir_without_links(&op.at);
     }
-    let target = if is_dir { root.make_dir(&op.at) } else { root.make_file(&op.at) };
+    let target = match (is_dir, link) {
+        (true, _) => root.make_dir(&op.at),
+        (false, TargetLink::Follow) => root.make_file(&op.at),
+        (false, TargetLink::Cover) => root.make_file_unfollowed(&op.at),
+    };
     let target = target.with_context(|| format!("make mount point {}", op.at.display()))?;
     let target_is_dir = file::stat(&target.file)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
     if is_dir != target_is_dir {
@@ -160,26 +204,15 @@ fn explain(error: sys::Error, complaint: &str, fs: &str) -> anyhow::Error {
     anyhow!(error).context(format!("make a {fs} file system{hint}{complaint}"))
 }
 
-/// Attributes of a copy, before anybody can see it.
-pub fn set(mount: &OwnedFd, attributes: &Attributes) -> Result<()> {
-    let one = (Depth::One, attributes.set, attributes.clear);
-    let all = (Depth::Recursive, attributes.recursive_set, attributes.recursive_clear);
-    for (depth, set, clear) in [one, all] {
-        if set != 0 || clear != 0 {
-            mount::set_attributes(mount, depth, set, with_atime(set, clear), 0).context("set its attributes")?;
-        }
-    }
-    Ok(())
-}
-
 /// The access-time values are a field, not bits: to set any, the whole field must be cleared.
 fn with_atime(set: u64, clear: u64) -> u64 {
     if (set | clear) & mount::ATTR_ATIME != 0 { clear | mount::ATTR_ATIME } else { clear }
 }
 
-fn propagate(mount: &OwnedFd, attributes: &Attributes) -> Result<()> {
+pub fn propagate(mount: impl AsFd, attributes: &Attributes) -> Result<()> {
     for (depth, flag) in &attributes.propagation {
-        mount::set_attributes(mount.as_fd(), *depth, 0, 0, *flag).context("set its propagation")?;
+        let change = Change { depth: *depth, set: 0, clear: 0, propagation: *flag };
+        mount::change_attached(&mount, &change).context("set its propagation")?;
     }
     Ok(())
 }

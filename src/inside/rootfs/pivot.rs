@@ -1,32 +1,51 @@
 //! The root itself: a mount of its own to begin with, "/" in the end.
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Result, ensure};
 use crate::fs::Root;
 use crate::plan::{RootChange, Rootfs};
 use crate::sys::file::{self, CWD};
-use crate::sys::mount::{self, Depth};
+use crate::sys::mount::{self, Change, Depth};
 use crate::sys::{Errno, Error, process};
 use std::ffi::CString;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Cuts this namespace's mounts from the host's as planned, and makes the root filesystem a mount of its own.
 pub fn prepare(rootfs: &Rootfs) -> Result<Root> {
-    mount::change(c"/", rootfs.propagation).context("set the propagation of \"/\"")?;
+    mount::change(c"/", while_building(rootfs.propagation)).context("set the propagation of \"/\"")?;
     let named = |what: &str| format!("config.json: root.path: {what} {}", rootfs.path.display());
     if !cuts_everything(rootfs.propagation) {
         // pivot_root refuses a shared parent, and our mount must not appear on the host.
         make_parent_private(&rootfs.path).with_context(|| named("find the mount that holds"))?;
     }
     let copy = mount::clone_tree(CWD, &rootfs.path, Depth::Recursive).with_context(|| named("copy the mount of"))?;
-    if !cuts_everything(rootfs.propagation) {
-        // Mounts below the root may be shared with the host: ours, masks included, must not appear there.
-        mount::set_attributes(&copy, Depth::Recursive, 0, 0, libc::MS_SLAVE)
-            .with_context(|| named("cut from the host"))?;
-    }
     let at = file::open(CWD, &rootfs.path, libc::O_PATH | libc::O_DIRECTORY, 0).with_context(|| named("open"))?;
     mount::attach(&copy, at).with_context(|| named("mount"))?;
+    if !cuts_everything(rootfs.propagation) {
+        // Mounts below the root may be shared with the host: ours, masks included, must not appear there.
+        let slave = Change { depth: Depth::Recursive, set: 0, clear: 0, propagation: libc::MS_SLAVE };
+        mount::change_attached(&copy, &slave).with_context(|| named("cut from the host"))?;
+    }
     Ok(Root::new(copy))
+}
+
+/// What is unbindable cannot be a source of ours either (volumes, masks, the console): until all of them are made, private
+/// stands for it.
+fn while_building(propagation: u64) -> u64 {
+    if propagation & libc::MS_UNBINDABLE != 0 {
+        propagation & !libc::MS_UNBINDABLE | libc::MS_PRIVATE
+    } else {
+        propagation
+    }
+}
+
+/// The propagation that others than this process shall see: last, in the container's root, when nothing is left to mount.
+pub fn spread(rootfs: &Rootfs) -> Result<()> {
+    if rootfs.propagation & (libc::MS_SHARED | libc::MS_UNBINDABLE) != 0 {
+        mount::change(c"/", rootfs.propagation).context("set the root's propagation")?;
+    }
+    Ok(())
 }
 
 /// Does the planned propagation leave nothing shared with the host?
@@ -68,38 +87,51 @@ fn pivot(rootfs: &Rootfs) -> Result<()> {
         // Some of the old tree may still be shared with the host: the unmounting must not reach it.
         mount::change(c".", libc::MS_SLAVE | libc::MS_REC).context("cut the old root from the host")?;
     }
-    mount::detach(c".").context("unmount the old root")?;
-    if rootfs.propagation & libc::MS_PRIVATE == 0 && rootfs.propagation & libc::MS_SLAVE == 0 {
-        mount::change(c"/", rootfs.propagation).context("set the root's propagation")?;
-    }
-    Ok(())
+    mount::detach(c".").context("unmount the old root")
 }
 
 /// `--no-pivot`. The old tree stays below the moved root, unreachable but there: a full procfs or sysfs in it would let the
-/// container mount a fresh one without our masks (mount_too_revealing), so each is unmounted, or covered where it is
-/// locked.
+/// container mount a fresh one without our masks (mount_too_revealing), however well it is hidden. So all that the root does
+/// not stand on is unmounted, the newest first, since it may lie on older ones; what is locked is covered.
 fn move_and_chroot() -> Result<()> {
     let own = process::cwd().context("find the root filesystem")?;
-    let table = file::read_all(file::open(CWD, "/proc/self/mountinfo", libc::O_RDONLY, 0)?, 64 << 20)?;
-    for (at, fs) in String::from_utf8_lossy(&table).lines().filter_map(mount_line) {
-        if (fs == "proc" || fs == "sysfs") && !at.starts_with(&own) {
-            let path = CString::new(at.as_os_str().as_bytes())?;
-            match mount::change(&path, libc::MS_PRIVATE | libc::MS_REC).and_then(|()| mount::detach(&path)) {
-                Ok(()) | Err(Error(Errno::ENOENT)) => {}
-                Err(Error(Errno::EINVAL | Errno::EPERM)) => cover(&at)?,
-                Err(error) => {
-                    return Err(error).with_context(|| format!("unmount {}", at.display()));
-                }
-            }
-        }
+    let others = |table: &str| -> Vec<(PathBuf, String)> {
+        let lines = table.lines().rev().filter_map(mount_line);
+        let others = lines.filter(|(at, _)| !at.starts_with(&own) && !own.starts_with(at));
+        others.map(|(at, fs)| (at, fs.to_owned())).collect()
+    };
+    let (before, after) = (mount_table()?, mount_table()?); // opened while there is a /proc, read when it is time
+    for (at, _) in others(&read(before)?) {
+        let path = CString::new(at.as_os_str().as_bytes())?;
+        // It may have gone with another one, or be locked: the second look tells.
+        let _ = mount::change(&path, libc::MS_PRIVATE | libc::MS_REC).and_then(|()| mount::detach(&path));
+    }
+    for (at, _) in others(&read(after)?).iter().filter(|(_, fs)| fs == "proc" || fs == "sysfs") {
+        cover(at)
+            .with_context(|| format!("hide {} of the host: unmount it there, or leave out --no-pivot", at.display()))?;
     }
     mount::move_here_to_root().context("move the root filesystem to \"/\"")?;
     mount::chroot_here().context("chroot")
 }
 
+fn mount_table() -> Result<OwnedFd> {
+    file::open(CWD, "/proc/thread-self/mountinfo", libc::O_RDONLY, 0).context("open the table of mounts")
+}
+
+fn read(table: OwnedFd) -> Result<String> {
+    let bytes = file::read_all(table, 64 << 20).context("read the table of mounts")?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Below a mount point that nobody can see, nothing could be covered.
 fn cover(at: &Path) -> Result<()> {
+    let place = mount::place(at)?;
+    ensure!(mount::is_mount_root(&place)?, "another mount lies over it");
+    if file::filesystem(&place)? == libc::TMPFS_MAGIC {
+        return Ok(()); // by us, or by the host
+    }
     let empty = mount::begin("tmpfs")?.mount(mount::ATTR_RDONLY).map_err(|(error, _)| error)?;
-    mount::attach(empty, mount::place(at)?).with_context(|| format!("cover {}", at.display()))
+    Ok(mount::attach(empty, place)?)
 }
 
 /// Mount point and file system of a line of mountinfo. proc(5).

@@ -1,10 +1,10 @@
 //! Looks at files: the root filesystem, the sources of binds and their places, the namespaces to join.
 
-use super::machine::{is_absent, kind, kind_name};
+use super::machine::{is_absent, kind, kind_name, kind_of_link};
 use super::{Concerns, Finding, Scene, Severity};
 use crate::fs::Root;
 use crate::plan::namespaces::{KINDS, name, proc_name};
-use crate::plan::{MountOp, MountWhat};
+use crate::plan::{MountOp, MountWhat, SourceLink, TargetLink};
 use crate::sys::file::{self, CWD};
 use crate::sys::{self, namespace};
 use std::os::fd::AsFd;
@@ -82,10 +82,11 @@ pub fn place_of_namespace(scene: &Scene, bit: i32) -> String {
 
 pub fn bind_sources(scene: &Scene, findings: &mut Vec<Finding>) {
     for op in &scene.sandbox.mounts {
-        let MountWhat::Bind { source, .. } = &op.what else { continue };
+        let MountWhat::Bind { source, source_link, .. } = &op.what else { continue };
         // What is below the root filesystem may be made by an earlier mount, or by a hook.
         let prepared = !scene.plan.hooks.create_runtime.is_empty() || !scene.plan.hooks.prestart.is_empty();
-        if let Err(error) = kind(source) {
+        let there = if *source_link == SourceLink::Follow { kind(source) } else { kind_of_link(source) };
+        if let Err(error) = there {
             let text = format!("{}: {error}: make it, or name what is there", source.display());
             let finding = of(error, Finding::error(format!("mounts[{}].source", op.index), text));
             let severity = if prepared { Severity::Warning } else { Severity::Error };
@@ -98,7 +99,13 @@ pub fn bind_sources(scene: &Scene, findings: &mut Vec<Finding>) {
 pub fn mount_places(scene: &Scene, findings: &mut Vec<Finding>) {
     let Some(root) = open_root(scene) else { return };
     for op in &scene.sandbox.mounts {
-        if matches!(op.what, MountWhat::Remount) || covered(&scene.sandbox.mounts, op) {
+        let by_link = |op: &MountOp| match &op.what {
+            MountWhat::Bind { source_link, target_link, .. } => {
+                *source_link != SourceLink::Follow || *target_link != TargetLink::Follow
+            }
+            _ => false,
+        };
+        if matches!(op.what, MountWhat::Remount) || by_link(op) || covered(&scene.sandbox.mounts, op) {
             continue;
         }
         let at = root.open(&op.at).and_then(file::stat).map(|stat| stat.st_mode & libc::S_IFMT);

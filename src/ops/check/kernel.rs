@@ -5,7 +5,7 @@ use super::machine::{self, read};
 use super::{Finding, Scene, Severity};
 use crate::plan::cgroup::{IfMissing, Layout};
 use crate::plan::namespaces::{KINDS, proc_name};
-use crate::plan::{Access, MountWhat};
+use crate::plan::{MountOp, MountWhat};
 use std::path::Path;
 
 /// What came with which version of Linux, and where a plan needs it.
@@ -27,12 +27,11 @@ const fn since(
 }
 
 /// One row a feature.
-const VERSIONS: [Since; 9] = [
+const VERSIONS: [Since; 8] = [
     since((5, 10), |_| Some(String::new()), "rruntime is made for newer kernels", Severity::Warning),
     since((5, 6), |scene| makes(scene, libc::CLONE_NEWTIME), "leave the time namespace out", Severity::Error),
-    since((5, 12), flagged_bind, "flags of a bind mount need mount_setattr; remove them", Severity::Error),
-    since((5, 12), read_only_root, "a read-only root needs mount_setattr; set root.readonly to false", Severity::Error),
-    since((5, 12), covered_paths, "needs mount_setattr; leave the list out", Severity::Error),
+    since((5, 12), deep_flags, "flags for all mounts below need mount_setattr; write them without r", Severity::Error),
+    since((5, 12), mapped_ids, "mapped ids need mount_setattr; remove the mappings", Severity::Error),
     since((5, 14), |scene| writes(scene, "burst"), "leave the burst out", Severity::Error),
     since((5, 15), |scene| writes(scene, "cpu.idle"), "leave it out", Severity::Error),
     since((5, 19), waits_killable, "remove SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", Severity::Error),
@@ -58,20 +57,15 @@ fn makes(scene: &Scene, kind: i32) -> Option<String> {
     scene.sandbox.namespaces.makes(kind).then(|| place_of_namespace(scene, kind))
 }
 
-fn flagged_bind(scene: &Scene) -> Option<String> {
-    let flagged = |op: &&crate::plan::MountOp| {
-        let (attributes, bind) = (&op.attributes, matches!(op.what, MountWhat::Bind { .. }));
-        bind && (attributes.set | attributes.recursive_set) != 0
-    };
-    scene.sandbox.mounts.iter().find(flagged).map(|op| format!("mounts[{}].options", op.index))
+/// For a single mount there is mount(2).
+fn deep_flags(scene: &Scene) -> Option<String> {
+    let deep = |op: &&MountOp| op.attributes.recursive_set | op.attributes.recursive_clear != 0;
+    scene.sandbox.mounts.iter().find(deep).map(|op| format!("mounts[{}].options", op.index))
 }
 
-fn read_only_root(scene: &Scene) -> Option<String> {
-    (scene.sandbox.rootfs.access == Access::ReadOnly).then(|| "root.readonly".to_owned())
-}
-
-fn covered_paths(scene: &Scene) -> Option<String> {
-    (!scene.sandbox.readonly.is_empty()).then(|| "linux.readonlyPaths".to_owned())
+fn mapped_ids(scene: &Scene) -> Option<String> {
+    let mapped = |op: &&MountOp| matches!(op.what, MountWhat::Bind { ids: Some(_), .. });
+    scene.sandbox.mounts.iter().find(mapped).map(|op| format!("mounts[{}].uidMappings", op.index))
 }
 
 fn writes(scene: &Scene, part: &str) -> Option<String> {

@@ -23,6 +23,11 @@ pub fn kind(path: &Path) -> sys::Result<u32> {
     Ok(mode(path)? & libc::S_IFMT)
 }
 
+/// The same, of a symbolic link itself.
+pub fn kind_of_link(path: &Path) -> sys::Result<u32> {
+    Ok(file::stat(file::open(CWD, path, libc::O_PATH | libc::O_NOFOLLOW, 0)?)?.st_mode & libc::S_IFMT)
+}
+
 /// Its whole st_mode.
 pub fn mode(path: &Path) -> sys::Result<u32> {
     Ok(file::stat(file::open(CWD, path, libc::O_PATH, 0)?)?.st_mode)

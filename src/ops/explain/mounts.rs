@@ -1,7 +1,7 @@
 //! The mounts of a plan in words, and what each of the words means.
 
 use super::document::Section;
-use crate::plan::{Attributes, CgroupView, MountOp, MountWhat, Opener};
+use crate::plan::{Attributes, CgroupView, Content, MountOp, MountWhat, Opener, SourceLink, TargetLink};
 use crate::sys::mount::{
     ATTR_ATIME, ATTR_NOATIME, ATTR_NODEV, ATTR_NODIRATIME, ATTR_NOEXEC, ATTR_NOSUID, ATTR_NOSYMFOLLOW, ATTR_RDONLY,
     ATTR_STRICTATIME, Depth,
@@ -20,8 +20,16 @@ const ATTRIBUTES: [(u64, &str, &str, &str); 8] = [
     (ATTR_NODIRATIME, "nodiratime", "reading a directory does not change its access time", "diratime"),
 ];
 
-/// Options of common file systems, by what stands before the "=".
-const OPTIONS: [(&str, &str); 12] = [
+const COPY_UP: &str = "tmpcopyup";
+
+/// Options of binds and of common file systems, by what stands before the "=".
+const OPTIONS: [(&str, &str); 18] = [
+    (COPY_UP, "begins as a copy of the directory that it covers"),
+    ("idmap", "its files belong to others here than on the disk, by uidMappings and gidMappings"),
+    ("ridmap", "as idmap, and so for all mounted below"),
+    ("src-nofollow", "where the source is a symbolic link, the link itself is bound"),
+    ("copy-symlink", "where the source is a symbolic link, one like it is made"),
+    ("dest-nofollow", "where the place is a symbolic link, the mount lies on the link"),
     ("size=", "the most that it may hold; it is memory"),
     ("mode=", "permissions, in octal"),
     ("uid=", "its owner"),
@@ -75,17 +83,26 @@ pub fn section(mounts: &[MountOp]) -> Section {
 /// The thing that is mounted, and the options that its file system gets.
 fn what(what: &MountWhat) -> (String, Vec<String>) {
     match what {
-        MountWhat::New { fs, source: _, options, instead } => {
+        MountWhat::New { fs, source: _, options, content, instead } => {
             let instead = instead.iter().map(|path| format!(" (or a bind of {}, where not permitted)", path.display()));
             let pair = |(key, value): &(String, Option<String>)| match value {
                 Some(value) => format!("{key}={value}"),
                 None => key.clone(),
             };
-            (format!("new {fs}{}", instead.collect::<String>()), options.iter().map(pair).collect())
+            let copied = (*content == Content::Covered).then(|| COPY_UP.to_owned());
+            (format!("new {fs}{}", instead.collect::<String>()), options.iter().map(pair).chain(copied).collect())
         }
-        MountWhat::Bind { source, depth, opener: _ } => {
+        MountWhat::Bind { source, depth, opener: _, ids, source_link, target_link } => {
             let below = if *depth == Depth::Recursive { " and all mounted below it" } else { "" };
-            (format!("bind of {}{below}", source.display()), Vec::new())
+            let ids = ids.as_ref().map(|ids| if ids.depth == Depth::Recursive { "ridmap" } else { "idmap" });
+            let from = match source_link {
+                SourceLink::Follow => None,
+                SourceLink::Bind => Some("src-nofollow"),
+                SourceLink::Recreate => Some("copy-symlink"),
+            };
+            let to = (*target_link == TargetLink::Cover).then_some("dest-nofollow");
+            let words = [ids, from, to].into_iter().flatten().map(str::to_owned).collect();
+            (format!("bind of {}{below}", source.display()), words)
         }
         MountWhat::Cgroup(CgroupView::V2 { .. }) => ("its cgroup (v2)".to_owned(), Vec::new()),
         MountWhat::Cgroup(CgroupView::V1 { parts, .. }) => (format!("its cgroups ({} of v1)", parts.len()), Vec::new()),

@@ -4,6 +4,7 @@
 
 use super::document::Section;
 use super::units;
+use crate::plan::labels::Labels;
 use crate::plan::process::{Capabilities, Home, Keyring, NoNewPrivileges, Process, Rlimit, Terminal, User};
 use crate::plan::{Hook, Hooks};
 use crate::spec::Spec;
@@ -20,7 +21,14 @@ pub fn sections(process: &Process, hooks: &Hooks, spec: &Spec) -> Vec<Section> {
         rlimits,
         no_new_privileges,
         oom_score_adj,
+        // These five in the words of config.json, which the plan has turned into numbers of the kernel.
+        scheduler: _,
+        io_priority: _,
+        exec_affinity: _,
+        personality: _,
+        memory_policy: _,
         terminal,
+        labels,
         seccomp: _, // its own section
         keyring,
         preserve_fds: _, // of the command line, not of config.json
@@ -41,13 +49,34 @@ pub fn sections(process: &Process, hooks: &Hooks, spec: &Spec) -> Vec<Section> {
     let words = oom_score_adj.map(|adj| format!("{adj} (−1000 is never killed for memory, 1000 is killed first)"));
     section.list("oomScoreAdj", json!(oom_score_adj), "OOM score", words.into_iter().collect());
     add_keyring(&mut section, keyring.as_ref());
+    let (said, linux) = (spec.process().as_ref(), spec.linux().as_ref());
+    add_said(&mut section, "scheduler", said.and_then(|said| said.scheduler().as_ref()), "scheduling");
+    add_said(&mut section, "ioPriority", said.and_then(|said| said.io_priority().as_ref()), "I/O priority");
+    add_said(&mut section, "execCPUAffinity", said.and_then(|said| said.exec_cpu_affinity().as_ref()), "CPUs of exec");
+    add_said(&mut section, "personality", linux.and_then(|linux| linux.personality().as_ref()), "personality");
+    add_said(&mut section, "memoryPolicy", linux.and_then(|linux| linux.memory_policy().as_ref()), "memory nodes");
+    let Labels { apparmor, selinux } = labels;
+    section.list("apparmorProfile", json!(apparmor), "AppArmor", apparmor.iter().cloned().collect());
+    section.list("selinuxLabel", json!(selinux), "SELinux", selinux.iter().cloned().collect());
     vec![section, capability_sets(capabilities), limits(rlimits), seccomp(process, spec), all_hooks(hooks)]
+}
+
+/// What config.json says, in its own words: `policy SCHED_FIFO, priority 10`.
+fn add_said<T: serde::Serialize>(section: &mut Section, key: &'static str, said: Option<&T>, label: &'static str) {
+    let value = json!(said);
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let pairs = value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let words = pairs.map(|(name, value)| format!("{name} {}", plain(value))).collect::<Vec<_>>().join(", ");
+    section.list(key, value.clone(), label, said.map(|_| words).into_iter().collect());
 }
 
 fn add_user(section: &mut Section, user: &User) {
     let User { uid, gid, groups, umask } = user;
-    let list: Vec<String> = groups.iter().map(ToString::to_string).collect();
-    let more = if list.is_empty() { "no other groups".to_owned() } else { format!("groups {}", list.join(", ")) };
+    let more = match groups.as_deref() {
+        None => "and the caller's groups, by an annotation".to_owned(),
+        Some([]) => "no other groups".to_owned(),
+        Some(list) => format!("groups {}", list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+    };
     let value = json!({"uid": uid, "gid": gid, "additionalGids": groups});
     section.say("user", value, "user", format!("uid {uid}, gid {gid}, {more}"));
     let words = umask.map_or("as the runtime's".to_owned(), |mask| format!("{mask:04o}"));

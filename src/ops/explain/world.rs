@@ -6,6 +6,8 @@ use super::document::Section;
 use super::{cgroup, mounts};
 use crate::plan::devices::{DeviceKind, LINKS, Way};
 use crate::plan::namespaces::{IdMap, KINDS, MapWriter, TimeOffset};
+use crate::plan::network::NetDevice;
+use crate::plan::resctrl::{Class, Monitoring, Resctrl};
 use crate::plan::{Access, DevSetup, Device, Namespaces, Plan, RootChange, Rootfs, Sandbox};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ pub fn sections(plan: &Plan, sandbox: &Sandbox) -> (Vec<Section>, Vec<Section>) 
         namespaces,
         hostname,
         domainname,
+        net_devices,
         sysctl,
         rootfs,
         mounts,
@@ -24,7 +27,10 @@ pub fn sections(plan: &Plan, sandbox: &Sandbox) -> (Vec<Section>, Vec<Section>) 
         dev_setup,
         masked,
         readonly,
+        mount_label,
         cgroup,
+        resctrl,
+        resources: _, // the cgroup is what becomes of them
         annotations,
     } = sandbox;
     let mut container = Section::facts("container", "Container");
@@ -42,6 +48,7 @@ pub fn sections(plan: &Plan, sandbox: &Sandbox) -> (Vec<Section>, Vec<Section>) 
     let count =
         (!annotations.is_empty()).then(|| format!("{}, handed to hooks and shown by `state`", annotations.len()));
     container.list("annotations", json!(annotations), "annotations", count.into_iter().collect());
+    container.list("mountLabel", json!(mount_label), "mount label", mount_label.iter().cloned().collect());
     let mut before = vec![container];
     before.extend(all_namespaces(namespaces));
     let after = vec![
@@ -50,6 +57,8 @@ pub fn sections(plan: &Plan, sandbox: &Sandbox) -> (Vec<Section>, Vec<Section>) 
         paths("maskedPaths", "Hidden paths: an empty file or directory lies over them", masked),
         paths("readonlyPaths", "Read-only paths", readonly),
         parameters(sysctl),
+        network_devices(net_devices),
+        intel_rdt(resctrl.as_ref()),
     ];
     (before, after.into_iter().chain(cgroup::sections(cgroup)).collect())
 }
@@ -83,7 +92,7 @@ fn of_the_host(kind: i32) -> &'static str {
 }
 
 fn all_namespaces(namespaces: &Namespaces) -> Vec<Section> {
-    let Namespaces { new, join, maps, time_offsets } = namespaces;
+    let Namespaces { new, join, maps, joined_maps, time_offsets } = namespaces;
     let mut section = Section::facts("namespaces", "Namespaces");
     let made: Vec<&str> = KINDS.iter().filter(|(.., bit)| new & bit != 0).map(|(_, word, _)| *word).collect();
     section.list("new", json!(made), "new", (!made.is_empty()).then(|| made.join(", ")).into_iter().collect());
@@ -111,6 +120,11 @@ fn all_namespaces(namespaces: &Namespaces) -> Vec<Section> {
             MapWriter::Helpers => "newuidmap and newgidmap, within /etc/subuid and /etc/subgid",
         };
         ids.say("writer", writer, "written by", writer);
+    }
+    if let Some(maps) = joined_maps {
+        ids.list("uidMappings", id_map(&maps.uids), "users", map_lines(&maps.uids));
+        ids.list("gidMappings", id_map(&maps.gids), "groups", map_lines(&maps.gids));
+        ids.say("writer", "nobody", "written by", "whoever made the user namespace: they must be so already");
     }
     vec![section, ids]
 }
@@ -175,6 +189,27 @@ fn paths(key: &'static str, title: &str, list: &[PathBuf]) -> Section {
     let words = list.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join("  ");
     let rows = if list.is_empty() { Vec::new() } else { vec![vec![words]] };
     Section::table(key, title, rows, json!(list))
+}
+
+fn network_devices(devices: &[NetDevice]) -> Section {
+    let row = |device: &NetDevice| vec![device.host.clone(), format!("called {} in the container", device.called())];
+    let value = devices.iter().map(|device| (device.host.clone(), json!({"name": device.called()}))).collect();
+    Section::table("netDevices", "Network devices taken from the host", devices.iter().map(row).collect(), value)
+}
+
+fn intel_rdt(resctrl: Option<&Resctrl>) -> Section {
+    let mut section = Section::facts("intelRdt", "Cache and memory bandwidth (resctrl)");
+    let Some(Resctrl { class, schemata, monitoring }) = resctrl else { return section };
+    let name = match class {
+        Class::Default => "the default one".to_owned(),
+        Class::Named(name) => name.clone(),
+        Class::Own => "the container's own, removed with it".to_owned(),
+    };
+    section.say("class", name.as_str(), "group", name.as_str());
+    section.list("schemata", json!(schemata), "schemata", schemata.clone());
+    let own = *monitoring == Monitoring::Own;
+    section.list("monitoring", own, "monitoring", own.then(|| "a group of its own".to_owned()).into_iter().collect());
+    section
 }
 
 fn parameters(sysctl: &[(PathBuf, String)]) -> Section {

@@ -8,16 +8,22 @@ mod devices;
 mod dir;
 mod join;
 mod kill;
+mod oom;
 mod patience;
 mod settings;
+pub mod stats;
+mod update;
 mod v1;
 mod v2;
 mod walk;
 
 use crate::error::{Context, Result, all, anyhow, bail, ensure};
 use crate::log;
-use crate::plan::cgroup::{self as plan, Layout, Owner, Place, Setting, SubCgroup};
+use crate::plan::cgroup::{self as plan, Layout, Owner, Place, SubCgroup};
 use crate::sys::{Errno, Error};
+pub use oom::Oom;
+pub use update::apply as update;
+
 use crate::undo::Draft;
 use dir::{Dir, Version};
 use patience::Patience;
@@ -160,12 +166,6 @@ impl Cgroup {
     /// Puts the device rules of the plan into force.
     pub fn restrict_devices(&self, plan: &plan::Cgroup) -> Result<()> {
         plan.devices.as_ref().map_or(Ok(()), |rules| devices::apply(&self.dirs, rules))
-    }
-
-    /// Writes settings to an existing cgroup.
-    #[allow(dead_code)] // until there is an update
-    pub fn set(&self, settings: &[Setting]) -> Result<()> {
-        settings::write(&self.dirs, settings)
     }
 
     /// Stops all its processes; returns when they stand still. After an error they run.

@@ -53,7 +53,7 @@ fn one(dirs: &[Dir], setting: &Setting, all: &[Setting]) -> Result<(), Failure> 
     }
 }
 
-fn place<'a>(dirs: &'a [Dir], setting: &Setting) -> Option<&'a Dir> {
+pub(super) fn place<'a>(dirs: &'a [Dir], setting: &Setting) -> Option<&'a Dir> {
     dirs.iter().find(|dir| dir.version == Version::V2 && dirs.len() == 1 || dir.has(&setting.controller))
 }
 

@@ -29,7 +29,8 @@ pub fn view(place: &Place, private: bool) -> Result<CgroupView> {
         let to = cgroup::name(&hierarchy.controllers);
         cgroup::links(&hierarchy.controllers).into_iter().map(move |link| (link, to.clone()))
     });
-    Ok(CgroupView::V1 { parts: hierarchies.iter().map(part).collect(), links: links.collect() })
+    let base = vec![("mode".to_owned(), Some("755".to_owned()))];
+    Ok(CgroupView::V1 { base, parts: hierarchies.iter().map(part).collect(), links: links.collect() })
 }
 
 /// The mount options that name a hierarchy of v1.
@@ -56,7 +57,7 @@ mod tests {
 
     #[test]
     fn joint_hierarchies_get_their_links() {
-        let CgroupView::V1 { parts, links } = view(&hybrid(), false).unwrap() else { panic!() };
+        let CgroupView::V1 { parts, links, .. } = view(&hybrid(), false).unwrap() else { panic!() };
         assert_eq!(links.len(), 2);
         assert!(links.iter().all(|(link, to)| (link == "cpu" || link == "cpuacct") && to == "cpu,cpuacct"));
         assert_eq!(parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(), ["cpu,cpuacct", "systemd"]);

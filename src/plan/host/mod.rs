@@ -2,8 +2,10 @@
 //! looks outside; it changes nothing.
 
 pub mod cgroup;
+pub mod lsm;
 
 use crate::error::{Context, Result};
+use crate::plan::labels::Asked;
 use crate::sys::credentials;
 
 #[derive(Debug, Clone)]
@@ -13,18 +15,23 @@ pub struct Host {
     /// Capabilities that can be given to a payload, one bit each: the permitted set of this process.
     pub capabilities: u64,
     pub cgroups: cgroup::Cgroups,
+    pub lsm: lsm::Lsm,
 }
 
 /// Looks at the machine for `create`.
-pub fn gather() -> Result<Host> {
-    Ok(Host { cgroups: cgroup::gather().context("look at this host's cgroups")?, ..gather_for_exec()? })
+pub fn gather(labels: Asked) -> Result<Host> {
+    Ok(Host { cgroups: cgroup::gather().context("look at this host's cgroups")?, ..gather_for_exec(labels)? })
 }
 
 /// Looks at the machine for `exec`, which finds its cgroup in the record.
-pub fn gather_for_exec() -> Result<Host> {
+pub fn gather_for_exec(labels: Asked) -> Result<Host> {
     let capabilities = credentials::permitted().context("read the capabilities of this process")?;
+    let lsm = match labels {
+        Asked::Yes => lsm::look(),
+        Asked::No => lsm::NOT_ASKED,
+    };
     let (euid, egid) = (credentials::effective_uid(), credentials::effective_gid());
-    Ok(Host { euid, egid, capabilities, cgroups: cgroup::Cgroups::Missing })
+    Ok(Host { euid, egid, capabilities, cgroups: cgroup::Cgroups::Missing, lsm })
 }
 
 /// Who runs the runtime: it decides which rights the parent has over what it makes.
@@ -46,10 +53,12 @@ impl Host {
         Host { euid: 0, egid: 0, capabilities, ..self.clone() }
     }
 
-    /// The capabilities that a payload can be given in a container with these namespaces (`CLONE_NEW*` bits): the first
-    /// process of a user namespace has all of them there. user_namespaces(7).
-    pub fn grantable(&self, namespaces: i32) -> u64 {
-        if namespaces & libc::CLONE_NEWUSER != 0 { u64::MAX } else { self.capabilities }
+    /// The same for what runs in these namespaces (`CLONE_NEW*` bits): the first process of a user namespace has all
+    /// capabilities there. user_namespaces(7).
+    pub fn inside(&self, namespaces: i32) -> Host {
+        let all = namespaces & libc::CLONE_NEWUSER != 0;
+        let capabilities = if all { u64::MAX } else { self.capabilities };
+        Host { capabilities, cgroups: cgroup::Cgroups::Missing, ..*self }
     }
 }
 
@@ -60,8 +69,10 @@ const CAP_SYS_ADMIN: u32 = 21;
 impl Host {
     /// Root on a machine without cgroups.
     pub fn for_tests() -> Host {
-        Host { euid: 0, egid: 0, capabilities: (1 << 41) - 1, cgroups: cgroup::Cgroups::Missing }
+        let (capabilities, cgroups) = ((1 << 41) - 1, cgroup::Cgroups::Missing);
+        Host { euid: 0, egid: 0, capabilities, cgroups, lsm: lsm::NOT_ASKED }
     }
+
     /// Root on a machine with these cgroups.
     pub fn for_tests_with(cgroups: &cgroup::Cgroups) -> Host {
         Host { cgroups: cgroups.clone(), ..Host::for_tests() }

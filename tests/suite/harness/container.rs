@@ -32,6 +32,11 @@ impl Container {
         self.home.runtime(args)
     }
 
+    /// A program of the host.
+    pub fn command<'a>(&self, argv: impl IntoIterator<Item = &'a str>) -> Invocation {
+        self.home.command(argv)
+    }
+
     /// Runs `verb ID args...`.
     pub fn does<const N: usize>(&self, verb: &str, args: [&str; N]) -> Output {
         self.runtime([verb, &self.id].into_iter().chain(args)).output()

@@ -30,6 +30,10 @@ pub fn binary() -> PathBuf {
     std::env::var_os("RRUNTIME").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_rruntime")), PathBuf::from)
 }
 
+/// A wrapper under which the kernel has no mount_setattr, as before Linux 5.12.
+pub const WITHOUT_MOUNT_SETATTR: [&str; 7] =
+    ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=mount_setattr:error=ENOSYS"];
+
 /// The name the binary calls itself by in its messages.
 pub fn me() -> String {
     binary().file_name().expect("a program has a name").to_string_lossy().into_owned()

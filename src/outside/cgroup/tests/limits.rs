@@ -38,14 +38,16 @@ fn limits_that_depend_on_each_other_can_go_both_ways() {
     for (limit, swap) in
         [(20 << 20, 30 << 20), (100 << 20, 100 << 20), (10 << 20, 11 << 20), (-1, -1), (8 << 20, 9 << 20)]
     {
-        cgroup.set(&with(&format!(r#"{{"memory": {{"limit": {limit}, "swap": {swap}}}}}"#))).unwrap();
+        settings::write(&cgroup.dirs, &with(&format!(r#"{{"memory": {{"limit": {limit}, "swap": {swap}}}}}"#)))
+            .unwrap();
         let swap: i64 = contents(&cgroup, "memory", "memory.memsw.limit_in_bytes").parse().unwrap();
         assert!(limit == -1 || swap > limit - 1);
     }
     for (quota, period) in [(900_000, 1_000_000), (1000, 1000), (500_000, 1_000_000)] {
-        cgroup.set(&with(&format!(r#"{{"cpu": {{"quota": {quota}, "period": {period}}}}}"#))).unwrap();
+        settings::write(&cgroup.dirs, &with(&format!(r#"{{"cpu": {{"quota": {quota}, "period": {period}}}}}"#)))
+            .unwrap();
     }
-    let error = cgroup.set(&with(r#"{"cpu": {"cpus": "9000"}}"#)).unwrap_err();
+    let error = settings::write(&cgroup.dirs, &with(r#"{"cpu": {"cpus": "9000"}}"#)).unwrap_err();
     let text = format!("{error:#}");
     assert!(text.starts_with("cgroup: write \"9000\" to /sys/fs/cgroup/cpuset/rruntime-test-"), "{text}");
     assert!(text.contains("cpuset.cpus: not a list of CPUs"), "{text}");

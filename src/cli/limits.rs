@@ -1,0 +1,104 @@
+//! The flags of update → a part of `linux.resources`.
+
+use super::args::Asked;
+use crate::error::{Context, Result, anyhow, bail, ensure};
+use crate::ops::update::read_resources;
+use crate::plan::update::object;
+use serde_json::{Value, json};
+
+/// Flag, section and field of `linux.resources`, and how its value is written.
+const FLAGS: &[(&str, &str, &str, Form)] = &[
+    ("blkio-weight", "blockIO", "weight", Form::Unsigned),
+    ("cpu-period", "cpu", "period", Form::Unsigned),
+    ("cpu-quota", "cpu", "quota", Form::Signed),
+    ("cpu-burst", "cpu", "burst", Form::Unsigned),
+    ("cpu-share", "cpu", "shares", Form::Unsigned),
+    ("cpu-rt-period", "cpu", "realtimePeriod", Form::Unsigned),
+    ("cpu-rt-runtime", "cpu", "realtimeRuntime", Form::Signed),
+    ("cpu-idle", "cpu", "idle", Form::Signed),
+    ("cpuset-cpus", "cpu", "cpus", Form::Text),
+    ("cpuset-mems", "cpu", "mems", Form::Text),
+    ("memory", "memory", "limit", Form::Size),
+    ("memory-reservation", "memory", "reservation", Form::Size),
+    ("memory-swap", "memory", "swap", Form::Size),
+    ("kernel-memory", "memory", "kernel", Form::Size),
+    ("kernel-memory-tcp", "memory", "kernelTCP", Form::Size),
+    ("pids-limit", "pids", "limit", Form::Signed),
+];
+
+#[derive(Clone, Copy)]
+enum Form {
+    Unsigned,
+    Signed,
+    Text,
+    Size,
+}
+
+/// A file of resources wins over single flags, as with runc.
+pub fn asked(said: &Asked) -> Result<Value> {
+    if let Some(file) = said.text("resources")? {
+        return read_resources(&file);
+    }
+    let mut values = Vec::new();
+    for (flag, section, field, form) in FLAGS {
+        if let Some(text) = said.text(flag)?.filter(|text| !text.is_empty()) {
+            values.push((*section, *field, value(&text, *form).with_context(|| format!("--{flag} {text:?}"))?));
+        }
+    }
+    ensure!(
+        !values.is_empty(),
+        "nothing to update: give --resources FILE, or the limits as flags; see rruntime update --help"
+    );
+    Ok(object(values))
+}
+
+fn value(text: &str, form: Form) -> Result<Value> {
+    let number = || anyhow!("is not a number");
+    Ok(match form {
+        Form::Text => json!(text),
+        Form::Unsigned => json!(text.parse::<u64>().map_err(|_| number())?),
+        Form::Signed => json!(text.parse::<i64>().map_err(|_| number())?),
+        Form::Size => json!(size(text)?),
+    })
+}
+
+/// Bytes, or with a unit of 1024: `512M`, `1.5g`, `64KiB`; -1 for no limit.
+fn size(text: &str) -> Result<i64> {
+    if text == "-1" {
+        return Ok(-1);
+    }
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = lower[digits.len()..].trim_end_matches('b').trim_end_matches('i');
+    let power = match unit {
+        "" => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        "p" => 5,
+        _ => bail!("is not a size; write bytes, or a number with k, m, g, or -1 for no limit"),
+    };
+    let number: f64 = digits.trim().parse().map_err(|_| anyhow!("is not a size; write bytes, or 512m, 1g"))?;
+    let bytes = number * 1024f64.powi(power);
+    ensure!((0.0..9.0e18).contains(&bytes), "is not a size that fits");
+    #[allow(clippy::cast_possible_truncation)] // just checked
+    Ok(bytes as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_have_units_of_1024() {
+        for (text, bytes) in
+            [("0", 0), ("4096", 4096), ("10M", 10 << 20), ("1g", 1 << 30), ("64KiB", 65536), ("1.5k", 1536), ("-1", -1)]
+        {
+            assert_eq!(size(text).unwrap(), bytes, "{text}");
+        }
+        for text in ["", "x", "-5", "1x", "m", "1e30"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+}

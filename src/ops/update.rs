@@ -1,0 +1,46 @@
+//! update: other limits for a container that is there.
+
+use super::Global;
+use crate::error::{Context, Kind, Result, anyhow, bail};
+use crate::log;
+use crate::outside::cgroup;
+use crate::outside::record::{self, Lock, Status};
+use crate::plan::cgroup::{Layout, Owner};
+use crate::plan::{device_rules, update as plan};
+use crate::spec;
+use serde_json::Value;
+
+/// `asked`: a part of `linux.resources`. All of it comes into force, or nothing.
+pub fn update(global: &Global, id: &str, asked: &Value) -> Result<()> {
+    let (state, _) = record::load(&global.root, id)?;
+    let _held = state.lock(Lock::Exclusive)?;
+    let record = state.read()?;
+    if !matches!(state.status(&record)?, Status::Created | Status::Running | Status::Paused) {
+        bail!(anyhow!(Kind::NotRunning));
+    }
+    let mut template = state.template()?;
+    let update = plan::update(&template.resources, asked, &record.cgroup).context("resources")?;
+    update.warnings.iter().for_each(log::warning);
+    let nowhere = record.cgroup.owner == Owner::Nobody || record.cgroup.layout == Layout::Missing;
+    if nowhere && !(update.settings.is_empty() && update.devices.is_none()) {
+        bail!("the container has no cgroup of its own, so it can have no limits");
+    }
+    let old = device_rules::lower(template.resources.devices().as_deref().unwrap_or_default()).ok();
+    cgroup::update(&state.cgroup(&record)?, &update, old.as_ref())?;
+    template.resources = update.resources;
+    state.save_template(&template)
+}
+
+/// The object of `--resources FILE`, or of standard input for `-`.
+pub fn read_resources(file: &str) -> Result<Value> {
+    let text = match file {
+        "-" => spec::read_stdin(),
+        path => spec::read_file(path.as_ref()),
+    };
+    let text = text.with_context(|| format!("--resources {file}"))?;
+    let value: Value = serde_json::from_slice(&text).with_context(|| format!("--resources {file}: not JSON"))?;
+    if !value.is_object() {
+        bail!("--resources {file}: is no object in the form of linux.resources");
+    }
+    Ok(value)
+}

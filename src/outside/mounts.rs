@@ -1,0 +1,139 @@
+//! Sources of bind mounts that the child cannot open by itself, and id-mapped ones.
+
+use super::idmap;
+use crate::error::{Context, Result, anyhow, bail};
+use crate::plan::{IdMapping, IdMaps, Ids, MountWhat, Sandbox, SourceLink};
+use crate::sys::file::{self, CWD};
+use crate::sys::mount::{self, Depth};
+use crate::sys::process::{self, Clone, Side};
+use crate::sys::{self, Errno, namespace, socket};
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// A detached copy of the source of mount number `index`. The child `pid` has its mount namespace, and its user namespace has
+/// its maps.
+pub fn source(sandbox: &Sandbox, index: u16, pid: i32) -> Result<OwnedFd> {
+    let named = || format!("config.json: mounts[{index}]");
+    match sandbox.mounts.iter().find(|op| op.index == index).map(|op| &op.what) {
+        Some(MountWhat::Bind { source, depth, ids, source_link, .. }) => {
+            let copy = clone_in_mount_namespace_of(pid, source, *depth, *source_link)
+                .with_context(|| format!("bind mount source {}", source.display()))
+                .with_context(named)?;
+            if let Some(mapping) = ids {
+                map_ids(&copy, mapping, pid, source)
+                    .with_context(|| format!("map the ids of {}", source.display()))
+                    .with_context(named)?;
+            }
+            Ok(copy)
+        }
+        _ => bail!("the child asked for a mount that is not planned"),
+    }
+}
+
+/// With our rights, but from the child's mount namespace: there the mount is a slave of the host's, and its read-only,
+/// nosuid, nodev and noexec flags are locked. A copy made in ours would be a peer of the host's mount, and unlocked.
+fn clone_in_mount_namespace_of(pid: i32, source: &Path, depth: Depth, link: SourceLink) -> Result<OwnedFd> {
+    let namespace =
+        file::open(CWD, format!("/proc/{pid}/ns/mnt"), libc::O_RDONLY, 0).context("open its mount namespace")?;
+    let (hear, tell) = socket::pair().context("make a socket to the helper")?;
+    match process::clone(&Clone::default()).context("clone a helper")? {
+        Side::Child => {
+            let copy = namespace::enter(namespace, libc::CLONE_NEWNS).and_then(|()| match link {
+                SourceLink::Follow => mount::clone_tree(CWD, source, depth),
+                SourceLink::Bind | SourceLink::Recreate => mount::clone_unfollowed(CWD, source, depth),
+            });
+            let _ = match &copy {
+                Ok(copy) => socket::send(tell, b"m", Some(copy.as_fd())),
+                Err(error) => socket::send(tell, &(error.0 as i32).to_le_bytes(), None),
+            }; // a parent that is gone needs no answer
+            process::exit_now(0)
+        }
+        Side::Parent { pid, .. } => {
+            drop(tell);
+            let mut buffer = [0u8; 8];
+            let told = socket::receive(hear, &mut buffer);
+            process::wait(pid).context("reap the helper")?;
+            match told.context("hear from the helper")? {
+                (1, Some(copy)) => Ok(copy),
+                (4, None) => {
+                    let errno = i32::from_le_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]);
+                    Err(sys::Error(Errno::from_raw(errno)).into())
+                }
+                _ => bail!("the helper died"),
+            }
+        }
+    }
+}
+
+/// The kernel takes a mapping from a user namespace. The container's own serves where its mapping is the one asked for.
+fn map_ids(copy: &OwnedFd, mapping: &IdMapping, pid: i32, source: &Path) -> Result<()> {
+    let namespace = match &mapping.ids {
+        Ids::Own => user_namespace_of(pid)?,
+        Ids::Of(maps) => user_namespace_with(maps)?,
+    };
+    mount::map_ids(copy, mapping.depth, namespace).map_err(|error| explain(error, mapping.depth, source))
+}
+
+fn user_namespace_of(pid: i32) -> Result<OwnedFd> {
+    file::open(CWD, format!("/proc/{pid}/ns/user"), libc::O_RDONLY, 0).context("open the user namespace")
+}
+
+/// A user namespace that nobody lives in: its only inhabitant waits until it is mapped and held by us, and ends.
+fn user_namespace_with(maps: &IdMaps) -> Result<OwnedFd> {
+    let (ours, theirs) = socket::pair().context("make a socket to the helper")?;
+    let ask = Clone { namespaces: u64::from(libc::CLONE_NEWUSER.cast_unsigned()), ..Clone::default() };
+    match process::clone(&ask).context("make a user namespace for the mapping")? {
+        Side::Child => {
+            drop(ours);
+            let _ = socket::receive(theirs, &mut [0u8; 1]); // the end of the file is the word
+            process::exit_now(0)
+        }
+        Side::Parent { pid, .. } => {
+            drop(theirs);
+            let namespace = idmap::write(maps, pid).and_then(|()| user_namespace_of(pid));
+            drop(ours);
+            process::wait(pid).context("reap the helper")?;
+            namespace
+        }
+    }
+}
+
+fn explain(error: sys::Error, depth: Depth, source: &Path) -> anyhow::Error {
+    let hint = match error.0 {
+        Errno::EINVAL => {
+            let types = filesystems_of(source, depth);
+            let types = if types.is_empty() { "its file system".to_owned() } else { types.join(", ") };
+            format!(
+                ": this kernel cannot map the ids of {types}; use a volume on another file system, or leave idmap out"
+            )
+        }
+        Errno::EPERM => {
+            ": it needs CAP_SYS_ADMIN over the file system, and a source that is not id-mapped yet".to_owned()
+        }
+        Errno::ENOSYS => ": id-mapped mounts need Linux 5.12 (mount_setattr)".to_owned(),
+        _ => String::new(),
+    };
+    anyhow!(error).context(format!("mount_setattr{hint}"))
+}
+
+/// The types of the file systems that a path is on, and, with depth, of those mounted below. For a message: what cannot be
+/// read is left out.
+fn filesystems_of(source: &Path, depth: Depth) -> Vec<String> {
+    let read = || file::read_all(file::open(CWD, "/proc/self/mountinfo", libc::O_RDONLY, 0)?, 64 << 20);
+    let table = read().unwrap_or_default();
+    let table = String::from_utf8_lossy(&table);
+    let source = std::fs::canonicalize(source).unwrap_or_else(|_| source.to_owned());
+    let mounts: Vec<(&Path, &str)> = table.lines().filter_map(mount_line).collect();
+    // The last line of the longest mount point above is what one sees at the path.
+    let own = mounts.iter().filter(|(at, _)| source.starts_with(at)).max_by_key(|(at, _)| at.components().count());
+    let below = mounts.iter().filter(|(at, _)| depth == Depth::Recursive && at.starts_with(&source));
+    let types: BTreeSet<String> = own.into_iter().chain(below).map(|(_, fs)| (*fs).to_owned()).collect();
+    types.into_iter().collect()
+}
+
+/// Mount point (as it is written: blanks stay escaped) and type. proc(5).
+fn mount_line(line: &str) -> Option<(&Path, &str)> {
+    let (left, right) = line.split_once(" - ")?;
+    Some((Path::new(left.split(' ').nth(4)?), right.split(' ').next()?))
+}

@@ -1,0 +1,178 @@
+//! process.apparmorProfile, process.selinuxLabel, linux.mountLabel: what the kernel's security module knows the process and
+//! its mounts as.
+//!
+//! Where the module is off, a label of the process is refused: the container would run with less protection than it was
+//! promised (runtime.md, "Create": what cannot be applied is an error). A label of mounts is a warning then: it only lets the
+//! labelled process in, and where nobody is kept out nothing is lost.
+
+use super::host::Host;
+use super::host::lsm::Presence;
+use super::process::ExecProcess;
+use crate::error::{Result, ensure};
+use crate::spec::Spec;
+use oci_spec::runtime as oci;
+use serde::{Deserialize, Serialize};
+
+/// Set for the next execve. `None`: as the runtime's, by the rules of the loaded policy.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default)]
+pub struct Labels {
+    pub apparmor: Option<String>,
+    pub selinux: Option<String>,
+}
+
+/// Whether the host's security modules matter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asked {
+    Yes,
+    No,
+}
+
+impl Asked {
+    pub fn by_spec(spec: &Spec) -> Asked {
+        let mounts = spec.linux().as_ref().and_then(|linux| given(linux.mount_label().as_ref()));
+        Asked::when(mounts.is_some() || spec.process().as_ref().is_some_and(has_label))
+    }
+
+    /// What exec inherits was judged by create.
+    pub fn by_exec(process: &ExecProcess) -> Asked {
+        Asked::when(match process {
+            ExecProcess::Whole(process) => has_label(process),
+            ExecProcess::Words(words) => words.labels != Labels::default(),
+        })
+    }
+
+    fn when(asked: bool) -> Asked {
+        if asked { Asked::Yes } else { Asked::No }
+    }
+}
+
+fn has_label(process: &oci::Process) -> bool {
+    given(process.apparmor_profile().as_ref()).is_some() || given(process.selinux_label().as_ref()).is_some()
+}
+
+/// An empty text is none.
+fn given(text: Option<&String>) -> Option<&String> {
+    text.filter(|text| !text.is_empty())
+}
+
+pub(super) fn lower(process: &oci::Process, host: &Host) -> Result<Labels> {
+    Ok(Labels {
+        apparmor: apparmor("apparmorProfile", process.apparmor_profile().as_ref(), host)?,
+        selinux: selinux("selinuxLabel", process.selinux_label().as_ref(), host)?,
+    })
+}
+
+/// `field` is what the user wrote it in.
+fn apparmor(field: &str, profile: Option<&String>, host: &Host) -> Result<Option<String>> {
+    let Some(profile) = given(profile) else { return Ok(None) };
+    ensure!(!profile.contains(char::is_control), "{field}: {profile:?} holds a control character");
+    if host.lsm.apparmor == Presence::Off && profile == "unconfined" {
+        return Ok(None); // everybody is
+    }
+    ensure!(
+        host.lsm.apparmor == Presence::On,
+        "{field}: {profile:?} cannot be applied: AppArmor is not enabled on this host; remove it, or boot with apparmor=1"
+    );
+    Ok(Some(profile.clone()))
+}
+
+fn selinux(field: &str, label: Option<&String>, host: &Host) -> Result<Option<String>> {
+    let Some(label) = given(label) else { return Ok(None) };
+    ensure!(!label.contains(char::is_control), "{field}: {label:?} holds a control character");
+    ensure!(
+        host.lsm.selinux == Presence::On,
+        "{field}: {label:?} cannot be applied: SELinux is not enabled on this host; remove it, or boot with selinux=1"
+    );
+    Ok(Some(label.clone()))
+}
+
+/// `None` is also the answer where there is no SELinux: nothing has a label there.
+pub(super) fn of_mounts(label: Option<&String>, host: &Host, warnings: &mut Vec<String>) -> Result<Option<String>> {
+    let Some(label) = given(label) else { return Ok(None) };
+    ensure!(!label.contains(char::is_control), "linux.mountLabel: {label:?} holds a control character");
+    if host.lsm.selinux == Presence::Off {
+        warnings.push("linux.mountLabel: has no effect: SELinux is not enabled on this host".to_string());
+        return Ok(None);
+    }
+    Ok(Some(label.clone()))
+}
+
+impl Labels {
+    pub fn is_empty(&self) -> bool {
+        *self == Labels::default()
+    }
+
+    /// For exec: what is not asked for is the container's.
+    pub(super) fn or(self, template: &Labels) -> Labels {
+        Labels {
+            apparmor: self.apparmor.or_else(|| template.apparmor.clone()),
+            selinux: self.selinux.or_else(|| template.selinux.clone()),
+        }
+    }
+
+    /// `exec --apparmor` and `--process-label`.
+    pub(super) fn from_words(asked: &Labels, host: &Host) -> Result<Labels> {
+        Ok(Labels {
+            apparmor: apparmor("--apparmor", asked.apparmor.as_ref(), host)?,
+            selinux: selinux("--process-label", asked.selinux.as_ref(), host)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::host::lsm::Lsm;
+
+    fn host(presence: Presence) -> Host {
+        Host { lsm: Lsm { apparmor: presence, selinux: presence }, ..Host::for_tests() }
+    }
+
+    fn process(profile: &str, label: &str) -> oci::Process {
+        let text = format!(
+            r#"{{"cwd":"/","user":{{"uid":0,"gid":0}},"apparmorProfile":"{profile}","selinuxLabel":"{label}"}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn a_label_is_refused_where_nothing_would_heed_it() {
+        let error = |process| lower(&process, &host(Presence::Off)).unwrap_err().to_string();
+        let text = error(process("acme", ""));
+        assert!(text.starts_with("apparmorProfile: \"acme\" cannot be applied: AppArmor is not enabled"), "{text}");
+        let text = error(process("", "system_u:system_r:container_t:s0"));
+        assert!(text.starts_with("selinuxLabel: \"system_u:"), "{text}");
+        for harmless in ["", "unconfined"] {
+            assert!(lower(&process(harmless, ""), &host(Presence::Off)).unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_label_of_mounts_is_a_warning_there() {
+        let (mut warnings, label) = (Vec::new(), "u:r:t:s0".to_string());
+        assert_eq!(of_mounts(Some(&label), &host(Presence::Off), &mut warnings).unwrap(), None);
+        assert_eq!(warnings, ["linux.mountLabel: has no effect: SELinux is not enabled on this host"]);
+        assert_eq!(of_mounts(Some(&label), &host(Presence::On), &mut Vec::new()).unwrap(), Some(label));
+    }
+
+    #[test]
+    fn exec_has_the_containers_labels_unless_it_names_its_own() {
+        let on = host(Presence::On);
+        let template = lower(&process("acme", "u:r:t:s0"), &on).unwrap();
+        assert_eq!(lower(&process("", ""), &on).unwrap().or(&template), template);
+        let own = lower(&process("other", ""), &on).unwrap().or(&template);
+        assert_eq!((own.apparmor.as_deref(), own.selinux.as_deref()), (Some("other"), Some("u:r:t:s0")));
+        assert!(lower(&process("a\\nb", ""), &on).is_err());
+    }
+
+    #[test]
+    fn the_host_is_looked_at_only_for_labels() {
+        let spec = |process: oci::Process| {
+            let mut spec: Spec = serde_json::from_str(r#"{"ociVersion":"1.0.2"}"#).unwrap();
+            spec.set_process(Some(process));
+            spec
+        };
+        assert_eq!(Asked::by_spec(&spec(process("", ""))), Asked::No);
+        assert_eq!(Asked::by_spec(&spec(process("acme", ""))), Asked::Yes);
+    }
+}

@@ -1,0 +1,106 @@
+//! The words of one mount's `options`, sorted by what they do.
+
+use super::mount_ids;
+use super::mounts::Attributes;
+use super::options::{self, Effect, SourceLink, TargetLink};
+use crate::error::{Result, bail, ensure};
+use crate::sys::mount::Depth;
+
+/// The words of one mount, sorted by what they do. A number is the word's place in `options`.
+#[derive(Default)]
+pub(super) struct Words {
+    pub attributes: Attributes,
+    pub bind: Option<Depth>,
+    pub remount: Option<()>,
+    pub ids: Option<mount_ids::Word>,
+    pub copy_up: Option<usize>,
+    pub source_link: Option<(usize, SourceLink)>,
+    pub target_link: Option<(usize, TargetLink)>,
+    pub superblock: Vec<(usize, &'static str)>,
+    pub data: Vec<(usize, String)>,
+}
+
+impl Words {
+    pub fn sort(list: &[String]) -> Result<Words> {
+        let mut words = Words::default();
+        for (index, word) in list.iter().enumerate() {
+            ensure!(!word.contains('\0'), "options[{index}]: holds a NUL byte");
+            if let Some(effect) = options::find(word) {
+                words.take(index, effect);
+            } else if let Some(inline) = mount_ids::inline(index, word) {
+                words.ids = Some(inline);
+            } else if !word.is_empty() {
+                words.data.push((index, word.clone()));
+            }
+        }
+        Ok(words)
+    }
+
+    /// A later word wins over an earlier one that says the contrary.
+    fn take(&mut self, index: usize, effect: Effect) {
+        let attributes = &mut self.attributes;
+        match effect {
+            Effect::Attributes { depth: Depth::One, set, clear } => {
+                (attributes.set, attributes.clear) = (attributes.set & !clear | set, attributes.clear & !set | clear);
+            }
+            Effect::Attributes { depth: Depth::Recursive, set, clear } => {
+                let (old_set, old_clear) = (attributes.recursive_set, attributes.recursive_clear);
+                (attributes.recursive_set, attributes.recursive_clear) =
+                    (old_set & !clear | set, old_clear & !set | clear);
+            }
+            Effect::Both { set, clear, superblock } => {
+                self.take(index, Effect::Attributes { depth: Depth::One, set, clear });
+                self.superblock.retain(|(_, word)| !matches!(*word, "ro" | "rw"));
+                self.superblock.push((index, superblock));
+            }
+            Effect::Superblock(word) => self.superblock.push((index, word)),
+            Effect::Propagation { depth, flag } => attributes.propagation.push((depth, flag)),
+            Effect::Bind(depth) => self.bind = Some(depth),
+            Effect::Remount => self.remount = Some(()),
+            Effect::IdMap(depth) => self.ids = Some(mount_ids::Word { index, depth, inline: None }),
+            Effect::CopyUp => self.copy_up = Some(index),
+            Effect::Source(link) => self.source_link = Some((index, link)),
+            Effect::Target(link) => self.target_link = Some((index, link)),
+            Effect::Nothing => {}
+        }
+    }
+
+    /// A word that is none of ours belongs to the file system; where there is no new file system it is an error.
+    pub fn refuse_data(&self, what: &str) -> Result<()> {
+        let Some((index, word)) = self.data.first() else {
+            return Ok(());
+        };
+        let hint = options::did_you_mean(word, options::WORDS.iter().map(|(name, _)| *name));
+        let hint = hint.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
+        bail!("options[{index}]: unknown option {word:?}{hint}; {what} takes no options of a file system")
+    }
+
+    pub fn refuse_links(&self) -> Result<()> {
+        match self.source_link.map(|(index, _)| index).or(self.target_link.map(|(index, _)| index)) {
+            Some(index) => bail!("options[{index}]: is for a bind mount; remove it, or add \"bind\""),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::mount::ATTR_RDONLY;
+
+    fn words(list: &[&str]) -> Words {
+        Words::sort(&list.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn a_later_word_wins() {
+        assert_eq!(words(&["rw", "ro"]).attributes.everywhere(), ATTR_RDONLY);
+        assert_eq!(words(&["ro", "rw"]).attributes.clear, ATTR_RDONLY);
+    }
+
+    #[test]
+    fn a_typing_error_in_a_bind_is_refused_with_a_hint() {
+        let error = words(&["rbind", "nosudi"]).refuse_data("a bind mount").unwrap_err().to_string();
+        assert!(error.starts_with("options[1]: unknown option \"nosudi\" (did you mean \"nosuid\"?)"), "{error}");
+    }
+}

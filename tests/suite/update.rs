@@ -1,0 +1,126 @@
+//! update: other limits for a container that runs; all of them or none.
+
+use crate::harness::host::{self, Layout};
+use crate::harness::{Bundle, Container, Output, read};
+use crate::needs;
+use serde_json::json;
+
+/// The first of these files that this layout has, as its last line ends.
+fn file(container: &Container, controller: &str, v1: &str, v2: &str) -> String {
+    let top = host::controller(controller).expect("the controller");
+    let name = if host::layout() == Layout::V1 { v1 } else { v2 };
+    read(top.join(container.id()).join(name)).trim().to_owned()
+}
+
+fn update(container: &Container, args: &[&str]) -> Output {
+    let words = [&["update"], args, &[container.id()]].concat();
+    container.runtime(words).output()
+}
+
+fn update_by_json(container: &Container, resources: &serde_json::Value) -> Output {
+    container.runtime(["update", "--resources", "-", container.id()]).stdin(&resources.to_string()).output()
+}
+
+#[test]
+fn limits_are_changed_by_flags() {
+    needs!(root);
+    needs!(controller "memory");
+    needs!(controller "pids");
+    let container = Bundle::busybox().limit_pids(50).start();
+    update(&container, &["--memory", "64M", "--memory-swap=128m", "--pids-limit", "33"]).ok();
+    assert_eq!(file(&container, "memory", "memory.limit_in_bytes", "memory.max"), "67108864");
+    assert_eq!(file(&container, "memory", "memory.memsw.limit_in_bytes", "memory.max"), "134217728");
+    assert_eq!(file(&container, "pids", "pids.max", "pids.max"), "33");
+    update(&container, &["--memory", "128M", "--memory-swap", "256M"]).ok(); // beyond the old sum: the order matters
+    assert_eq!(file(&container, "memory", "memory.limit_in_bytes", "memory.max"), "134217728");
+    update(&container, &["--memory", "-1"]).ok();
+    assert!(file(&container, "memory", "memory.memsw.limit_in_bytes", "memory.max").starts_with("92233720368547"));
+    assert_eq!(file(&container, "pids", "pids.max", "pids.max"), "33", "what is not said stays");
+}
+
+#[test]
+fn a_period_keeps_the_quota_that_was_there() {
+    needs!(root);
+    needs!(controller "cpu");
+    let container = Bundle::busybox().start();
+    update(&container, &["--cpu-quota", "20000"]).ok();
+    update(&container, &["--cpu-period", "50000"]).ok();
+    assert_eq!(file(&container, "cpu", "cpu.cfs_quota_us", "cpu.max").split(' ').next(), Some("20000"));
+    assert!(file(&container, "cpu", "cpu.cfs_period_us", "cpu.max").ends_with("50000"));
+}
+
+#[test]
+fn limits_are_changed_by_a_document() {
+    needs!(root);
+    needs!(controller "cpu");
+    needs!(controller "cpuset");
+    let container = Bundle::busybox().start();
+    // As Docker writes it: what it does not mean is zero.
+    let document = json!({"memory": {"limit": 0, "reservation": 0, "kernel": 0}, "blockIO": {"weight": 0},
+        "cpu": {"shares": 512, "cpus": "0", "mems": ""}, "pids": {"limit": 0}});
+    update_by_json(&container, &document).ok();
+    assert_eq!(file(&container, "cpu", "cpu.shares", "cpu.weight"), "512");
+    assert_eq!(file(&container, "cpuset", "cpuset.cpus", "cpuset.cpus"), "0");
+}
+
+#[test]
+fn an_update_that_fails_half_way_changes_nothing() {
+    needs!(root);
+    needs!(controller "cpuset");
+    needs!(controller "pids");
+    let container = Bundle::busybox().limit_pids(50).start();
+    let before = file(&container, "cpuset", "cpuset.cpus", "cpuset.cpus");
+    let document = json!({"memory": {"limit": 50_000_000}, "pids": {"limit": 44}, "cpu": {"cpus": "4000"}});
+    update_by_json(&container, &document).refused("cpuset.cpus");
+    assert_eq!(file(&container, "cpuset", "cpuset.cpus", "cpuset.cpus"), before);
+    assert_eq!(file(&container, "pids", "pids.max", "pids.max"), "50");
+    assert!(file(&container, "memory", "memory.limit_in_bytes", "memory.max").starts_with("92233720368547"));
+    update(&container, &["--pids-limit", "45"]).ok(); // and what failed is not remembered
+    assert_eq!(file(&container, "memory", "memory.limit_in_bytes", "memory.max").len(), 19);
+}
+
+#[test]
+fn device_rules_are_changed() {
+    needs!(root);
+    let open = "(exec 3<> /dev/fuse) 2> /tmp/why && echo open || cat /tmp/why";
+    let container = Bundle::busybox()
+        .mount("/tmp", "tmpfs", "tmpfs", &[])
+        .push("/linux/devices", json!({"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 438}))
+        .start();
+    let denied = |container: &Container| container.exec(["sh", "-c", open]).stdout.contains("not permitted");
+    assert!(denied(&container));
+    let deny = json!({"allow": false, "access": "rwm"});
+    let allow = json!({"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rwm"});
+    update_by_json(&container, &json!({"devices": [deny, allow]})).ok();
+    assert!(!denied(&container), "allowed, whether there is such a device or not");
+    update_by_json(&container, &json!({"devices": [deny]})).ok();
+    assert!(denied(&container));
+}
+
+#[test]
+fn what_cannot_be_updated_is_refused() {
+    needs!(root);
+    let container = Bundle::busybox().start();
+    update(&container, &[]).refused("nothing to update");
+    update(&container, &["--memory", "many"]).refused("--memory \"many\": is not a size");
+    update(&container, &["--pids-limit", "x"]).refused("--pids-limit \"x\": is not a number");
+    update_by_json(&container, &json!([])).refused("no object");
+    update_by_json(&container, &json!({"memory": {"limit": "x"}})).refused("the resources");
+    container.kill("KILL").ok();
+    container.reaches("stopped");
+    update(&container, &["--pids-limit", "9"]).refused("container not running");
+}
+
+#[test]
+fn a_created_and_a_paused_container_are_updated() {
+    needs!(root);
+    needs!(controller "pids");
+    let container = Bundle::busybox().create();
+    update(&container, &["--pids-limit", "21"]).ok();
+    assert_eq!(file(&container, "pids", "pids.max", "pids.max"), "21");
+    let container = container.start();
+    container.does("pause", []).ok();
+    update(&container, &["--pids-limit", "22"]).ok();
+    container.does("resume", []).ok();
+    assert_eq!(file(&container, "pids", "pids.max", "pids.max"), "22");
+}
