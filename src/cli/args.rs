@@ -200,6 +200,22 @@ const VERBS: &[Verb] = &[
         positional: &[],
         about: "Write a config.json to start from",
     },
+    Verb {
+        name: "explain",
+        options: &[BUNDLE, row("json", None, Switch, "The same as JSON")],
+        positional: &[("bundle-directory", Maybe)],
+        about: "Print what `run` would do with a bundle, in plain words\n\nNothing is done, and no rights are needed. At the \
+                end stands what a look at this machine has found, and who could run the bundle. A user who could not is shown \
+                the plan as root would have it.",
+    },
+    Verb {
+        name: "check",
+        options: &[BUNDLE],
+        positional: &[("bundle-directory", Maybe)],
+        about: "Say whether a bundle can be run here, and if not, why\n\nPrints one line for each finding, with its place in \
+                config.json and the remedy, and a verdict. Nothing is done. The exit status is 0 when the calling user can run \
+                the bundle, 1 otherwise; warnings do not count.",
+    },
     Verb { name: "features", options: &[], positional: &[], about: "Print what this runtime can do, as JSON" },
 ];
 

@@ -20,6 +20,9 @@ use std::time::Duration;
 
 /// Returns the exit status.
 pub fn run(said: &Asked) -> Result<u8> {
+    if matches!(said.verb, "explain" | "check") {
+        return judging_verb(said); // without a state directory, which a user need not have
+    }
     let (root, given) = said.root()?;
     let global = Global { root };
     let done = |result: Result<()>| result.map(|()| 0);
@@ -58,6 +61,27 @@ fn bundle(said: &Asked) -> Result<PathBuf> {
         Some(path) => Ok(path),
         None => std::env::current_dir().context("find the current directory"),
     }
+}
+
+/// explain and check: the bundle is the argument, or what --bundle names, or the current directory.
+fn judging_verb(said: &Asked) -> Result<u8> {
+    let argument = said.value("bundle-directory").map(PathBuf::from);
+    let named = said.path("bundle")?;
+    ensure!(argument.is_none() || named.is_none(), "the bundle is named twice: as an argument and with --bundle");
+    let bundle = match argument.or(named) {
+        // So that "." has a name, which becomes the id.
+        Some(path) => {
+            let real = std::fs::canonicalize(&path).map_err(|error| anyhow!(crate::sys::Error::from(error)));
+            real.with_context(|| format!("open bundle {}", path.display()))?
+        }
+        None => bundle(said)?,
+    };
+    if said.verb == "check" {
+        let (text, status) = ops::check::check(&bundle)?;
+        return print(&text).map(|()| status);
+    }
+    let view = if said.switch("json") { ops::explain::View::Json } else { ops::explain::View::Text };
+    print(&ops::explain::explain(&bundle, view)?).map(|()| 0)
 }
 
 fn create_request(said: &Asked, id: String, bundle: PathBuf) -> Result<Create> {

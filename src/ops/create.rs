@@ -13,7 +13,7 @@ use crate::outside::resctrl::{self, Group};
 use crate::outside::{Launch, launch, namespaces};
 use crate::plan::labels::Asked;
 use crate::plan::{
-    self, CreateRequest, Hooks, NewKeyring, Plan, RootChange, Sandbox, TerminalUse, World, host, host::Caller,
+    self, CreateRequest, Hooks, NewKeyring, Plan, RootChange, Sandbox, TerminalUse, World, host, host::Caller, place,
 };
 use crate::sys::{process, socket};
 use crate::undo::Draft;
@@ -90,9 +90,10 @@ pub fn make(global: &Global, request: Create, stay: Stay, stop: Stop) -> Result<
         listen_fds: listen,
         terminal,
     };
-    let plan = plan::create(&read.spec, &asked, &host::gather(Asked::by_spec(&read.spec))?)?;
+    let plan = plan::create(&read.spec, &asked, &host::gather(Asked::by_spec(&read.spec))?)
+        .map_err(|error| place::joined(&error))?;
     for warning in read.warnings.iter().chain(&plan.warnings) {
-        log::warning(warning);
+        log::warning(place::join(warning));
     }
     build(global, &plan, &request.announce, stop)
 }

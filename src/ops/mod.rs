@@ -1,10 +1,12 @@
 //! The verbs, one file each. The only layer that knows both sides of the wall: it hands the child's entry point to the
 //! parent's launch, and decides in which order a verb's steps are done and undone.
 
+pub mod check;
 pub mod create;
 pub mod delete;
 pub mod events;
 pub mod exec;
+pub mod explain;
 pub mod features;
 pub mod kill;
 pub mod list;

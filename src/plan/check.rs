@@ -168,7 +168,10 @@ pub(super) fn paths(field: &str, list: Option<&Vec<String>>) -> Result<Vec<PathB
     for (index, text) in list.into_iter().flatten().enumerate() {
         let path = Path::new(text);
         let fits = path.components().all(|c| matches!(c, Component::RootDir | Component::Normal(_)));
-        ensure!(path.is_absolute() && fits, "{field}[{index}]: {text:?} is not an absolute path without \"..\"");
+        ensure!(
+            path.is_absolute() && fits,
+            "{field}[{index}]: {text:?} is not an absolute path without \"..\"; write the full path in the container"
+        );
         ensure!(path != Path::new("/"), "{field}[{index}]: \"/\" is the whole root; set root.readonly for that");
         let path: PathBuf = path.components().collect();
         if !clean.contains(&path) {
@@ -190,12 +193,15 @@ pub(super) fn sysctl(linux: &Linux, namespaces: &Namespaces) -> Result<Vec<Sysct
     for (key, value) in linux.sysctl().iter().flatten() {
         let path = sysctl_path(key);
         let clean = !path.is_empty() && !path.contains('\0') && path.split('/').all(|p| !matches!(p, "" | "." | ".."));
-        ensure!(clean, "linux.sysctl: {key:?} is no name of a kernel parameter");
+        ensure!(
+            clean,
+            "linux.sysctl: {key:?} is no name of a kernel parameter; write it as sysctl(8) does, as \"net.core.somaxconn\""
+        );
         let need = |kind: i32| -> Result<()> {
             let word = namespaces::name(kind);
             ensure!(
                 namespaces.has(kind),
-                "linux.sysctl: {key} belongs to the {word} namespace, which is the host's here; add {{\"type\": \
+                "linux.sysctl: {key}: belongs to the {word} namespace, which is the host's here; add {{\"type\": \
                  \"{word}\"}} to linux.namespaces"
             );
             Ok(())
@@ -210,7 +216,9 @@ pub(super) fn sysctl(linux: &Linux, namespaces: &Namespaces) -> Result<Vec<Sysct
                 bail!("linux.sysctl: {key}: use the field hostname of config.json")
             }
             Some(("user", _)) => need(libc::CLONE_NEWUSER)?,
-            _ => bail!("linux.sysctl: {key} is not kept apart by any namespace; setting it would change the host"),
+            _ => bail!(
+                "linux.sysctl: {key}: is not kept apart by any namespace, so setting it would change the host; remove it"
+            ),
         }
         list.push((PathBuf::from(path), value.clone()));
     }
@@ -306,7 +314,7 @@ mod tests {
                 };
                 assert!(with(&format!(r#"{{"type":"{kind}"}}"#)).is_ok(), "{key}");
                 let error = with(r#"{"type":"pid"},{"type":"time"}"#).unwrap_err().to_string();
-                assert!(error.contains(&format!("{key} belongs to the {kind} namespace")), "{error}");
+                assert!(error.contains(&format!("{key}: belongs to the {kind} namespace")), "{error}");
             }
         }
     }

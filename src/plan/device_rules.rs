@@ -77,6 +77,14 @@ const fn allow(kind: Kind, major: Option<u32>, minor: Option<u32>, access: Acces
     Rule { verdict: Verdict::Allow, devices: Devices { kind, major, minor }, access }
 }
 
+/// The rules as people read them.
+pub struct Told {
+    /// What holds for a device that no rule names.
+    pub default_allows: bool,
+    /// Allowed or not, and `c 1:3 rwm`; later ones win.
+    pub rules: Vec<(bool, String)>,
+}
+
 /// One write to a file of the v1 controller.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Write {
@@ -97,6 +105,12 @@ pub fn lower(said: &[LinuxDeviceCgroup]) -> Result<DeviceRules> {
 }
 
 impl DeviceRules {
+    pub fn told(&self) -> Told {
+        let allows = |verdict| verdict == Verdict::Allow;
+        let rules = self.rules.iter().map(|rule| (allows(rule.verdict), rule.to_string())).collect();
+        Told { default_allows: allows(self.default), rules }
+    }
+
     /// Nothing is forbidden: on v2 no program is needed.
     pub fn allow_everything(&self) -> bool {
         self.default == Verdict::Allow && self.rules.is_empty()
@@ -218,7 +232,7 @@ fn access(said: &str) -> Result<Access> {
     let mut bits = 0;
     for letter in said.chars() {
         let Some((_, bit)) = LETTERS.iter().find(|(known, _)| *known == letter) else {
-            bail!("access: {said:?} has a letter that is not r, w or m");
+            bail!("access: {said:?} has a letter that is not r, w or m; remove it");
         };
         bits |= bit;
     }

@@ -136,7 +136,7 @@ fn one(asked: &LinuxDevice, way: Way) -> Result<Device> {
     let clean = path.components().all(|c| matches!(c, Component::RootDir | Component::Normal(_)));
     ensure!(
         path.is_absolute() && clean && path != Path::new("/"),
-        "path: {} is no absolute path of a file",
+        "path: {} is no absolute path of a file; write where it is to be, as \"/dev/fuse\"",
         path.display()
     );
     let kind = match asked.typ() {

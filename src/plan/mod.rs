@@ -19,6 +19,7 @@ pub mod mounts;
 pub mod namespaces;
 pub mod network;
 pub mod options;
+pub mod place;
 pub mod process;
 pub mod resctrl;
 pub mod scheduling;

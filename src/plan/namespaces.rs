@@ -133,7 +133,11 @@ pub(super) fn lower(linux: &Linux, host: &Host) -> Result<Namespaces> {
         seen |= bit;
         match namespace.path() {
             Some(path) if !path.as_os_str().is_empty() => {
-                ensure!(path.is_absolute(), "namespaces[{index}].path: {} is not absolute", path.display());
+                ensure!(
+                    path.is_absolute(),
+                    "namespaces[{index}].path: {} is not absolute; write the full path, as \"/run/netns/x\"",
+                    path.display()
+                );
                 namespaces.join.push(Join { kind: bit, path: path.clone() });
             }
             _ => namespaces.new |= bit,

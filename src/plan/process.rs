@@ -266,9 +266,9 @@ fn environment(pairs: &[String]) -> Result<Vec<String>> {
     let mut result: Vec<String> = Vec::with_capacity(pairs.len());
     for (index, pair) in pairs.iter().enumerate() {
         let Some((name, _)) = pair.split_once('=') else {
-            bail!("env[{index}]: {pair:?} is not of the form NAME=value")
+            bail!("env[{index}]: {pair:?} is not of the form NAME=value; write it so")
         };
-        ensure!(!name.is_empty(), "env[{index}]: has no name before the \"=\"");
+        ensure!(!name.is_empty(), "env[{index}]: has no name before the \"=\"; write NAME=value");
         ensure!(!pair.contains('\0'), "env[{index}]: {name} holds a NUL byte");
         match place.get(name) {
             Some(&at) => result[at].clone_from(pair),
@@ -287,7 +287,7 @@ fn home(env: &[String]) -> Home {
 }
 
 fn cwd(path: &std::path::Path) -> Result<PathBuf> {
-    ensure!(path.is_absolute(), "cwd: {:?} is not an absolute path", path.display().to_string());
+    ensure!(path.is_absolute(), "cwd: {:?} is not an absolute path; begin it with \"/\"", path.display().to_string());
     Ok(path.to_path_buf())
 }
 
@@ -304,7 +304,7 @@ fn no_new_privileges(asked: Option<bool>) -> NoNewPrivileges {
 
 fn oom_score_adj(value: Option<i32>) -> Result<Option<i32>> {
     if let Some(value) = value.filter(|value| !(-1000..=1000).contains(value)) {
-        bail!("oomScoreAdj: {value} is out of range (-1000 to 1000)");
+        bail!("oomScoreAdj: {value} is out of range; write a number from -1000 to 1000");
     }
     Ok(value)
 }
@@ -352,7 +352,10 @@ fn rlimits(process: &oci::Process) -> Result<Vec<Rlimit>> {
             RLIMITS.into_iter().find(|(typ, ..)| *typ == asked.typ()).expect("RLIMITS has every type");
         ensure!(limits.iter().all(|l| l.resource != resource), "rlimits[{index}]: a second {name}; keep one of them");
         let (soft, hard) = (asked.soft(), asked.hard());
-        ensure!(soft <= hard, "rlimits[{index}]: {name}: the soft limit {soft} is above the hard limit {hard}");
+        ensure!(
+            soft <= hard,
+            "rlimits[{index}].soft: {soft} is above the hard limit of {name} ({hard}); lower it, or raise hard"
+        );
         limits.push(Rlimit { name: name.to_string(), resource, soft, hard });
     }
     Ok(limits)

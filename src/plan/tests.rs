@@ -187,11 +187,11 @@ fn what_the_specification_forbids_is_refused_with_its_place() {
         ("/linux/intelRdt", json!({"memBwSchema": "L3:0=f"}), "linux.intelRdt.memBwSchema: "),
         ("/linux/intelRdt", json!({"schemata": ["L3:0=f\nMB:0=10"]}), "linux.intelRdt.schemata[0]: "),
         ("/linux/intelRdt", json!({"closID": "../x"}), "linux.intelRdt.closID: "),
-        ("/linux/sysctl", json!({"vm.swappiness": "1"}), "linux.sysctl: vm.swappiness "),
+        ("/linux/sysctl", json!({"vm.swappiness": "1"}), "linux.sysctl: vm.swappiness: "),
         (
             "/linux/sysctl",
             json!({"net.core.somaxconn": "1"}),
-            "linux.sysctl: net.core.somaxconn belongs to the network namespace",
+            "linux.sysctl: net.core.somaxconn: belongs to the network namespace",
         ),
         (
             "/linux",

@@ -291,3 +291,19 @@ pub fn set_nonblocking(file: impl AsFd) -> Result<()> {
     fcntl(&file, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
     Ok(())
 }
+
+/// What the effective user may do with a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// Make something in a directory.
+    WriteAndSearch,
+}
+
+/// EACCES when not, EROFS on a read-only mount. faccessat(2); what is true now need not be later.
+pub fn may(path: &Path, right: Right) -> Result<()> {
+    use nix::unistd::{AccessFlags, faccessat};
+    let flags = match right {
+        Right::WriteAndSearch => AccessFlags::W_OK | AccessFlags::X_OK,
+    };
+    Ok(faccessat(CWD, path, flags, nix::fcntl::AtFlags::AT_EACCESS)?)
+}

@@ -284,6 +284,6 @@ fn a_file_for_output_that_cannot_be_opened_is_an_error_before_the_start_only() {
         .try_create()
         .refused("run.oci.hooks.stdout: open /no/such/directory/out");
     let relative = bundle.twin("relative").set("/annotations", json!({"run.oci.hooks.stderr": "err"}));
-    relative.try_create().refused("config.json: annotations: run.oci.hooks.stderr: \"err\" is not an absolute path");
+    relative.try_create().refused("config.json: annotations.run.oci.hooks.stderr: \"err\" is not an absolute path");
     bundle.assert_nothing_left();
 }

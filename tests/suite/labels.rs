@@ -31,7 +31,7 @@ fn a_label_that_nothing_would_heed_is_refused() {
     let bundle = Bundle::busybox();
     let container = bundle.start();
     if !has_apparmor() {
-        let text = "config.json: process: apparmorProfile: \"acme\" cannot be applied: AppArmor is not enabled";
+        let text = "config.json: process.apparmorProfile: \"acme\" cannot be applied: AppArmor is not enabled";
         let other = bundle.twin("profile").set("/process/apparmorProfile", "acme");
         other.try_create().refused(text);
         container.exec_with(["--apparmor", "acme"], ["true"]).failed(255, "--apparmor: \"acme\" cannot be applied");
@@ -43,7 +43,7 @@ fn a_label_that_nothing_would_heed_is_refused() {
         let other = bundle.twin("label").set("/process/selinuxLabel", label);
         other
             .try_create()
-            .refused("config.json: process: selinuxLabel: \"system_u:system_r:container_t:s0:c1,c2\" cannot");
+            .refused("config.json: process.selinuxLabel: \"system_u:system_r:container_t:s0:c1,c2\" cannot");
         let process = json!({"args": ["true"], "cwd": "/", "env": ["PATH=/bin"], "selinuxLabel": label});
         let file = bundle.host_file("process.json", &process.to_string());
         container.exec_with(["-p", file.to_str().unwrap()], []).failed(255, "selinuxLabel");

@@ -13,6 +13,7 @@ mod errors;
 mod escapes;
 mod exec;
 mod exec_user;
+mod explain;
 mod faults;
 mod hooks;
 mod host_state;

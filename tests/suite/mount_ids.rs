@@ -132,7 +132,7 @@ fn mappings_that_make_no_sense_are_refused_with_their_place() {
     let bundle = Bundle::busybox();
     let source = volume(&bundle);
     let number = bundle.config()["mounts"].as_array().unwrap().len();
-    let place = |rest: &str| format!("config.json: mounts[{number}]: {rest}");
+    let place = |rest: &str| format!("config.json: mounts[{number}].{rest}");
     for (name, refused, why) in [
         ("none", bundle.twin("none").bind(&source, "/volume", &["idmap"]), "options[1]: there is no mapping"),
         (
@@ -154,7 +154,7 @@ fn mappings_that_make_no_sense_are_refused_with_their_place() {
             "empty",
             mapped(bundle.twin("empty"), &source, &["bind", "idmap"], 5)
                 .set(&format!("/mounts/{number}/uidMappings"), map(5, 0)),
-            "uidMappings: [0].size: is 0",
+            "uidMappings[0].size: is 0",
         ),
     ] {
         let output = refused.try_create();

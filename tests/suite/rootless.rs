@@ -107,7 +107,7 @@ fn what_does_not_exist_in_the_user_namespace_is_refused_by_name() {
         ("/process/user/uid", json!(7), "process.user.uid: 7 does not exist in the user namespace"),
         ("/process/user/gid", json!(7), "process.user.gid: 7 does not exist"),
         ("/process/user/additionalGids", json!([0]), "process.user.additionalGids: a user who maps only the own group"),
-        ("/mounts/1/options", json!(["gid=5"]), "mounts[1]: options[0]: \"gid=5\": this id does not exist"),
+        ("/mounts/1/options", json!(["gid=5"]), "mounts[1].options[0]: \"gid=5\": this id does not exist"),
     ];
     for (pointer, value, text) in cases {
         let bundle = bundle().set(pointer, value);

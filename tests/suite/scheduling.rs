@@ -99,11 +99,11 @@ fn values_of_another_policy_are_refused() {
     needs!(root);
     let bundle = Bundle::busybox();
     for (scheduler, text) in [
-        (json!({"policy": "SCHED_OTHER", "nice": 20}), "config.json: process: scheduler: nice: 20 is out of range"),
-        (json!({"policy": "SCHED_OTHER", "priority": 1}), "scheduler: priority: only SCHED_FIFO and SCHED_RR have one"),
-        (json!({"policy": "SCHED_FIFO"}), "scheduler: priority: 0 is out of range"),
+        (json!({"policy": "SCHED_OTHER", "nice": 20}), "config.json: process.scheduler.nice: 20 is out of range"),
+        (json!({"policy": "SCHED_OTHER", "priority": 1}), "scheduler.priority: only SCHED_FIFO and SCHED_RR have one"),
+        (json!({"policy": "SCHED_FIFO"}), "scheduler.priority: 0 is out of range"),
         (json!({"policy": "SCHED_RR", "priority": 1, "period": 9000}), "belong to SCHED_DEADLINE"),
-        (json!({"policy": "SCHED_ISO"}), "scheduler: policy: SCHED_ISO"),
+        (json!({"policy": "SCHED_ISO"}), "scheduler.policy: SCHED_ISO"),
         (json!({"policy": "SCHED_FAIR"}), "process.scheduler.policy: unknown variant"),
     ] {
         bundle.twin("x").set("/process/scheduler", scheduler).try_create().refused(text);
@@ -142,7 +142,7 @@ fn the_io_priority_is_the_configured_one_and_exec_inherits_it() {
 fn an_io_priority_out_of_range_is_refused() {
     needs!(root);
     let bundle = Bundle::busybox().set("/process/ioPriority", json!({"class": "IOPRIO_CLASS_BE", "priority": 8}));
-    bundle.try_create().refused("config.json: process: ioPriority: priority: 8 is out of range");
+    bundle.try_create().refused("config.json: process.ioPriority.priority: 8 is out of range");
     bundle.assert_nothing_left();
 }
 
@@ -176,7 +176,7 @@ fn the_runtime_itself_runs_on_the_initial_cpus() {
 fn cpus_that_are_none_are_refused() {
     needs!(root);
     let bundle = Bundle::busybox();
-    for (list, text) in [("3-1", "execCPUAffinity: initial: \"3-1\""), ("1,x", "process.execCPUAffinity")] {
+    for (list, text) in [("3-1", "execCPUAffinity.initial: \"3-1\""), ("1,x", "process.execCPUAffinity")] {
         let bundle = bundle.twin(&list.replace(',', "")).set("/process/execCPUAffinity", json!({"initial": list}));
         bundle.try_create().refused(text);
         bundle.assert_nothing_left();
@@ -207,8 +207,8 @@ fn a_memory_policy_that_cannot_be_is_refused() {
     needs!(file "/proc/self/numa_maps");
     let bundle = Bundle::busybox();
     for (policy, text) in [
-        (json!({"mode": "MPOL_BIND"}), "config.json: linux.memoryPolicy: nodes: MPOL_BIND needs at least one"),
-        (json!({"mode": "MPOL_LOCAL", "nodes": "0"}), "linux.memoryPolicy: nodes: MPOL_LOCAL takes none"),
+        (json!({"mode": "MPOL_BIND"}), "config.json: linux.memoryPolicy.nodes: MPOL_BIND needs at least one"),
+        (json!({"mode": "MPOL_LOCAL", "nodes": "0"}), "linux.memoryPolicy.nodes: MPOL_LOCAL takes none"),
         (json!({"mode": "MPOL_BIND", "nodes": "60000"}), "linux.memoryPolicy: MPOL_BIND: has this machine"),
         (json!({"mode": "MPOL_ELSEWHERE"}), "linux.memoryPolicy.mode: unknown variant"),
     ] {

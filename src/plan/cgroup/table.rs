@@ -190,12 +190,23 @@ pub(super) fn pids(said: &LinuxResources) -> Option<Value> {
 
 /// cfs quota and period, in microseconds; what the kernel takes, checked here for a better message than EINVAL.
 pub(super) fn bandwidth(said: &LinuxResources) -> Result<(Option<i64>, Option<u64>)> {
+    Ok((quota(said)?, period(said).context("with this cpu.period")?))
+}
+
+pub(super) fn quota(said: &LinuxResources) -> Result<Option<i64>> {
     let quota = cpu(said, LinuxCpu::quota).filter(|quota| *quota != 0);
+    if let Some(quota) = quota.filter(|quota| (1..1000).contains(quota)) {
+        bail!("{quota} is less than 1000 (1 ms); write microseconds");
+    }
+    Ok(quota)
+}
+
+pub(super) fn period(said: &LinuxResources) -> Result<Option<u64>> {
     let period = cpu(said, LinuxCpu::period).filter(|period| *period != 0);
-    ensure!(!quota.is_some_and(|q| (1..1000).contains(&q)), "less than 1000 (1 ms) is no quota; write microseconds");
-    let fits = period.is_none_or(|p| (1000..=1_000_000).contains(&p));
-    ensure!(fits, "with a cpu.period outside of 1000 to 1000000 (1 ms to 1 s); write microseconds");
-    Ok((quota, period))
+    if let Some(period) = period.filter(|period| !(1000..=1_000_000).contains(period)) {
+        bail!("{period} is outside of 1000 to 1000000 (1 ms to 1 s); write microseconds");
+    }
+    Ok(period)
 }
 
 pub(super) fn burst(said: &LinuxResources) -> Result<Option<Value>> {
@@ -210,14 +221,20 @@ pub(super) fn burst(said: &LinuxResources) -> Result<Option<Value>> {
 
 pub(super) fn idle(said: &LinuxResources) -> Result<Option<Value>> {
     let idle = cpu(said, LinuxCpu::idle);
-    ensure!(idle.is_none_or(|idle| idle == 0 || idle == 1), "is neither 0 nor 1");
+    ensure!(
+        idle.is_none_or(|idle| idle == 0 || idle == 1),
+        "is neither 0 nor 1; write 1 for a container that gets only what others leave"
+    );
     Ok(idle.map(value))
 }
 
 /// A weight of the block layer. 0 is "not set".
 pub(super) fn weight(weight: Option<u16>) -> Result<Option<u16>> {
     let weight = weight.filter(|weight| *weight != 0);
-    ensure!(weight.is_none_or(|w| (10..=1000).contains(&w)), "is outside of 10 to 1000");
+    ensure!(
+        weight.is_none_or(|w| (10..=1000).contains(&w)),
+        "is outside of 10 to 1000; write a weight between them, or 0 for the usual one"
+    );
     Ok(weight)
 }
 

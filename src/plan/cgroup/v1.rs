@@ -42,8 +42,8 @@ pub(super) const TABLE: &[Row] = &[
         Ok(memory(r, LinuxMemory::use_hierarchy).filter(|on| *on).map(|_| value(1).or_skip()))
     }),
     write("cpu.shares", "cpu", "cpu.shares", shares),
-    write("cpu.period", "cpu", "cpu.cfs_period_us", |r| Ok(bandwidth(r)?.1.map(value))),
-    write("cpu.quota", "cpu", "cpu.cfs_quota_us", |r| Ok(bandwidth(r)?.0.map(|quota| value(quota.max(-1))))),
+    write("cpu.period", "cpu", "cpu.cfs_period_us", |r| Ok(period(r)?.map(value))),
+    write("cpu.quota", "cpu", "cpu.cfs_quota_us", |r| Ok(quota(r)?.map(|quota| value(quota.max(-1))))),
     write("cpu.burst", "cpu", "cpu.cfs_burst_us", burst),
     write("cpu.idle", "cpu", "cpu.idle", idle),
     write("cpu.realtimePeriod", "cpu", "cpu.rt_period_us", |r| {
@@ -106,8 +106,11 @@ fn swappiness(said: &LinuxResources) -> Result<Option<Value>> {
 /// The kernel silently clamps; better to say so.
 fn shares(said: &LinuxResources) -> Result<Option<Value>> {
     let shares = cpu(said, LinuxCpu::shares).filter(|shares| *shares != 0);
-    ensure!(shares.is_none_or(|shares| shares >= 2), "the minimum allowed cpu-shares is 2");
-    ensure!(shares.is_none_or(|shares| shares <= 262_144), "the maximum allowed cpu-shares is 262144");
+    ensure!(shares.is_none_or(|shares| shares >= 2), "the minimum allowed cpu-shares is 2; write at least that");
+    ensure!(
+        shares.is_none_or(|shares| shares <= 262_144),
+        "the maximum allowed cpu-shares is 262144; write at most that"
+    );
     Ok(shares.map(value))
 }
 

@@ -8,7 +8,7 @@ use crate::error::{Context, Result};
 use crate::plan::labels::Asked;
 use crate::sys::credentials;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Host {
     pub euid: u32,
     pub egid: u32,
@@ -45,6 +45,12 @@ pub enum Caller {
 impl Host {
     pub fn caller(&self) -> Caller {
         if self.capabilities >> CAP_SYS_ADMIN & 1 == 1 { Caller::Root } else { Caller::User }
+    }
+
+    /// The same machine, as root with all rights would find it.
+    pub fn as_root(&self) -> Host {
+        let capabilities = caps::all().iter().fold(0, |mask, capability| mask | capability.bitmask());
+        Host { euid: 0, egid: 0, capabilities, ..self.clone() }
     }
 
     /// The same for what runs in these namespaces (`CLONE_NEW*` bits): the first process of a user namespace has all
