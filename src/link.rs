@@ -27,6 +27,8 @@ pub enum Request {
     RunHooks,
     /// Here is the terminal's master.
     Terminal(OwnedFd),
+    /// Here is the descriptor on which the kernel asks about system calls: for the agent.
+    Listener(OwnedFd),
     /// Everything is done but the last step; the program has been found.
     Ready,
 }
@@ -95,6 +97,7 @@ impl Parent {
             (b'S', [], None) => Request::Scheduling,
             (b'H', [], None) => Request::RunHooks,
             (b'T', [], Some(file)) => Request::Terminal(file),
+            (b'L', [], Some(file)) => Request::Listener(file),
             (b'R', [], None) => Request::Ready,
             (FAILED, [kind, text @ ..], None) => return Err(decode_error(*kind, text)),
             _ => bail!("the child sent a message that is none (tag {tag}, {length} bytes)"),
@@ -128,6 +131,7 @@ impl Child {
             Request::Scheduling => (vec![b'S'], None),
             Request::RunHooks => (vec![b'H'], None),
             Request::Terminal(file) => (vec![b'T'], Some(file.as_fd())),
+            Request::Listener(file) => (vec![b'L'], Some(file.as_fd())),
             Request::Ready => (vec![b'R'], None),
         };
         socket::send(&self.0, &bytes, file).context("ask the parent")?;

@@ -6,7 +6,7 @@ use super::{credentials, exec, labels, process, rootfs, terminal, world};
 use crate::error::{Context, Result};
 use crate::link::{self, Ends, Entry, Request, gate};
 use crate::log;
-use crate::plan::{Plan, World, process::NoNewPrivileges};
+use crate::plan::{Plan, World};
 use crate::sys;
 use std::convert::Infallible;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -102,9 +102,9 @@ fn live(
     log::leave();
     let kept: Vec<BorrowedFd> = [Some(link.as_fd()), gate.as_ref().map(AsFd::as_fd)].into_iter().flatten().collect();
     process::close_all_but(&plan.process, &kept)?;
-    if plan.process.no_new_privileges == NoNewPrivileges::Unset {
+    if exec::needs_early_filter(&plan.process) {
         // At the latest here: before CAP_SYS_ADMIN goes, and after every call that a profile of an older day has not heard of.
-        credentials::as_administrator(&plan.process, || exec::install_filter(&plan.process))?;
+        credentials::as_administrator(&plan.process, || exec::install_filter(&plan.process, Some(link)))?;
     }
     let pid = link.ask_go(&Request::Ready)?;
     if let Some(gate) = gate {
@@ -113,8 +113,8 @@ fn live(
     }
     exec::start_container_hooks(plan, pid)?;
     ear.going()?;
-    if plan.process.no_new_privileges == NoNewPrivileges::Set {
-        exec::install_filter(&plan.process)?; // as late as can be: the profile need not allow what we did above
+    if !exec::needs_early_filter(&plan.process) {
+        exec::install_filter(&plan.process, None)?; // as late as can be: the profile need not allow what we did above
     }
     Err(exec::run(&program))
 }

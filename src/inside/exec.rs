@@ -2,6 +2,8 @@
 
 use crate::error::{Context, Result, anyhow};
 use crate::hooks::{self, Surroundings};
+use crate::link::{self, Request};
+use crate::plan::process::NoNewPrivileges;
 use crate::plan::{Plan, Process, World};
 use crate::sys::seccomp::{self, Notify};
 use crate::sys::{self, Errno, process};
@@ -71,14 +73,24 @@ fn check(path: &str) -> sys::Result<()> {
     }
 }
 
-/// The container's filter, compiled long ago. exec has the one of create.
-pub fn install_filter(plan: &Process) -> Result<()> {
+/// The container's filter, compiled long ago. exec has the one of create. When an agent is to answer calls, it has its
+/// descriptor when this returns; until then we make none but sendmsg and recvmsg, which the plan does not let it ask about.
+pub fn install_filter(plan: &Process, link: Option<&link::Child>) -> Result<()> {
     let Some(program) = &plan.seccomp else {
         return Ok(());
     };
     let filter: Vec<libc::sock_filter> =
         program.instructions.iter().map(|i| libc::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k }).collect();
-    seccomp::install(&filter, program.flags, Notify::No).map(drop).context("install the seccomp filter")
+    let Some(link) = link.filter(|_| program.listener.is_some()) else {
+        return seccomp::install(&filter, program.flags, Notify::No).map(drop).context("install the seccomp filter");
+    };
+    let listener = seccomp::install(&filter, program.flags, Notify::Yes).context("install the seccomp filter")?;
+    listener.map_or(Ok(()), |listener| link.ask_go(&Request::Listener(listener)).map(drop))
+}
+
+/// Must the filter be in force before `Ready`? Without no_new_privs it takes CAP_SYS_ADMIN, and a listener takes the link.
+pub fn needs_early_filter(plan: &Process) -> bool {
+    plan.no_new_privileges == NoNewPrivileges::Unset || plan.seccomp.as_ref().is_some_and(|it| it.listener.is_some())
 }
 
 /// In the container, before the program; exec has none.

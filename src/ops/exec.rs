@@ -56,6 +56,9 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
         preserve_fds: request.preserve_fds,
         terminal,
         placing: Placing::of(&record.cgroup),
+        init: record.init.map_or(0, |init| init.pid),
+        bundle: record.bundle.clone(),
+        annotations: record.annotations.clone(),
     };
     let plan = plan::exec(&state.template()?, asked, &host)?;
     plan.warnings.iter().for_each(log::warning);

@@ -5,6 +5,7 @@ pub mod console;
 mod idmap;
 mod labels;
 pub mod launch;
+mod listener;
 mod mappings;
 mod mounts;
 pub mod namespaces;

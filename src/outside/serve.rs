@@ -3,6 +3,7 @@
 use super::cgroup::Cgroup;
 use super::console::Console;
 use super::launch::{Done, HooksRun};
+use super::listener;
 use super::network;
 use super::scheduling;
 use super::spawn::{Child, post_mortem};
@@ -55,6 +56,10 @@ pub fn until_ready(
             }
             Request::Terminal(file) => {
                 master = console.take(file)?;
+                Reply::Go { pid: child.pid }
+            }
+            Request::Listener(file) => {
+                listener::send(plan, &file, child.pid)?;
                 Reply::Go { pid: child.pid }
             }
             Request::Limits => {

@@ -143,13 +143,6 @@ pub(super) fn terminal(wanted: bool, held_by: TerminalUse) -> Result<()> {
     }
 }
 
-/// Sending the listener's descriptor to an agent comes with a later version.
-pub(super) fn seccomp(program: Option<&super::seccomp::Program>) -> Result<()> {
-    let listens = program.is_some_and(|program| program.listener.is_some());
-    ensure!(!listens, "linux.seccomp.listenerPath: is not supported by this version; remove it, and SCMP_ACT_NOTIFY");
-    Ok(())
-}
-
 /// config-linux.md, "Personality": two domains, and no value for the flags; what is none must be an error (config.md, "Valid
 /// values").
 pub(super) fn personality(asked: &LinuxPersonality) -> Result<Personality> {

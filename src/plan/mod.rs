@@ -120,6 +120,10 @@ pub struct Target {
     /// `CLONE_NEW*` bits of the namespaces that the container does not share with the runtime.
     pub namespaces: i32,
     pub placing: Placing,
+    /// As the state says it.
+    pub init: i32,
+    pub bundle: PathBuf,
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// How the child gets into its cgroup.
@@ -242,7 +246,6 @@ fn lower(
     annotations::apply_to_user(spec, &mut process.user, warnings);
     process.seccomp = linux.seccomp().as_ref().map(seccomp::compile).transpose()?;
     check::mapped_ids(&process.user, namespaces.maps.as_ref())?;
-    check::seccomp(process.seccomp.as_ref())?;
     process.personality = linux.personality().as_ref().map(check::personality).transpose()?;
     process.memory_policy =
         linux.memory_policy().as_ref().map(memory_policy::lower).transpose().context("linux.memoryPolicy")?;
@@ -375,6 +378,10 @@ pub struct ExecRequest {
     pub preserve_fds: u32,
     pub terminal: TerminalUse,
     pub placing: Placing,
+    /// Of the container: its init, bundle and annotations.
+    pub init: i32,
+    pub bundle: PathBuf,
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// The plan of exec: the template with what was asked for now. Never the bundle, never defaults.
@@ -384,6 +391,12 @@ pub fn exec(template: &Template, request: ExecRequest, host: &Host) -> Result<Pl
         process::stamp(&template.process, request.process, &host.inside(template.namespaces), &mut warnings)?;
     process.keep_descriptors(request.preserve_fds, 0);
     check::terminal(process.terminal.is_some(), request.terminal)?;
-    let world = World::Join(Target { namespaces: template.namespaces, placing: request.placing });
+    let world = World::Join(Target {
+        namespaces: template.namespaces,
+        placing: request.placing,
+        init: request.init,
+        bundle: request.bundle,
+        annotations: request.annotations,
+    });
     Ok(Plan { id: request.id, world, process, hooks: Hooks::default(), caller: host.caller(), warnings })
 }

@@ -4,6 +4,9 @@ use crate::harness::{Bundle, Process, eventually, host, read};
 use crate::needs;
 use nix::sys::signal::Signal;
 
+/// The suite itself may run under nohup(1), or in the background of a shell: what they ignore is not ignored here.
+const PLAIN: [&str; 2] = ["env", "--default-signal=HUP,INT,QUIT,TERM"];
+
 /// A bundle whose hooks of one kind hang.
 fn hanging_in(kind: &str) -> Bundle {
     let bundle = Bundle::busybox();
@@ -32,7 +35,7 @@ fn a_create_that_is_asked_to_end_leaves_nothing() {
     for kind in ["prestart", "createRuntime", "createContainer"] {
         for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGINT, 130), (Signal::SIGHUP, 129)] {
             let bundle = hanging_in(kind);
-            let process = bundle.invocation("create").spawn();
+            let process = bundle.invocation("create").under(PLAIN).spawn();
             let hook = hook_hangs(&bundle);
             process.signal(signal);
             ends_with(&bundle, process, hook, code, &format!("interrupted by {signal}"));
@@ -46,7 +49,7 @@ fn a_run_that_is_asked_to_end_before_its_program_runs_leaves_nothing() {
     for kind in ["createRuntime", "createContainer", "startContainer"] {
         for option in ["--no-subreaper", "--detach"] {
             let bundle = hanging_in(kind).option(option);
-            let process = bundle.invocation("run").spawn();
+            let process = bundle.invocation("run").under(PLAIN).spawn();
             let hook = hook_hangs(&bundle);
             process.signal(Signal::SIGTERM);
             ends_with(&bundle, process, hook, 143, "interrupted by SIGTERM");
@@ -60,7 +63,7 @@ fn hooks_that_take_down_are_run_after_an_interruption() {
     let bundle = hanging_in("createRuntime");
     let log = bundle.host_file("log", "");
     let bundle = bundle.hook("poststop", &format!("echo taken down >> {}", log.display()));
-    let process = bundle.invocation("create").spawn();
+    let process = bundle.invocation("create").under(PLAIN).spawn();
     let hook = hook_hangs(&bundle);
     process.signal(Signal::SIGTERM);
     ends_with(&bundle, process, hook, 143, "interrupted by SIGTERM");
@@ -71,7 +74,7 @@ fn hooks_that_take_down_are_run_after_an_interruption() {
 fn a_hook_that_takes_down_can_be_interrupted_too() {
     needs!(root);
     let bundle = hanging_in("poststop").sh("echo done");
-    let process = bundle.invocation("run").spawn();
+    let process = bundle.invocation("run").under(PLAIN).spawn();
     let hook = hook_hangs(&bundle);
     process.signal(Signal::SIGTERM);
     let output = process.wait();
@@ -91,7 +94,7 @@ fn an_exec_that_is_asked_to_end_before_its_program_runs_ends() {
     for detach in ["--detach", "--ignore-paused"] {
         let container = Bundle::busybox().start();
         container.does("pause", []).ok();
-        let process = container.execution([detach, "--ignore-paused"], ["echo", "hello"]).spawn();
+        let process = container.execution([detach, "--ignore-paused"], ["echo", "hello"]).under(PLAIN).spawn();
         let children = format!("/proc/{0}/task/{0}/children", process.pid());
         eventually("the child", || !read(&children).is_empty());
         process.signal(Signal::SIGINT);
@@ -124,7 +127,7 @@ fn a_hook_does_not_outlive_the_runtime() {
     needs!(root);
     for kind in ["createRuntime", "createContainer"] {
         let bundle = hanging_in(kind);
-        let process = bundle.invocation("create").spawn();
+        let process = bundle.invocation("create").under(PLAIN).spawn();
         let hook = hook_hangs(&bundle);
         process.signal(Signal::SIGKILL);
         process.wait();

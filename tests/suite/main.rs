@@ -37,6 +37,7 @@ mod resctrl;
 mod rootless;
 mod run;
 mod scheduling;
+mod seccomp_agent;
 mod signals;
 mod statistics;
 mod terminals;

@@ -160,13 +160,18 @@ fn action(action: LinuxSeccompAction, errno: Option<u32>, place: &str, errno_pla
     }
 }
 
+/// What hands the listener over: the message, its answer, and memory for both.
+const OWN_CALLS: [&str; 4] = ["sendmsg", "recvmsg", "mmap", "brk"];
+
 fn rule<'a>(syscall: &'a LinuxSyscall, place: &str) -> Result<Rule<'a>> {
     let action =
         action(syscall.action(), syscall.errno_ret(), &format!("{place}.action"), &format!("{place}.errnoRet"))?;
-    if let Some(i) = syscall.names().iter().position(|name| action == NOTIFY && name == "write") {
+    let own = |name: &String| OWN_CALLS.contains(&name.as_str());
+    if let Some(i) = syscall.names().iter().position(|name| action == NOTIFY && own(name)) {
         bail!(
-            "{place}.names[{i}]: SCMP_ACT_NOTIFY cannot be used for \"write\": the runtime itself still writes after \
-             the filter is in place and before the agent has its listener, and would wait for ever: use another action"
+            "{place}.names[{i}]: SCMP_ACT_NOTIFY cannot be used for {:?}: the runtime itself still calls it after the \
+             filter is in place and before the agent has its listener, and would wait for ever: use another action",
+            syscall.names()[i]
         );
     }
     let args = syscall.args().as_deref().unwrap_or_default();

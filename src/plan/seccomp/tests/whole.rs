@@ -59,7 +59,7 @@ fn refusals_name_the_place_and_the_remedy() {
         (whole("ALLOW", "listenerMetadata", json!("m")), "listenerMetadata: without listenerPath"),
         (whole("ALLOW", "flags", flags), "flags[1]: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is about waiting"),
         (rule("NOTIFY", "fchdir", "args", json!([])), "listenerPath: missing"),
-        (rule("NOTIFY", "write", "args", json!([])), "syscalls[1].names[1]: SCMP_ACT_NOTIFY cannot"),
+        (rule("NOTIFY", "sendmsg", "args", json!([])), "syscalls[1].names[1]: SCMP_ACT_NOTIFY cannot"),
         (rule("TRAP", "fchdir", "errnoRet", json!(1)), "syscalls[1].errnoRet: SCMP_ACT_TRAP takes"),
         (rule("TRAP", "fchdir", "args", args), "syscalls[1].args[0].index: 6: system calls"),
     ];
