@@ -7,6 +7,7 @@ use crate::interrupt::Interrupt;
 use crate::link::gate;
 use crate::outside::cgroup::{self, Cgroup};
 use crate::outside::console::Console;
+use crate::outside::host_mount::{self, HostMount};
 use crate::outside::launch::{Failed, HooksRun, Ready};
 use crate::outside::record::{self, Held, Record, StateDir};
 use crate::outside::resctrl::{self, Group};
@@ -54,6 +55,7 @@ pub struct Made {
     pub ready: Ready,
     pub cgroup: Draft<Cgroup>,
     pub resctrl: Option<Draft<Group>>,
+    pub host_mount: Option<Draft<HostMount>>,
     pub state: Draft<StateDir>,
     pub held: Held,
     /// Until the drafts are kept or undone.
@@ -61,10 +63,12 @@ pub struct Made {
 }
 
 pub fn create(global: &Global, request: Create) -> Result<()> {
-    let Made { ready, cgroup, resctrl, state, held, interrupt, .. } = make(global, request, Stay::Leave, Stop::AtGate)?;
+    let Made { ready, cgroup, resctrl, host_mount, state, held, interrupt, .. } =
+        make(global, request, Stay::Leave, Stop::AtGate)?;
     ready.go_to_gate()?;
     cgroup.keep();
     resctrl.map(Draft::keep);
+    host_mount.map(Draft::keep);
     state.keep();
     drop((held, interrupt));
     Ok(())
@@ -110,8 +114,12 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
     let interrupt = Interrupt::take()?; // before there is anything to undo
     let (state, held) = record::claim(&global.root, &plan.id)?;
     log::debug(format!("claimed {:?} in {}", plan.id, global.root.display()));
-    let mut record = Record { resctrl: group, ..intent(plan, sandbox)? };
+    let detached =
+        (sandbox.rootfs.change == RootChange::Chroot).then(|| host_mount::prepare(&sandbox.rootfs)).transpose()?;
+    let host_mount = detached.as_ref().map(|detached| detached.mount.clone());
+    let mut record = Record { resctrl: group, host_mount, ..intent(plan, sandbox)? };
     state.save_intent(&record)?; // before anything else is made: whatever happens to us, this names what to clean up
+    let host_mount = detached.map(host_mount::attach).transpose()?;
     let cgroup = make_cgroup(plan, sandbox, &mut record)?;
     let resctrl = match (&record.resctrl, &sandbox.resctrl) {
         (Some(group), Some(plan)) => Some(resctrl::make(group, plan)?),
@@ -143,7 +151,7 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
     state.save(&record)?;
     announce.send_pidfd(ready.pidfd(), "standard")?;
     announce.write_pid(ready.pid())?;
-    Ok(Made { record, ready, cgroup, resctrl, state, held, interrupt })
+    Ok(Made { record, ready, cgroup, resctrl, host_mount, state, held, interrupt })
 }
 
 /// A user to whom nobody has delegated a cgroup, and who asks for no limits, gets none: the container stays in the caller's.
