@@ -15,6 +15,7 @@ mod exec;
 mod exec_user;
 mod faults;
 mod hooks;
+mod host_mounts;
 mod host_state;
 mod interruptions;
 mod labels;
