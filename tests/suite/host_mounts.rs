@@ -115,8 +115,12 @@ fn on_a_shared_host_nothing_spreads_and_nothing_of_the_host_is_unmounted() {
         std::fs::create_dir(volume.join(name)).unwrap();
     }
     let below = bundle.host_directory("below");
+    // What a hook binds there is the host's peer: its submounts would go along with ours.
+    let hook = format!("mount --rbind {} {}/hooked", volume.display(), bundle.rootfs().display());
     let bundle = bundle
         .directory("/below")
+        .directory("/hooked")
+        .hook("createContainer", &hook)
         .bind(&volume, "/data", &["rbind"])
         .mount("/data/sub", "tmpfs", "tmpfs", &[])
         .bind(&volume, "/shared", &["rbind", "rshared"])

@@ -250,7 +250,7 @@ fn options_of_a_file_system_on_a_bind_are_a_warning() {
     needs!(root);
     let bundle = Bundle::busybox();
     let index = bundle.config()["mounts"].as_array().unwrap().len();
-    let bundle = bundle.bind("/tmp", "/tmp", &["bind", "ro", "mode=755", "size=1k"]);
+    let bundle = bundle.mount("/tmp", "bind", "/tmp", &["bind", "ro", "mode=755", "size=1k"]);
     let output = bundle.args(["echo", "fine"]).run().ok();
     assert_eq!(output.stdout, "fine\n");
     for (option, word) in [(2, "mode=755"), (3, "size=1k")] {
