@@ -104,6 +104,13 @@ fn stands_on(lines: &[MountLine], mount: u64, base: u64) -> bool {
     std::iter::successors(Some(mount), parent).take(lines.len() + 1).any(|id| id == base)
 }
 
+impl HostMount {
+    /// Two containers on one root filesystem would lie on each other, and the end of the lower one would take both.
+    pub fn is_at_the_place_of(&self, other: &HostMount) -> bool {
+        self.at == other.at
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -188,6 +188,23 @@ fn mounts_that_are_gone_already_are_no_error_and_those_of_others_are_left_alone(
 }
 
 #[test]
+fn a_second_container_on_the_same_root_filesystem_is_refused() {
+    needs!(root);
+    let first = bundle();
+    let second = first.twin("second");
+    second.write();
+    let script = format!(
+        "create; $R create --bundle {} {} || true; $R delete --force $ID; as_before",
+        second.dir().display(),
+        second.id()
+    );
+    let output = on_a_host(&first, &script).ok();
+    let told = format!("config.json: root.path: container {:?} has its mounts there", first.id());
+    assert!(output.stderr.contains(&told), "{}", output.stderr);
+    second.assert_nothing_left();
+}
+
+#[test]
 fn mounts_that_cannot_be_reached_keep_the_record() {
     needs!(root);
     let script = "create; mount -t tmpfs none $B; ! $R delete --force $ID; umount $B; $R delete --force $ID; as_before";
