@@ -59,8 +59,16 @@ pub enum Entry {
     Direct { joined: Vec<(i32, OwnedFd)> },
     /// An intermediate process had entered the joined namespaces before the clone.
     Staged,
-    /// exec: the pidfd of the container's init.
-    Target(OwnedFd),
+    /// exec.
+    Target(Door),
+}
+
+/// The way into a running container.
+pub struct Door {
+    /// The pidfd of its init.
+    pub init: OwnedFd,
+    /// Its root, where the container has no mount namespace to find it by.
+    pub root: Option<OwnedFd>,
 }
 
 /// No message is longer; a longer error text is cut.

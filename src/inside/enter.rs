@@ -63,7 +63,7 @@ fn belongings<'a>(
     }
     match entry {
         Entry::Direct { joined } => kept.extend(joined.iter().map(|(_, file)| file.as_fd())),
-        Entry::Target(init) => kept.push(init.as_fd()),
+        Entry::Target(door) => kept.extend([&door.init].into_iter().chain(&door.root).map(AsFd::as_fd)),
         Entry::Staged => {}
     }
     kept

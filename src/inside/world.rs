@@ -1,11 +1,11 @@
 //! Namespaces from the child's side: enter those to be joined, settle in the new ones.
 
 use crate::error::{Context, Result, ensure};
-use crate::link::{self, Entry, Request};
+use crate::link::{self, Door, Entry, Request};
 use crate::plan::namespaces;
 use crate::plan::{Placing, Plan, Sandbox, Target, TimeOffset, World};
 use crate::sys::file::{self, CWD, Resolve};
-use crate::sys::{credentials, mount, namespace, socket};
+use crate::sys::{credentials, mount, namespace, process, socket};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// create: after this the process has all its namespaces, its ids, its cgroup, and they have their names and settings.
@@ -50,16 +50,22 @@ pub fn settle(sandbox: &Sandbox, link: &link::Child, entry: Entry) -> Result<()>
 
 /// exec: all namespaces of the container in one step. With a pid namespace an intermediate process has done it.
 pub fn join(target: &Target, entry: Entry, link: &link::Child) -> Result<()> {
-    let Entry::Target(init) = entry else { return Ok(()) };
+    let Entry::Target(door) = entry else { return Ok(()) };
     if target.placing == Placing::ByParent {
         link.ask_go(&Request::Place)?;
     }
-    enter_target(target, &init)
+    enter_target(target, &door)
 }
 
-fn enter_target(target: &Target, init: &OwnedFd) -> Result<()> {
+fn enter_target(target: &Target, door: &Door) -> Result<()> {
     if target.namespaces != 0 {
-        namespace::enter(init, target.namespaces).context("enter the container's namespaces")?;
+        namespace::enter(&door.init, target.namespaces).context("enter the container's namespaces")?;
+    }
+    if let Some(root) = &door.root {
+        // A mount namespace brings its root along; here it is that of init.
+        process::fchdir(root).context("enter the container's root")?;
+        mount::chroot_here().context("chroot to the container's root")?;
+        process::chdir("/").context("enter the new root")?;
     }
     if target.namespaces & libc::CLONE_NEWUSER != 0 {
         become_root()?;
@@ -142,7 +148,7 @@ pub fn private_procfs(subset: Subset) -> Result<OwnedFd> {
 pub fn stage(plan: &Plan, entry: &Entry) -> Result<()> {
     super::process::hide(plan)?;
     match (&plan.world, entry) {
-        (World::Join(target), Entry::Target(init)) => enter_target(target, init),
+        (World::Join(target), Entry::Target(door)) => enter_target(target, door),
         (_, Entry::Direct { joined }) => enter_joined(joined),
         _ => Ok(()),
     }

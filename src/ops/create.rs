@@ -1,12 +1,14 @@
 //! create: everything up to the gate. `run` goes the same way and does not stop there.
 
+use super::list::{self, RootGiven};
 use super::{Announce, Global, inside, keep_only, listen_fds};
-use crate::error::{Context, Result, anyhow};
+use crate::error::{Context, Result, anyhow, ensure};
 use crate::hooks::{self, Surroundings};
 use crate::interrupt::Interrupt;
 use crate::link::gate;
 use crate::outside::cgroup::{self, Cgroup};
 use crate::outside::console::Console;
+use crate::outside::host_mount::{self, HostMount};
 use crate::outside::launch::{Failed, HooksRun, Ready};
 use crate::outside::record::{self, Held, Record, StateDir};
 use crate::outside::resctrl::{self, Group};
@@ -54,6 +56,7 @@ pub struct Made {
     pub ready: Ready,
     pub cgroup: Draft<Cgroup>,
     pub resctrl: Option<Draft<Group>>,
+    pub host_mount: Option<Draft<HostMount>>,
     pub state: Draft<StateDir>,
     pub held: Held,
     /// Until the drafts are kept or undone.
@@ -61,10 +64,12 @@ pub struct Made {
 }
 
 pub fn create(global: &Global, request: Create) -> Result<()> {
-    let Made { ready, cgroup, resctrl, state, held, interrupt, .. } = make(global, request, Stay::Leave, Stop::AtGate)?;
+    let Made { ready, cgroup, resctrl, host_mount, state, held, interrupt, .. } =
+        make(global, request, Stay::Leave, Stop::AtGate)?;
     ready.go_to_gate()?;
     cgroup.keep();
     resctrl.map(Draft::keep);
+    host_mount.map(Draft::keep);
     state.keep();
     drop((held, interrupt));
     Ok(())
@@ -111,8 +116,15 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
     let interrupt = Interrupt::take()?; // before there is anything to undo
     let (state, held) = record::claim(&global.root, &plan.id)?;
     log::debug(format!("claimed {:?} in {}", plan.id, global.root.display()));
-    let mut record = Record { resctrl: group, ..intent(plan, sandbox)? };
+    let detached =
+        (sandbox.rootfs.change == RootChange::Chroot).then(|| host_mount::prepare(&sandbox.rootfs)).transpose()?;
+    let host_mount = detached.as_ref().map(|detached| detached.mount.clone());
+    let mut record = Record { resctrl: group, host_mount, ..intent(plan, sandbox)? };
     state.save_intent(&record)?; // before anything else is made: whatever happens to us, this names what to clean up
+    if let Some(mount) = &record.host_mount {
+        refuse_shared_root(global, &plan.id, mount)?; // the intent is written: of two that come at once none overlooks the other
+    }
+    let host_mount = detached.map(host_mount::attach).transpose()?;
     let cgroup = make_cgroup(plan, sandbox, &mut record)?;
     let resctrl = match (&record.resctrl, &sandbox.resctrl) {
         (Some(group), Some(plan)) => Some(resctrl::make(group, plan)?),
@@ -144,7 +156,20 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
     state.save(&record)?;
     announce.send_pidfd(ready.pidfd(), "standard")?;
     announce.write_pid(ready.pid())?;
-    Ok(Made { record, ready, cgroup, resctrl, state, held, interrupt })
+    Ok(Made { record, ready, cgroup, resctrl, host_mount, state, held, interrupt })
+}
+
+/// Without mount namespaces.
+fn refuse_shared_root(global: &Global, own: &str, mount: &HostMount) -> Result<()> {
+    for id in list::ids(global, RootGiven::No)?.iter().filter(|id| *id != own) {
+        let other = record::load(&global.root, id).ok().and_then(|(_, record)| record.host_mount); // it may just go
+        ensure!(
+            !other.is_some_and(|other| other.is_at_the_place_of(mount)),
+            "config.json: root.path: container {id:?} has its mounts there, and no mount namespace either: delete it, use \
+             another root filesystem, or add {{\"type\": \"mount\"}} to linux.namespaces"
+        );
+    }
+    Ok(())
 }
 
 /// A user to whom nobody has delegated a cgroup, and who asks for no limits, gets none: the container stays in the caller's.

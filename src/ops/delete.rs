@@ -5,8 +5,10 @@ use crate::error::{Context, Kind, Result, all, anyhow, bail, is};
 use crate::hooks::{self, Surroundings};
 use crate::log;
 use crate::outside::cgroup::Cgroup;
+use crate::outside::host_mount;
 use crate::outside::record::{self, Family, Lock, Record, StateDir, Status};
 use crate::outside::resctrl;
+use crate::proc;
 use crate::sys::process;
 use crate::sys::{self, Errno};
 use std::os::fd::AsFd;
@@ -76,7 +78,7 @@ fn stop_creator(state: &StateDir, record: &Record) -> Result<()> {
     let Ok(pidfd) = process::pidfd_open(record.creator.pid) else {
         return Ok(());
     }; // it has just ended
-    if crate::proc::is_alive(record.creator)? {
+    if proc::is_alive(record.creator)? {
         gone_is_fine(process::pidfd_signal(&pidfd, libc::SIGKILL)).context("stop the creator")?;
         wait_for_end(&pidfd, record.creator.pid)?;
     }
@@ -90,6 +92,7 @@ pub fn clean_up(state: &StateDir, record: &Record, cgroup: &Cgroup) -> Result<()
     errors.extend(kill_in(record, cgroup).err());
     errors.extend(cgroup.remove().err());
     errors.extend(record.resctrl.as_ref().and_then(|group| resctrl::remove(group).err()));
+    errors.extend(take_down_mounts(record).err());
     for error in poststop(record) {
         log::warning(format!("{error:#}")); // runtime.md, step 12: logged, and the rest goes on
     }
@@ -97,6 +100,14 @@ pub fn clean_up(state: &StateDir, record: &Record, cgroup: &Cgroup) -> Result<()
         return Err(error);
     }
     state.remove()
+}
+
+/// Numbers of mounts mean nothing in another boot of the machine.
+fn take_down_mounts(record: &Record) -> Result<()> {
+    match &record.host_mount {
+        Some(mount) if record.boot_id == proc::boot_id()? => host_mount::take_down(mount),
+        _ => Ok(()),
+    }
 }
 
 /// `run` at the end of its own container: unless somebody has deleted it in the meantime.

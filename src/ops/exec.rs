@@ -4,11 +4,12 @@ use super::create::Stay;
 use super::{Announce, Global, inside, keep_only};
 use crate::error::{Context, Kind, Result, anyhow, bail};
 use crate::interrupt::Interrupt;
+use crate::link::Door;
 use crate::log;
 use crate::outside::cgroup::Cgroup;
 use crate::outside::console::Console;
 use crate::outside::record::{self, Lock, Record, StateDir, Status};
-use crate::outside::{Launch, launch, wait};
+use crate::outside::{Launch, launch, namespaces, wait};
 use crate::plan::cgroup::SubCgroup;
 use crate::plan::labels::Asked;
 use crate::plan::process::ExecProcess;
@@ -74,11 +75,15 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
     let interrupt = Interrupt::take()?;
     run_where_asked(&plan)?;
     let cgroup = choose_cgroup(&state, &record, &request.cgroups)?;
+    let root = match record.init {
+        Some(init) if record.namespaces & libc::CLONE_NEWNS == 0 => Some(namespaces::root_of(init)?),
+        _ => None,
+    };
     let launched = launch(Launch {
         plan: &plan,
         cgroup: &cgroup,
         gate: None,
-        target: Some(init),
+        target: Some(Door { init, root }),
         joined: Vec::new(),
         console,
         inside: inside(),

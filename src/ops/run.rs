@@ -41,10 +41,11 @@ pub fn run(global: &Global, request: Run) -> Result<u8> {
         }
         Stay::Leave => None,
     };
-    let Made { record, ready, cgroup, resctrl, state, held, interrupt } =
+    let Made { record, ready, cgroup, resctrl, host_mount, state, held, interrupt } =
         create::make(global, create, stay, Stop::Nowhere)?;
     let (cgroup, state) = (cgroup.keep(), state.keep());
     resctrl.map(Draft::keep);
+    host_mount.map(Draft::keep);
     let gone = ready.go(&interrupt).context("unable to start container process");
     drop(held);
     let (child, master) = match gone {

@@ -8,7 +8,7 @@ use super::serve;
 use super::spawn::{self, Birth, Child};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-use crate::link::{self, Ends, Entry, Reply};
+use crate::link::{self, Door, Ends, Entry, Reply};
 use crate::plan::{Plan, World};
 use crate::undo::Draft;
 use std::os::fd::{AsFd, OwnedFd};
@@ -27,8 +27,8 @@ pub struct Launch<'a> {
     pub plan: &'a Plan,
     pub cgroup: &'a Cgroup,
     pub gate: Option<OwnedFd>,
-    /// exec: the pidfd of the container's init.
-    pub target: Option<OwnedFd>,
+    /// exec: the container.
+    pub target: Option<Door>,
     /// create: the opened namespaces to join.
     pub joined: Vec<(i32, OwnedFd)>,
     pub console: Console,

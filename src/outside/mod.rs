@@ -2,6 +2,7 @@
 
 pub mod cgroup;
 pub mod console;
+pub mod host_mount;
 mod idmap;
 mod labels;
 pub mod launch;

@@ -1,9 +1,10 @@
 //! Opening the namespaces that are to be joined, before anything is made: their paths may mean something else later.
 
 use super::mappings;
-use crate::error::{Context, Result, bail};
+use crate::error::{Context, Kind, Result, anyhow, bail};
 use crate::plan::namespaces::{name, proc_name};
 use crate::plan::{Namespaces, Sandbox};
+use crate::proc::{self, ProcessId};
 use crate::sys::file::{self, CWD};
 use crate::sys::namespace;
 use std::os::fd::OwnedFd;
@@ -32,6 +33,17 @@ pub fn open(plan: &Namespaces) -> Result<Vec<(i32, OwnedFd)>> {
         mappings::compare(maps, file)?;
     }
     Ok(opened)
+}
+
+/// exec into a container without a mount namespace: the root that its init has. The process is looked at again afterwards:
+/// its number may have gone to another one.
+pub fn root_of(init: ProcessId) -> Result<OwnedFd> {
+    let path = format!("/proc/{}/root", init.pid);
+    let root = file::open(CWD, &path, libc::O_PATH | libc::O_DIRECTORY, 0);
+    if !proc::is_alive(init)? {
+        bail!(anyhow!(Kind::NotRunning).context("cannot exec in a stopped container"));
+    }
+    root.with_context(|| format!("open {path}, the container's root"))
 }
 
 /// A joined namespace may be the runtime's own, which is the host's: then what would be set there is refused, as it is

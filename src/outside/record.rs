@@ -7,6 +7,7 @@
 use crate::error::{Context, Kind, Result, anyhow, bail};
 use crate::link::gate;
 use crate::outside::cgroup::{self, Cgroup};
+use crate::outside::host_mount::HostMount;
 use crate::outside::resctrl::Group;
 use crate::plan::cgroup::Place;
 use crate::plan::{Hooks, Namespaces, Template, check};
@@ -51,6 +52,9 @@ pub struct Record {
     pub cgroup: Place,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resctrl: Option<Group>,
+    /// Only without a mount namespace: what is to be taken down on the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_mount: Option<HostMount>,
     /// `CLONE_NEW*` bits of the namespaces that the container has of its own.
     pub namespaces: i32,
     pub family: Family,
@@ -343,6 +347,7 @@ impl Record {
             init: None,
             cgroup,
             resctrl: None,
+            host_mount: None,
             namespaces: namespaces.own(),
             family: if namespaces.makes(libc::CLONE_NEWPID) { Family::DiesWithInit } else { Family::Survives },
             hooks: Hooks::default(),

@@ -9,7 +9,7 @@ use super::cgroup::Cgroup;
 use super::launch::{Elsewhere, Inside};
 use crate::error::{Context, Result, anyhow};
 use crate::interrupt::Interrupt;
-use crate::link::{self, Ends, Entry};
+use crate::link::{self, Door, Ends, Entry};
 use crate::plan::{Placing, Plan, World};
 use crate::proc;
 use crate::sys::file::{self, CWD};
@@ -27,8 +27,8 @@ pub struct Child {
 /// What the child is born with, besides the link.
 pub struct Birth {
     pub gate: Option<OwnedFd>,
-    /// exec: the pidfd of the container's init.
-    pub target: Option<OwnedFd>,
+    /// exec: the container.
+    pub target: Option<Door>,
     /// create: namespaces to join, in the plan's order.
     pub joined: Vec<(i32, OwnedFd)>,
     /// The host's /proc, for the labels, where that is safe.
@@ -97,7 +97,7 @@ fn directly(
         Side::Parent { pid, pidfd } => Ok(Child { pid, pidfd }),
         Side::Child => {
             let entry = match birth.target {
-                Some(init) => Entry::Target(init),
+                Some(door) => Entry::Target(door),
                 None => Entry::Direct { joined: birth.joined },
             };
             (inside.enter)(plan, Ends { link, gate: birth.gate, entry, procfs: birth.procfs })
@@ -144,7 +144,7 @@ fn in_stages(
     let (hear, tell) = socket::pair().context("make a socket to the intermediate process")?;
     let Birth { gate, target, joined, procfs } = birth;
     let entry = match target {
-        Some(init) => Entry::Target(init),
+        Some(door) => Entry::Target(door),
         None => Entry::Direct { joined },
     };
     match clone_into(cgroup, 0, elsewhere)? {

@@ -1,8 +1,8 @@
 //! Named checks: each a rule of the spec or of good sense that can be judged before anything is touched.
 
+use super::TerminalUse;
 use super::namespaces::{self, IdMap, IdMaps, MapWriter, Namespaces};
 use super::process::User;
-use super::{RootChange, TerminalUse};
 use crate::error::{Result, bail, ensure};
 use crate::spec::Spec;
 use crate::sys::process::Personality;
@@ -84,7 +84,7 @@ fn uts_name(field: &str, name: &str) -> Result<()> {
 }
 
 /// What needs a namespace of its own must have it: otherwise it would change the host.
-pub(super) fn namespace_use(spec: &Spec, linux: &Linux, namespaces: &Namespaces, change: RootChange) -> Result<()> {
+pub(super) fn namespace_use(spec: &Spec, namespaces: &Namespaces) -> Result<()> {
     let own_uts = namespaces.has(libc::CLONE_NEWUTS);
     let need = |field: &str, kind: i32| -> Result<()> {
         let word = namespaces::name(kind);
@@ -96,17 +96,7 @@ pub(super) fn namespace_use(spec: &Spec, linux: &Linux, namespaces: &Namespaces,
     if spec.domainname().as_ref().is_some_and(|name| !name.is_empty()) && !own_uts {
         return need("domainname", libc::CLONE_NEWUTS);
     }
-    if namespaces.has(libc::CLONE_NEWNS) {
-        let private =
-            linux.rootfs_propagation().as_deref().is_some_and(|word| word.trim_start_matches('r') == "private");
-        ensure!(
-            !(change == RootChange::MoveAndChroot && private),
-            "linux.rootfsPropagation: private does not go together with --no-pivot; leave one of them out"
-        );
-        return Ok(());
-    }
-    // Without a mount namespace every mount would land on the host, for ever, and no protection would hold.
-    need("linux.namespaces", libc::CLONE_NEWNS)
+    Ok(())
 }
 
 /// In a new user namespace an id without a mapping does not exist.

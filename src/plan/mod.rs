@@ -7,6 +7,7 @@
 pub mod annotations;
 pub mod cgroup;
 pub mod check;
+mod chroot;
 pub mod device_rules;
 pub mod devices;
 pub mod host;
@@ -95,7 +96,7 @@ pub struct Rootfs {
     /// Absolute, on the host.
     pub path: PathBuf,
     pub access: Access,
-    /// MS_* bits for "/" of the new mount namespace before anything is mounted.
+    /// MS_* bits for "/" of the new mount namespace before anything is mounted. Without one it says nothing.
     pub propagation: u64,
     pub change: RootChange,
 }
@@ -112,6 +113,8 @@ pub enum RootChange {
     Pivot,
     /// `--no-pivot`, for hosts that run from a ramfs.
     MoveAndChroot,
+    /// There is no mount namespace but the host's: nothing is moved there.
+    Chroot,
 }
 
 /// The running container that exec joins.
@@ -240,7 +243,8 @@ fn lower(
     let Some(root) = spec.root() else { bail!("root: is missing; name the root filesystem in root.path") };
     let namespaces = namespaces::lower(&linux, host).context("linux")?;
     annotations::check(spec)?;
-    check::namespace_use(spec, &linux, &namespaces, request.change)?;
+    check::namespace_use(spec, &namespaces)?;
+    let change = chroot::root_change(&linux, &namespaces, request.change, warnings)?;
     let cgroup = cgroup::lower(&linux, &request.id, host, warnings)?;
     let mut process = process::lower(oci_process, &host.inside(namespaces.own()), warnings).context("process")?;
     annotations::apply_to_user(spec, &mut process.user, warnings);
@@ -260,7 +264,7 @@ fn lower(
         path: request.bundle.join(root.path()),
         access: if root.readonly().unwrap_or(false) { Access::ReadOnly } else { Access::ReadWrite },
         propagation: mounts::root_propagation(linux.rootfs_propagation().as_deref())?,
-        change: request.change,
+        change,
     };
     let mount_label = labels::of_mounts(linux.mount_label().as_ref(), host, warnings)?;
     let scene = mounts::Scene {
@@ -270,7 +274,8 @@ fn lower(
         caller: host.caller(),
         label: mount_label.as_deref(),
     };
-    let mounts = mounts::lower(spec, &scene, warnings)?;
+    let mut mounts = mounts::lower(spec, &scene, warnings)?;
+    chroot::keep_in(change, &mut mounts);
     let dev_setup = devices::setup(&mounts);
     let devices = devices::lower(&linux, &namespaces, dev_setup, warnings)?;
     let (sysctl, domainname) = check::domainname(spec, check::sysctl(&linux, &namespaces)?)?;

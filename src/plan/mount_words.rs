@@ -65,10 +65,14 @@ impl Words {
         }
     }
 
-    /// A word that is none of ours belongs to the file system; where there is no new file system it is an error.
-    pub fn refuse_data(&self, what: &str) -> Result<()> {
-        let Some((index, word)) = self.data.first() else {
-            return Ok(());
+    /// A word that is none of ours belongs to the file system. Where there is no new one the kernel ignores it, and so do we,
+    /// with a warning each; but a word without a value may as well be one of ours, wrongly written, and is refused.
+    pub fn without_data(&self, mount: usize, what: &str) -> Result<Vec<String>> {
+        let Some((index, word)) = self.data.iter().find(|(_, word)| !word.contains('=')) else {
+            let ignored = |(index, word): &(usize, String)| {
+                format!("config.json: mounts[{mount}].options[{index}]: {word:?} has no effect on {what}; remove it")
+            };
+            return Ok(self.data.iter().map(ignored).collect());
         };
         let hint = options::did_you_mean(word, options::WORDS.iter().map(|(name, _)| *name));
         let hint = hint.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
@@ -100,7 +104,16 @@ mod tests {
 
     #[test]
     fn a_typing_error_in_a_bind_is_refused_with_a_hint() {
-        let error = words(&["rbind", "nosudi"]).refuse_data("a bind mount").unwrap_err().to_string();
-        assert!(error.starts_with("options[1]: unknown option \"nosudi\" (did you mean \"nosuid\"?)"), "{error}");
+        let error = words(&["rbind", "size=1k", "nosudi"]).without_data(0, "a bind mount").unwrap_err().to_string();
+        assert!(error.starts_with("options[2]: unknown option \"nosudi\" (did you mean \"nosuid\"?)"), "{error}");
+    }
+    #[test]
+    fn options_of_a_file_system_have_no_effect_on_a_bind() {
+        let warnings = words(&["rbind", "ro", "mode=755", "size=1k"]).without_data(9, "a bind mount").unwrap();
+        assert_eq!(warnings.len(), 2);
+        assert!(
+            warnings[0].starts_with("config.json: mounts[9].options[2]: \"mode=755\" has no effect"),
+            "{warnings:?}"
+        );
     }
 }

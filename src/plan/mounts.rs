@@ -160,10 +160,10 @@ impl Scene<'_> {
             ensure!(at != Path::new("/"), "options[{option}]: \"tmpcopyup\" cannot copy the whole root; remove it");
         }
         let what = if words.remount.is_some() {
-            words.refuse_data("a remount")?;
+            warnings.extend(words.without_data(index, "a remount")?);
             MountWhat::Remount
         } else if let Some(depth) = depth {
-            words.refuse_data("a bind mount")?;
+            warnings.extend(words.without_data(index, "a bind mount")?);
             self.bind(mount, depth, &words)?
         } else if matches!(fs, "cgroup" | "cgroup2") {
             warnings.extend(words.data.iter().map(|(option, word)| {

@@ -13,6 +13,7 @@ pub mod credentials;
 pub mod exe;
 pub mod file;
 pub mod mount;
+pub mod mountinfo;
 pub mod namespace;
 pub mod netlink;
 pub mod process;

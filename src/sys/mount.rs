@@ -211,10 +211,19 @@ pub fn place(path: impl AsRef<Path>) -> Result<OwnedFd> {
 
 /// Is the descriptor's file the root of the mount that it was reached through? statx(2), Linux 5.8.
 pub fn is_mount_root(file: impl AsFd) -> Result<bool> {
+    Ok(statx(file.as_fd(), libc::STATX_TYPE)?.stx_attributes & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0)
+}
+
+/// The number, as in mountinfo, of the mount that the descriptor's file was reached through. It is given again to another
+/// mount when this one is gone. statx(2), Linux 5.8.
+pub fn id(file: impl AsFd) -> Result<u64> {
+    Ok(statx(file.as_fd(), libc::STATX_MNT_ID)?.stx_mnt_id)
+}
+
+fn statx(file: BorrowedFd, mask: libc::c_uint) -> Result<libc::statx> {
     // SAFETY: statx is plain integers, for which zero is a valid value.
     let mut stat: libc::statx = unsafe { std::mem::zeroed() };
-    let (fd, flags) = (file.as_fd().as_raw_fd(), libc::AT_EMPTY_PATH);
     // SAFETY: the struct is ours, the empty path names the descriptor.
-    check(unsafe { libc::statx(fd, c"".as_ptr(), flags, libc::STATX_TYPE, &raw mut stat) }.into())?;
-    Ok(stat.stx_attributes & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0)
+    check(unsafe { libc::statx(file.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, mask, &raw mut stat) }.into())?;
+    Ok(stat)
 }

@@ -59,12 +59,7 @@ fn flags_for(attributes: u64) -> u64 {
 }
 
 fn has_mounts_below(mount: BorrowedFd) -> Result<bool> {
-    // SAFETY: statx is plain integers, for which zero is a valid value.
-    let mut stat: libc::statx = unsafe { std::mem::zeroed() };
-    let (fd, flags) = (mount.as_raw_fd(), libc::AT_EMPTY_PATH);
-    // SAFETY: the struct is ours, the empty path names the descriptor.
-    check(unsafe { libc::statx(fd, c"".as_ptr(), flags, libc::STATX_MNT_ID, &raw mut stat) }.into())?;
-    let own = stat.stx_mnt_id.to_string();
+    let own = super::mount::id(mount)?.to_string();
     let table = read_all(open(CWD, "/proc/thread-self/mountinfo", libc::O_RDONLY, 0)?, 64 << 20)?;
     let parent = |line: &str| line.split(' ').nth(1).map(str::to_owned);
     Ok(String::from_utf8_lossy(&table).lines().any(|line| parent(line).as_ref() == Some(&own)))

@@ -16,6 +16,7 @@ mod exec_user;
 mod explain;
 mod faults;
 mod hooks;
+mod host_mounts;
 mod host_state;
 mod interruptions;
 mod labels;

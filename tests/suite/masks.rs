@@ -93,14 +93,6 @@ fn a_mask_does_not_trust_the_images_dev_null() {
 }
 
 #[test]
-fn masks_without_a_mount_namespace_are_refused() {
-    needs!(root);
-    let bundle = Bundle::busybox().without_namespace("mount");
-    assert_eq!(bundle.try_create().code, 1);
-    bundle.assert_nothing_left();
-}
-
-#[test]
 fn a_mask_through_a_symlink_stays_inside() {
     needs!(root);
     let bundle = Bundle::busybox();

@@ -244,3 +244,18 @@ fn a_word_that_means_nothing_to_a_cgroup_mount_is_warned_about() {
     let output = bundle.run().ok();
     assert!(output.stderr.contains("options[2]: ") && output.stderr.contains("sideways"), "{output:?}");
 }
+
+#[test]
+fn options_of_a_file_system_on_a_bind_are_a_warning() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let index = bundle.config()["mounts"].as_array().unwrap().len();
+    let bundle = bundle.mount("/tmp", "bind", "/tmp", &["bind", "ro", "mode=755", "size=1k"]);
+    let output = bundle.args(["echo", "fine"]).run().ok();
+    assert_eq!(output.stdout, "fine\n");
+    for (option, word) in [(2, "mode=755"), (3, "size=1k")] {
+        let place = format!("config.json: mounts[{index}].options[{option}]: ");
+        let line = output.stderr.lines().find(|line| line.contains(&place));
+        assert!(line.is_some_and(|line| line.contains(word)), "{}", output.stderr);
+    }
+}

@@ -5,6 +5,7 @@ use crate::fs::Root;
 use crate::plan::{RootChange, Rootfs};
 use crate::sys::file::{self, CWD};
 use crate::sys::mount::{self, Change, Depth};
+use crate::sys::mountinfo::{self, MountLine};
 use crate::sys::{Errno, Error, process};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -13,6 +14,9 @@ use std::path::{Path, PathBuf};
 
 /// Cuts this namespace's mounts from the host's as planned, and makes the root filesystem a mount of its own.
 pub fn prepare(rootfs: &Rootfs) -> Result<Root> {
+    if rootfs.change == RootChange::Chroot {
+        return open_prepared(rootfs);
+    }
     mount::change(c"/", while_building(rootfs.propagation)).context("set the propagation of \"/\"")?;
     let named = |what: &str| format!("config.json: root.path: {what} {}", rootfs.path.display());
     if !cuts_everything(rootfs.propagation) {
@@ -28,6 +32,14 @@ pub fn prepare(rootfs: &Rootfs) -> Result<Root> {
         mount::change_attached(&copy, &slave).with_context(|| named("cut from the host"))?;
     }
     Ok(Root::new(copy))
+}
+
+/// Without a mount namespace the parent has made the mount, since it takes it down again.
+fn open_prepared(rootfs: &Rootfs) -> Result<Root> {
+    let named = || format!("config.json: root.path: open {}", rootfs.path.display());
+    let root = file::open(CWD, &rootfs.path, libc::O_PATH | libc::O_DIRECTORY, 0).with_context(named)?;
+    ensure!(mount::is_mount_root(&root).with_context(named)?, "{}: is no mount any more", named());
+    Ok(Root::new(root))
 }
 
 /// What is unbindable cannot be a source of ours either (volumes, masks, the console): until all of them are made, private
@@ -67,13 +79,15 @@ fn make_parent_private(path: &Path) -> Result<()> {
     }
 }
 
-/// Makes the root "/". Afterwards nothing of the host's tree can be reached from this process.
+/// Makes the root "/". Afterwards nothing of the host's tree can be reached from this process (by chroot alone: as long as
+/// it has no CAP_SYS_CHROOT).
 pub fn enter(rootfs: &Rootfs, root: Root) -> Result<()> {
     process::fchdir(&root).context("enter the root filesystem")?;
     drop(root);
     match rootfs.change {
         RootChange::Pivot => pivot(rootfs)?,
         RootChange::MoveAndChroot => move_and_chroot()?,
+        RootChange::Chroot => mount::chroot_here().context("chroot")?, // the host's tree is not ours to move or unmount
     }
     process::chdir("/").context("enter the new root")
 }
@@ -96,9 +110,9 @@ fn pivot(rootfs: &Rootfs) -> Result<()> {
 fn move_and_chroot() -> Result<()> {
     let own = process::cwd().context("find the root filesystem")?;
     let others = |table: &str| -> Vec<(PathBuf, String)> {
-        let lines = table.lines().rev().filter_map(mount_line);
-        let others = lines.filter(|(at, _)| !at.starts_with(&own) && !own.starts_with(at));
-        others.map(|(at, fs)| (at, fs.to_owned())).collect()
+        let lines = table.lines().rev().filter_map(MountLine::parse);
+        let others = lines.filter(|line| !line.at.starts_with(&own) && !own.starts_with(&line.at));
+        others.map(|line| (line.at, line.fs.to_owned())).collect()
     };
     let (before, after) = (mount_table()?, mount_table()?); // opened while there is a /proc, read when it is time
     for (at, _) in others(&read(before)?) {
@@ -115,12 +129,11 @@ fn move_and_chroot() -> Result<()> {
 }
 
 fn mount_table() -> Result<OwnedFd> {
-    file::open(CWD, "/proc/thread-self/mountinfo", libc::O_RDONLY, 0).context("open the table of mounts")
+    mountinfo::table().context("open the table of mounts")
 }
 
 fn read(table: OwnedFd) -> Result<String> {
-    let bytes = file::read_all(table, 64 << 20).context("read the table of mounts")?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    mountinfo::read(table).context("read the table of mounts")
 }
 
 /// Below a mount point that nobody can see, nothing could be covered.
@@ -132,32 +145,4 @@ fn cover(at: &Path) -> Result<()> {
     }
     let empty = mount::begin("tmpfs")?.mount(mount::ATTR_RDONLY).map_err(|(error, _)| error)?;
     Ok(mount::attach(empty, place)?)
-}
-
-/// Mount point and file system of a line of mountinfo. proc(5).
-fn mount_line(line: &str) -> Option<(PathBuf, &str)> {
-    let (left, right) = line.split_once(" - ")?;
-    let at = left.split(' ').nth(4)?;
-    Some((unescape(at), right.split(' ').next()?))
-}
-
-/// Blanks, tabs, newlines and backslashes stand as `\ooo`.
-fn unescape(text: &str) -> PathBuf {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let octal = (*first == b'\\').then(|| tail.get(..3)).flatten();
-        let value = octal.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
-        match value {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[3..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    PathBuf::from(std::ffi::OsStr::from_bytes(&bytes))
 }

@@ -71,6 +71,7 @@ fn add_rootfs(section: &mut Section, rootfs: &Rootfs) {
     let how = match change {
         RootChange::Pivot => "pivot_root",
         RootChange::MoveAndChroot => "move and chroot",
+        RootChange::Chroot => "chroot, in the host's mount namespace",
     };
     section.list("rootChange", how, "", Vec::new());
     let (word, meaning) = mounts::propagation(*propagation);
