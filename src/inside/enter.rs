@@ -111,6 +111,7 @@ fn live(
         *ear = Ear::Deaf; // the link closes here: `create` is done
         *ear = Ear::Start(gate::wait(&gate)?);
     }
+    exec::expect(&program)?;
     exec::start_container_hooks(plan, pid)?;
     ear.going()?;
     if !exec::needs_early_filter(&plan.process) {

@@ -26,7 +26,9 @@ pub fn find(plan: &Process, home: Option<String>) -> Result<Program> {
         env.retain(|pair| !pair.starts_with("HOME="));
         env.push(format!("HOME={home}"));
     }
-    let name = &plan.args[0];
+    let Some(name) = plan.args.first() else {
+        return Ok(Program { path: CString::default(), args: Vec::new(), env: Vec::new() }); // none: `start` will say so
+    };
     let path = if name.contains('/') {
         check(name).map_err(|error| complain(name, error))?;
         name.clone()
@@ -102,6 +104,15 @@ pub fn start_container_hooks(plan: &Plan, pid: i32) -> Result<()> {
     let state = hooks::State { id: &plan.id, status: "created", pid, bundle, annotations };
     let env = Surroundings::Exactly(&plan.process.env);
     hooks::run("startContainer", &plan.hooks.start_container, &state, &env, &plan.process.cwd)
+}
+
+/// runtime.md, "Start": an error when there is no process.
+pub fn expect(program: &Program) -> Result<()> {
+    crate::error::ensure!(
+        !program.args.is_empty(),
+        "config.json: process: is missing; a container needs a program to run"
+    );
+    Ok(())
 }
 
 /// Becomes the program. Returns only with why not.

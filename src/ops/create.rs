@@ -2,7 +2,7 @@
 
 use super::list::{self, RootGiven};
 use super::{Announce, Global, inside, keep_only, listen_fds};
-use crate::error::{Context, Result, anyhow, ensure};
+use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::hooks::{self, Surroundings};
 use crate::interrupt::Interrupt;
 use crate::link::gate;
@@ -95,6 +95,9 @@ pub fn make(global: &Global, request: Create, stay: Stay, stop: Stop) -> Result<
         listen_fds: listen,
         terminal,
     };
+    if stop == Stop::Nowhere && read.spec.process().is_none() {
+        bail!("config.json: process: is missing; a container needs a program to run");
+    }
     let plan = plan::create(&read.spec, &asked, &host::gather(Asked::by_spec(&read.spec))?)
         .map_err(|error| place::joined(&error))?;
     for warning in read.warnings.iter().chain(&plan.warnings) {
@@ -146,7 +149,7 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
         elsewhere: &|| Ok(None),
     });
     let ready = launched.map_err(|failed| explain(failed, plan, sandbox))?;
-    log::debug(format!("process {} is ready to become {:?}", ready.pid(), plan.process.args[0]));
+    log::debug(format!("process {} is ready to become {:?}", ready.pid(), plan.process.args.first()));
     if let Some(group) = &record.resctrl {
         group.add(ready.pid())?;
     }

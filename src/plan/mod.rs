@@ -239,14 +239,20 @@ fn lower(
     warnings: &mut Vec<String>,
 ) -> Result<(Sandbox, Process, Hooks)> {
     let linux = spec.linux().clone().unwrap_or_default_empty();
-    let Some(oci_process) = spec.process() else { bail!("process: is missing; a container needs a program to run") };
     let Some(root) = spec.root() else { bail!("root: is missing; name the root filesystem in root.path") };
     let namespaces = namespaces::lower(&linux, host).context("linux")?;
     annotations::check(spec)?;
     check::namespace_use(spec, &namespaces)?;
     let change = chroot::root_change(&linux, &namespaces, request.change, warnings)?;
     let cgroup = cgroup::lower(&linux, &request.id, host, warnings)?;
-    let mut process = process::lower(oci_process, &host.inside(namespaces.own()), warnings).context("process")?;
+    let inside = host.inside(namespaces.own());
+    let mut process = match spec.process() {
+        Some(said) => process::lower(said, &inside, warnings).context("process")?,
+        None => {
+            warnings.push("config.json: process: is missing: the container can be created, but not started".to_owned());
+            process::none(&inside)?
+        }
+    };
     annotations::apply_to_user(spec, &mut process.user, warnings);
     process.seccomp = linux.seccomp().as_ref().map(seccomp::compile).transpose()?;
     check::mapped_ids(&process.user, namespaces.maps.as_ref())?;

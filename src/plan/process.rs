@@ -17,6 +17,7 @@ use std::path::PathBuf;
 
 #[derive(Serialize, Deserialize, Debug, Clone)]
 pub struct Process {
+    /// Empty only for a container that has no program and cannot be started.
     pub args: Vec<String>,
     /// `NAME=value`, each name once.
     pub env: Vec<String>,
@@ -178,6 +179,13 @@ pub(super) fn lower(process: &oci::Process, host: &Host, warnings: &mut Vec<Stri
         keyring: None,
         preserve_fds: 0,
     })
+}
+
+/// For a container that has no program and cannot be started. config.md, "Process": REQUIRED when `start` is called.
+pub(super) fn none(host: &Host) -> Result<Process> {
+    let least = r#"{"cwd":"/","user":{"uid":0,"gid":0},"args":["none"]}"#;
+    let least: oci::Process = serde_json::from_str(least).context("the least process")?;
+    Ok(Process { args: Vec::new(), ..lower(&least, host, &mut Vec::new())? })
 }
 
 /// The template with what exec asks for. What the request leaves open is the container's own.

@@ -114,7 +114,6 @@ fn what_the_specification_forbids_is_refused_with_its_place() {
         ("/root", Value::Null, "root: is missing"),
         ("/root", json!({}), "root.path: is missing"),
         ("/root/readonly", json!("yes"), "root.readonly: invalid type"),
-        ("/process", Value::Null, "process: is missing"),
         ("/process/cwd", Value::Null, "process: missing field `cwd`"),
         ("/process/cwd", json!("tmp"), "process: cwd: "),
         ("/process/args", Value::Null, "process: args: is empty"),

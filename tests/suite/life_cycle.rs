@@ -190,3 +190,18 @@ fn two_deletes_at_once_both_succeed() {
         delete.wait().ok();
     }
 }
+
+#[test]
+fn a_container_without_a_process_can_be_created_and_not_started() {
+    needs!(root);
+    let bundle = Bundle::busybox().unset("/process");
+    let created = bundle.try_create().ok();
+    assert!(created.stderr.contains("process: is missing"), "{}", created.stderr);
+    let container = bundle.handle();
+    assert_eq!(container.status(), "created");
+    container.does("start", []).refused("process: is missing; a container needs a program to run");
+    container.reaches("stopped");
+    container.delete().ok();
+    bundle.run().refused("process: is missing; a container needs a program to run");
+    bundle.assert_nothing_left();
+}

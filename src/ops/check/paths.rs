@@ -24,7 +24,7 @@ pub fn program(scene: &Scene, findings: &mut Vec<Finding>) {
     if open_root(scene).is_none() {
         return; // said already
     }
-    let name = &process.args[0];
+    let Some(name) = process.args.first() else { return };
     let path = process.env.iter().find_map(|pair| pair.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
     let candidates: Vec<PathBuf> = if name.contains('/') {
         vec![process.cwd.join(name)]
