@@ -27,13 +27,16 @@ impl Interrupt {
     pub fn wait_for<const N: usize>(&self, files: [BorrowedFd; N], timeout: i32) -> Result<[bool; N]> {
         let mut all = vec![self.signals.as_fd()];
         all.extend(files);
-        let ready = crate::sys::retry(|| poll(&all, timeout)).context("wait")?;
-        if ready[0]
-            && let Some(signal) = self.signals.next().context("read the signals")?
-        {
-            return Err(anyhow!(Kind::Interrupted(signal)));
+        loop {
+            let ready = crate::sys::retry(|| poll(&all, timeout)).context("wait")?;
+            if !ready[0] {
+                return Ok(std::array::from_fn(|n| ready[n + 1]));
+            }
+            match self.signals.next().context("read the signals")? {
+                Some(signal) if !signal::is_ignored(signal) => return Err(anyhow!(Kind::Interrupted(signal))),
+                _ => {} // one that the caller ignores, or that somebody else has read: wait on
+            }
         }
-        Ok(std::array::from_fn(|n| ready[n + 1]))
     }
 }
 

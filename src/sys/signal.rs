@@ -19,12 +19,11 @@ pub fn take_all() -> Result<Signals> {
 /// The signals that were blocked before.
 pub struct Mask(SigSet);
 
-/// Blocks SIGTERM, SIGINT, SIGHUP and SIGQUIT, and opens the descriptor to read them from. Those that the caller ignores
-/// stay ignored (nohup(1)): blocked they would arrive.
+/// Blocks SIGTERM, SIGINT, SIGHUP and SIGQUIT, and opens the descriptor to read them from. Blocked, also those arrive that
+/// the caller ignores (nohup(1)): `is_ignored` tells.
 pub fn take_endings() -> Result<(Signals, Mask)> {
     use nix::sys::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-    let endings = [SIGTERM, SIGINT, SIGHUP, SIGQUIT].into_iter();
-    let endings: SigSet = endings.filter(|signal| !is_ignored(*signal as i32)).collect();
+    let endings: SigSet = [SIGTERM, SIGINT, SIGHUP, SIGQUIT].into_iter().collect();
     let signals = SignalFd::with_flags(&endings, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
     let mut before = SigSet::empty();
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&endings), Some(&mut before))?;
@@ -67,7 +66,8 @@ pub fn unblock() -> Result<()> {
     Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }
 
-fn is_ignored(signal: i32) -> bool {
+/// Did the caller want this signal to have no effect?
+pub fn is_ignored(signal: i32) -> bool {
     // SAFETY: sigaction is plain data, for which zero is a valid value; a null pointer changes nothing.
     let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
     // SAFETY: as above.
