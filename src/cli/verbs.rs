@@ -69,6 +69,7 @@ fn create_request(said: &Asked, id: String, bundle: PathBuf) -> Result<Create> {
         keyring: if said.switch("no-new-keyring") { NewKeyring::No } else { NewKeyring::Yes },
         preserve_fds: number(said, "preserve-fds")?.unwrap_or(0),
         inherited: said.inherited,
+        driver: said.driver()?,
     })
 }
 

@@ -11,6 +11,7 @@ use crate::outside::launch::{Failed, HooksRun, Ready};
 use crate::outside::record::{self, Held, Record, StateDir};
 use crate::outside::resctrl::{self, Group};
 use crate::outside::{Launch, launch, namespaces};
+use crate::plan::cgroup::{Driver, Owner};
 use crate::plan::labels::Asked;
 use crate::plan::{
     self, CreateRequest, Hooks, NewKeyring, Plan, RootChange, Sandbox, TerminalUse, World, host, host::Caller,
@@ -31,6 +32,7 @@ pub struct Create {
     pub preserve_fds: u32,
     /// Descriptors from 3 on that our caller has left open.
     pub inherited: u32,
+    pub driver: Driver,
 }
 
 /// Whether the caller stays with the container.
@@ -89,8 +91,10 @@ pub fn make(global: &Global, request: Create, stay: Stay, stop: Stop) -> Result<
         preserve_fds: request.preserve_fds,
         listen_fds: listen,
         terminal,
+        driver: request.driver,
     };
-    let plan = plan::create(&read.spec, &asked, &host::gather(Asked::by_spec(&read.spec))?)?;
+    let host = host::gather(Asked::by_spec(&read.spec), request.driver)?;
+    let plan = plan::create(&read.spec, &asked, &host)?;
     for warning in read.warnings.iter().chain(&plan.warnings) {
         log::warning(warning);
     }
@@ -112,7 +116,7 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
     log::debug(format!("claimed {:?} in {}", plan.id, global.root.display()));
     let mut record = Record { resctrl: group, ..intent(plan, sandbox)? };
     state.save_intent(&record)?; // before anything else is made: whatever happens to us, this names what to clean up
-    let cgroup = make_cgroup(plan, sandbox, &mut record)?;
+    let mut cgroup = make_cgroup(plan, sandbox, &mut record)?;
     let resctrl = match (&record.resctrl, &sandbox.resctrl) {
         (Some(group), Some(plan)) => Some(resctrl::make(group, plan)?),
         _ => None,
@@ -123,7 +127,7 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
     };
     let launched = launch(Launch {
         plan,
-        cgroup: &cgroup,
+        cgroup: &mut cgroup,
         gate,
         target: None,
         joined,
@@ -150,7 +154,9 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
 fn make_cgroup(plan: &Plan, sandbox: &Sandbox, record: &mut Record) -> Result<Draft<Cgroup>> {
     let denied = match cgroup::make(&sandbox.cgroup) {
         Err(error)
-            if cgroup::is_denied(&error) && !(plan.caller == Caller::Root && proc::is_in_first_user_namespace()) =>
+            if sandbox.cgroup.place.owner == Owner::Us
+                && cgroup::is_denied(&error)
+                && !(plan.caller == Caller::Root && proc::is_in_first_user_namespace()) =>
         {
             error
         }
@@ -163,8 +169,9 @@ fn make_cgroup(plan: &Plan, sandbox: &Sandbox, record: &mut Record) -> Result<Dr
         ));
     }
     log::debug(format!("no cgroup of its own: {denied:#}"));
-    record.cgroup = plan::cgroup::Place { owner: plan::cgroup::Owner::Nobody, layout: plan::cgroup::Layout::Missing };
-    cgroup::make(&plan::cgroup::Cgroup { place: record.cgroup.clone(), settings: Vec::new(), devices: None })
+    let none = plan::cgroup::Cgroup::none();
+    record.cgroup = none.place.clone();
+    cgroup::make(&none)
 }
 
 fn intent(plan: &Plan, sandbox: &Sandbox) -> Result<Record> {

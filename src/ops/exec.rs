@@ -55,7 +55,7 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
         process: request.process,
         preserve_fds: request.preserve_fds,
         terminal,
-        placing: Placing::of(&record.cgroup),
+        placing: Placing::later(&record.cgroup),
     };
     let plan = plan::exec(&state.template()?, asked, &host)?;
     plan.warnings.iter().for_each(log::warning);
@@ -70,10 +70,10 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
     };
     let interrupt = Interrupt::take()?;
     run_where_asked(&plan)?;
-    let cgroup = choose_cgroup(&state, &record, &request.cgroups)?;
+    let mut cgroup = choose_cgroup(&state, &record, &request.cgroups)?;
     let launched = launch(Launch {
         plan: &plan,
-        cgroup: &cgroup,
+        cgroup: &mut cgroup,
         gate: None,
         target: Some(init),
         joined: Vec::new(),
@@ -125,7 +125,7 @@ fn choose_cgroup(state: &StateDir, record: &Record, wanted: &[SubCgroup]) -> Res
     if !wanted.is_empty() {
         return own.sub(wanted);
     }
-    if own.exists() || Placing::of(&record.cgroup) == Placing::ByParent {
+    if own.exists() || Placing::later(&record.cgroup) == Placing::ByParent {
         return Ok(own);
     }
     Ok(cgroup_of_init(record)?.unwrap_or(own))

@@ -21,7 +21,7 @@ use std::os::fd::{AsFd, OwnedFd};
 /// to carry.
 pub fn until_ready(
     plan: &Plan,
-    cgroup: &Cgroup,
+    cgroup: &mut Cgroup,
     child: &Child,
     link: &link::Parent,
     mut console: Console,
@@ -36,7 +36,7 @@ pub fn until_ready(
         };
         let reply = match request {
             Request::Place => {
-                cgroup.add(child.pid)?;
+                cgroup.add(child.pid, interrupt)?;
                 Reply::Go { pid: child.pid }
             }
             Request::MapIds => {

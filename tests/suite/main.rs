@@ -38,6 +38,7 @@ mod run;
 mod scheduling;
 mod signals;
 mod statistics;
+mod systemd;
 mod terminals;
 mod update;
 mod user_namespace;
