@@ -161,7 +161,8 @@ impl Place {
             Cgroups::Missing => Layout::Missing,
             Cgroups::V2 { mount, own } => Layout::V2(spot(mount, own)),
             Cgroups::V1 { hierarchies, unified } => {
-                let on = |h: &Hierarchy| HierarchySpot { controllers: h.controllers.clone(), spot: spot(&h.mount, &h.own) };
+                let on =
+                    |h: &Hierarchy| HierarchySpot { controllers: h.controllers.clone(), spot: spot(&h.mount, &h.own) };
                 Layout::V1 {
                     hierarchies: hierarchies.iter().map(on).collect(),
                     unified: unified.as_ref().map(|h| spot(&h.mount, &h.own)),

@@ -31,7 +31,8 @@ pub fn apply(cgroup: &Cgroup, update: &Update, old: Option<&DeviceRules>) -> Res
         (Some(_), Some(rules)) => devices::apply(&cgroup.dirs, rules).context("put the old device rules back"),
         _ => Ok(()),
     };
-    Err(all([Some(error), told.err(), back.err(), devices.err()].into_iter().flatten().collect()).expect("one error at least"))
+    Err(all([Some(error), told.err(), back.err(), devices.err()].into_iter().flatten().collect())
+        .expect("one error at least"))
 }
 
 /// `memory.checkBeforeUpdate`. cgroup v1 refuses such a limit by itself; v2 would kill.

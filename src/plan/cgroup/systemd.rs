@@ -357,7 +357,9 @@ mod tests {
         let cpus = |list: &str| told(&format!(r#"{{"cpu": {{"cpus": {list:?}}}}}"#))[0].1.clone();
         assert_eq!(cpus("0-3,7"), Variant::bytes([0b1000_1111]));
         assert_eq!(cpus("9"), Variant::bytes([0, 2]));
-        assert!(told(r#"{"cpu": {"cpus": "3-1"}}"#).is_empty() && told(r#"{"cpu": {"cpus": "0-99999999"}}"#).is_empty());
+        assert!(
+            told(r#"{"cpu": {"cpus": "3-1"}}"#).is_empty() && told(r#"{"cpu": {"cpus": "0-99999999"}}"#).is_empty()
+        );
     }
 
     #[test]

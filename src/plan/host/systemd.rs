@@ -41,7 +41,8 @@ fn manager_of_system(cgroup_of_first: &str) -> PathBuf {
         let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
         matches!(controllers, "" | "name=systemd").then(|| path.to_owned())
     };
-    let own = cgroup_of_first.lines().filter_map(path).find_map(|path| Some(path.strip_suffix("/init.scope")?.to_owned()));
+    let own =
+        cgroup_of_first.lines().filter_map(path).find_map(|path| Some(path.strip_suffix("/init.scope")?.to_owned()));
     match own {
         Some(root) if !root.is_empty() => root.into(),
         _ => PathBuf::from("/"),

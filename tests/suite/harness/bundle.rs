@@ -212,7 +212,8 @@ impl Bundle {
     pub fn global_invocation(&self, globals: &[&str], verb: &str) -> Invocation {
         self.write();
         let dir = self.dir.to_string_lossy();
-        let words = globals.iter().copied().chain([verb, "--bundle", &dir]).chain(self.options.iter().map(String::as_str));
+        let words =
+            globals.iter().copied().chain([verb, "--bundle", &dir]).chain(self.options.iter().map(String::as_str));
         self.home.runtime(words.chain([self.id.as_str()]))
     }
 

@@ -7,7 +7,7 @@ use super::wire::{self, Address, Kind, Message, Writer};
 use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::interrupt::Interrupt;
 use crate::plan::cgroup::Manager;
-use crate::sys::{self, Errno, file, process, socket};
+use crate::sys::{self, file, process, socket};
 use std::collections::VecDeque;
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,8 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MOST_JOBS: usize = 1024;
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";
-const MANAGER: Address =
-    Address { destination: Some(SYSTEMD), path: "/org/freedesktop/systemd1", interface: "org.freedesktop.systemd1.Manager" };
+const MANAGER: Address = Address {
+    destination: Some(SYSTEMD),
+    path: "/org/freedesktop/systemd1",
+    interface: "org.freedesktop.systemd1.Manager",
+};
 const BUS: Address = Address {
     destination: Some("org.freedesktop.DBus"),
     path: "/org/freedesktop/DBus",
@@ -225,7 +228,10 @@ fn addresses(manager: Manager) -> Result<Vec<(String, Link)>> {
     let mut all = Vec::new();
     if let Some(said) = text(variable) {
         all = unix_addresses(&said).into_iter().map(|address| (address, Link::Bus)).collect();
-        ensure!(!all.is_empty(), "{variable}: {said:?} names no Unix socket; write unix:path=/run/dbus/system_bus_socket");
+        ensure!(
+            !all.is_empty(),
+            "{variable}: {said:?} names no Unix socket; write unix:path=/run/dbus/system_bus_socket"
+        );
         return Ok(all);
     }
     match manager {
@@ -274,18 +280,18 @@ fn unescape(value: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
+/// Has this machine been booted with systemd? sd_booted(3).
+pub fn is_booted() -> bool {
+    file::open(file::CWD, "/run/systemd/system", libc::O_PATH | libc::O_DIRECTORY, 0).is_ok()
+}
+
 fn explain(manager: Manager) -> &'static str {
-    let booted = file::open(file::CWD, "/run/systemd/system", libc::O_PATH | libc::O_DIRECTORY, 0);
-    match (booted, manager) {
-        (Err(sys::Error(Errno::ENOENT)), _) => {
-            "--systemd-cgroup: systemd does not run on this machine (there is no /run/systemd/system): do without the \
-             option (Docker: native.cgroupdriver=cgroupfs, Podman: --cgroup-manager=cgroupfs, containerd: \
-             SystemdCgroup = false)"
-        }
-        (_, Manager::System) => "--systemd-cgroup: systemd cannot be reached: does dbus run (systemctl status dbus)?",
-        (_, Manager::User) => {
-            "--systemd-cgroup: your systemd cannot be reached: is dbus-user-session installed, and do you have a session \
-             (loginctl enable-linger)?"
+    match manager {
+        _ if !is_booted() => "systemd does not run on this machine (there is no /run/systemd/system)",
+        Manager::System => "systemd cannot be reached: does dbus run (systemctl status dbus)?",
+        Manager::User => {
+            "your systemd cannot be reached: is dbus-user-session installed, and do you have a session (loginctl \
+             enable-linger)?"
         }
     }
 }

@@ -21,12 +21,25 @@ use wire::Writer;
 
 /// Asks systemd for nothing yet; fails where it cannot be asked.
 pub(super) fn check(scope: &Scope) -> Result<()> {
-    Bus::open(scope.manager, None).map(drop)
+    let remedy = || match bus::is_booted() {
+        true => "--systemd-cgroup",
+        false => {
+            "--systemd-cgroup: do without it here (Docker: native.cgroupdriver=cgroupfs, Podman: --cgroup-manager=cgroupfs, \
+             containerd: SystemdCgroup = false)"
+        }
+    };
+    Bus::open(scope.manager, None).map(drop).with_context(remedy)
 }
 
 /// Makes the scope, with the process in it, and everything that is to hold there. `cgroup` has its directories afterwards;
 /// from the moment when systemd may have made something, it is marked to be stopped.
-pub(super) fn start(cgroup: &mut Cgroup, plan: &plan::Cgroup, scope: &Scope, pid: i32, interrupt: &Interrupt) -> Result<()> {
+pub(super) fn start(
+    cgroup: &mut Cgroup,
+    plan: &plan::Cgroup,
+    scope: &Scope,
+    pid: i32,
+    interrupt: &Interrupt,
+) -> Result<()> {
     let mut bus = Bus::open(scope.manager, Some(interrupt))?;
     start_unit(&mut bus, cgroup, plan, scope, pid).with_context(|| format!("systemd: start {}", scope.unit))?;
     drop(bus);

@@ -37,7 +37,10 @@ fn removal_takes_everything_below_and_can_be_repeated() {
         again.remove().unwrap();
         again.kill(libc::SIGKILL).unwrap();
         assert_eq!((again.processes().unwrap(), again.is_frozen().unwrap()), (vec![], false));
-        assert!(format!("{:#}", again.add(1, &Interrupt::take().unwrap()).unwrap_err()).contains("is gone: no such file or directory (ENOENT)"));
+        assert!(
+            format!("{:#}", again.add(1, &Interrupt::take().unwrap()).unwrap_err())
+                .contains("is gone: no such file or directory (ENOENT)")
+        );
         assert!(again.freeze().is_err());
     });
 }
