@@ -259,6 +259,10 @@ impl Cgroup {
         }
         let patience = &mut Patience::new();
         errors.extend(self.dirs.iter().rev().filter_map(|dir| dir.remove(patience).err()));
+        if let (Owner::Systemd(scope), Some(dir)) = (&self.owner, self.v2()) {
+            // Only where systemd has not: an old one leaves what had cgroups below.
+            errors.extend(dir.at(&scope.path).and_then(|whole| whole.remove(patience)).err());
+        }
         all(errors).map_or(Ok(()), Err)
     }
 
