@@ -39,6 +39,11 @@ pub fn is(error: &anyhow::Error, kind: Kind) -> bool {
     error.downcast_ref::<Kind>() == Some(&kind)
 }
 
+/// Were we asked to end?
+pub fn is_interrupted(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(Kind::Interrupted(_)))
+}
+
 /// Several failures of a tear-down that went on: all of them, in order, as one error. `None` when there was none.
 pub fn all(errors: Vec<anyhow::Error>) -> Option<anyhow::Error> {
     let mut errors = errors.into_iter();

@@ -4,6 +4,7 @@ use super::normal;
 use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::log::{self, Format, Level};
 use crate::ops::list::RootGiven;
+use crate::plan::cgroup::Driver;
 use crate::sys::credentials;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
@@ -37,6 +38,8 @@ pub const GLOBAL: &[OptionRow] = &[
     row("log-level", None, Value, "Least level of the records: debug, warning or error"),
     row("debug", None, Switch, "Write debug records too"),
     row("rootless", None, Value, "Accepted for runc's callers; found out by itself"),
+    row("systemd-cgroup", None, Switch, "Have systemd make the container's cgroup; cgroupsPath is slice:prefix:name"),
+    row("cgroup-manager", None, Value, "cgroupfs, systemd (as --systemd-cgroup), or disabled: no cgroup [cgroupfs]"),
     row("criu", None, Value, "Accepted for runc's callers; has no effect"),
 ];
 
@@ -355,7 +358,7 @@ fn with_options(mut command: Command, rows: &[OptionRow]) -> Command {
 fn version() -> String {
     let commit = option_env!("RRUNTIME_COMMIT").unwrap_or("unknown");
     format!(
-        "rruntime version {}\ncommit: {commit}\nspec: {}\n+SECCOMP +EBPF +CAP\n",
+        "rruntime version {}\ncommit: {commit}\nspec: {}\n+SYSTEMD +SECCOMP +EBPF +CAP\n",
         env!("CARGO_PKG_VERSION"),
         crate::hooks::OCI_VERSION
     )
@@ -411,6 +414,22 @@ impl Asked {
         };
         let path = self.globals.get_one::<OsString>("log").map(PathBuf::from);
         log::open(path.as_deref(), format, level)
+    }
+
+    /// `--systemd-cgroup` is runc's word for it, `--cgroup-manager` crun's.
+    pub fn driver(&self) -> Result<Driver> {
+        let asked = match self.global("cgroup-manager")?.as_deref() {
+            None => None,
+            Some("cgroupfs") => Some(Driver::Cgroupfs),
+            Some("systemd") => Some(Driver::Systemd),
+            Some("disabled") => Some(Driver::Disabled),
+            Some(other) => bail!("--cgroup-manager {other:?}: is none of cgroupfs, systemd and disabled"),
+        };
+        match (asked, self.globals.get_flag("systemd-cgroup")) {
+            (None | Some(Driver::Systemd), true) => Ok(Driver::Systemd),
+            (Some(_), true) => bail!("--systemd-cgroup and --cgroup-manager contradict each other; give one of them"),
+            (asked, false) => Ok(asked.unwrap_or_default()),
+        }
     }
 
     /// The state directory and whether it was named.

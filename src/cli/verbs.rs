@@ -77,11 +77,11 @@ fn judging_verb(said: &Asked) -> Result<u8> {
         None => bundle(said)?,
     };
     if said.verb == "check" {
-        let (text, status) = ops::check::check(&bundle)?;
+        let (text, status) = ops::check::check(&bundle, said.driver()?)?;
         return print(&text).map(|()| status);
     }
     let view = if said.switch("json") { ops::explain::View::Json } else { ops::explain::View::Text };
-    print(&ops::explain::explain(&bundle, view)?).map(|()| 0)
+    print(&ops::explain::explain(&bundle, said.driver()?, view)?).map(|()| 0)
 }
 
 fn create_request(said: &Asked, id: String, bundle: PathBuf) -> Result<Create> {
@@ -93,6 +93,7 @@ fn create_request(said: &Asked, id: String, bundle: PathBuf) -> Result<Create> {
         keyring: if said.switch("no-new-keyring") { NewKeyring::No } else { NewKeyring::Yes },
         preserve_fds: number(said, "preserve-fds")?.unwrap_or(0),
         inherited: said.inherited,
+        driver: said.driver()?,
     })
 }
 

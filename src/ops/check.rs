@@ -11,6 +11,7 @@ mod paths;
 mod rights;
 
 use crate::error::{Result, anyhow};
+use crate::plan::cgroup::Driver;
 use crate::plan::host::{self, Caller, Host};
 use crate::plan::labels::Asked;
 use crate::plan::{self, CreateRequest, NewKeyring, Plan, RootChange, Sandbox, TerminalUse, World, place};
@@ -108,14 +109,14 @@ const LOOKS: [Look; 18] = [
 ];
 
 /// Fails when config.json cannot be read at all.
-pub fn judge(bundle: &Path) -> Result<Outcome> {
+pub fn judge(bundle: &Path, driver: Driver) -> Result<Outcome> {
     let read = match spec::read(bundle) {
         Err(error) if !is_readable(bundle) => return Err(error),
         Err(error) => return Ok(Outcome::Invalid { error: without_directory(&error, bundle) }),
         Ok(read) => read,
     };
-    let host = host::gather(Asked::by_spec(&read.spec))?;
-    let request = request(bundle);
+    let host = host::gather(Asked::by_spec(&read.spec), driver)?;
+    let request = request(bundle, driver);
     let mut findings: Vec<Finding> = Vec::new();
     let (plan, whose) = match plan::create(&read.spec, &request, &host) {
         Ok(plan) => (plan, Whose::Caller),
@@ -150,7 +151,7 @@ fn without_directory(error: &anyhow::Error, bundle: &Path) -> anyhow::Error {
 }
 
 /// As `run` in the foreground asks, with the id that it would choose; a terminal is welcome and so is none.
-fn request(bundle: &Path) -> CreateRequest {
+fn request(bundle: &Path, driver: Driver) -> CreateRequest {
     let name = bundle.components().next_back().map(|name| name.as_os_str().to_string_lossy().into_owned());
     let fits = |name: &String| plan::check::container_id(name).is_ok();
     CreateRequest {
@@ -161,12 +162,13 @@ fn request(bundle: &Path) -> CreateRequest {
         preserve_fds: 0,
         listen_fds: 0,
         terminal: TerminalUse::Foreground,
+        driver,
     }
 }
 
 /// What `check` prints, and its exit status.
-pub fn check(bundle: &Path) -> Result<(String, u8)> {
-    let judgement = match judge(bundle)? {
+pub fn check(bundle: &Path, driver: Driver) -> Result<(String, u8)> {
+    let judgement = match judge(bundle, driver)? {
         Outcome::Planned(judgement) => judgement,
         Outcome::Invalid { error } => {
             let finding = Finding::said(Severity::Error, &format!("{error:#}"), Concerns::Everybody);

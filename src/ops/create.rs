@@ -13,6 +13,7 @@ use crate::outside::launch::{Failed, HooksRun, Ready};
 use crate::outside::record::{self, Held, Record, StateDir};
 use crate::outside::resctrl::{self, Group};
 use crate::outside::{Launch, launch, namespaces};
+use crate::plan::cgroup::{Driver, Owner};
 use crate::plan::labels::Asked;
 use crate::plan::{
     self, CreateRequest, Hooks, NewKeyring, Plan, RootChange, Sandbox, TerminalUse, World, host, host::Caller, place,
@@ -33,6 +34,7 @@ pub struct Create {
     pub preserve_fds: u32,
     /// Descriptors from 3 on that our caller has left open.
     pub inherited: u32,
+    pub driver: Driver,
 }
 
 /// Whether the caller stays with the container.
@@ -94,12 +96,13 @@ pub fn make(global: &Global, request: Create, stay: Stay, stop: Stop) -> Result<
         preserve_fds: request.preserve_fds,
         listen_fds: listen,
         terminal,
+        driver: request.driver,
     };
     if stop == Stop::Nowhere && read.spec.process().is_none() {
         bail!("config.json: process: is missing; a container needs a program to run");
     }
-    let plan = plan::create(&read.spec, &asked, &host::gather(Asked::by_spec(&read.spec))?)
-        .map_err(|error| place::joined(&error))?;
+    let host = host::gather(Asked::by_spec(&read.spec), request.driver)?;
+    let plan = plan::create(&read.spec, &asked, &host).map_err(|error| place::joined(&error))?;
     for warning in read.warnings.iter().chain(&plan.warnings) {
         log::warning(place::join(warning));
     }
@@ -128,7 +131,7 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
         refuse_shared_root(global, &plan.id, mount)?; // the intent is written: of two that come at once none overlooks the other
     }
     let host_mount = detached.map(host_mount::attach).transpose()?;
-    let cgroup = make_cgroup(plan, sandbox, &mut record)?;
+    let mut cgroup = make_cgroup(plan, sandbox, &mut record)?;
     let resctrl = match (&record.resctrl, &sandbox.resctrl) {
         (Some(group), Some(plan)) => Some(resctrl::make(group, plan)?),
         _ => None,
@@ -139,7 +142,7 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
     };
     let launched = launch(Launch {
         plan,
-        cgroup: &cgroup,
+        cgroup: &mut cgroup,
         gate,
         target: None,
         joined,
@@ -179,7 +182,9 @@ fn refuse_shared_root(global: &Global, own: &str, mount: &HostMount) -> Result<(
 fn make_cgroup(plan: &Plan, sandbox: &Sandbox, record: &mut Record) -> Result<Draft<Cgroup>> {
     let denied = match cgroup::make(&sandbox.cgroup) {
         Err(error)
-            if cgroup::is_denied(&error) && !(plan.caller == Caller::Root && proc::is_in_first_user_namespace()) =>
+            if sandbox.cgroup.place.owner == Owner::Us
+                && cgroup::is_denied(&error)
+                && !(plan.caller == Caller::Root && proc::is_in_first_user_namespace()) =>
         {
             error
         }
@@ -192,8 +197,9 @@ fn make_cgroup(plan: &Plan, sandbox: &Sandbox, record: &mut Record) -> Result<Dr
         ));
     }
     log::debug(format!("no cgroup of its own: {denied:#}"));
-    record.cgroup = plan::cgroup::Place { owner: plan::cgroup::Owner::Nobody, layout: plan::cgroup::Layout::Missing };
-    cgroup::make(&plan::cgroup::Cgroup { place: record.cgroup.clone(), settings: Vec::new(), devices: None })
+    let none = plan::cgroup::Cgroup::none();
+    record.cgroup = none.place.clone();
+    cgroup::make(&none)
 }
 
 fn intent(plan: &Plan, sandbox: &Sandbox) -> Result<Record> {

@@ -56,7 +56,7 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
         process: request.process,
         preserve_fds: request.preserve_fds,
         terminal,
-        placing: Placing::of(&record.cgroup),
+        placing: Placing::later(&record.cgroup),
         init: record.init.map_or(0, |init| init.pid),
         bundle: record.bundle.clone(),
         annotations: record.annotations.clone(),
@@ -74,14 +74,14 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
     };
     let interrupt = Interrupt::take()?;
     run_where_asked(&plan)?;
-    let cgroup = choose_cgroup(&state, &record, &request.cgroups)?;
+    let mut cgroup = choose_cgroup(&state, &record, &request.cgroups)?;
     let root = match record.init {
         Some(init) if record.namespaces & libc::CLONE_NEWNS == 0 => Some(namespaces::root_of(init)?),
         _ => None,
     };
     let launched = launch(Launch {
         plan: &plan,
-        cgroup: &cgroup,
+        cgroup: &mut cgroup,
         gate: None,
         target: Some(Door { init, root }),
         joined: Vec::new(),
@@ -133,7 +133,7 @@ fn choose_cgroup(state: &StateDir, record: &Record, wanted: &[SubCgroup]) -> Res
     if !wanted.is_empty() {
         return own.sub(wanted);
     }
-    if own.exists() || Placing::of(&record.cgroup) == Placing::ByParent {
+    if own.exists() || Placing::later(&record.cgroup) == Placing::ByParent {
         return Ok(own);
     }
     Ok(cgroup_of_init(record)?.unwrap_or(own))

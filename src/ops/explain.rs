@@ -13,6 +13,7 @@ mod world;
 use super::check::{self, Finding, Judgement, Outcome, Runs, Severity, Whose};
 use crate::error::{Context, Result};
 use crate::plan::World;
+use crate::plan::cgroup::Driver;
 use document::{Document, Section};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -24,8 +25,8 @@ pub enum View {
 }
 
 /// The whole text. Fails when there is no plan: then the one reason is the error.
-pub fn explain(bundle: &Path, view: View) -> Result<String> {
-    match check::judge(bundle)? {
+pub fn explain(bundle: &Path, driver: Driver, view: View) -> Result<String> {
+    match check::judge(bundle, driver)? {
         Outcome::Invalid { error, .. } => Err(error),
         Outcome::Planned(judgement) => show(&judgement, view),
     }

@@ -16,7 +16,7 @@ pub enum View {
 pub fn ps(global: &Global, id: &str, view: View, options: &[String]) -> Result<String> {
     let (state, record) = record::load(&global.root, id)?;
     let pids = match record.cgroup.owner {
-        Owner::Us => state.cgroup(&record)?.processes(),
+        Owner::Us | Owner::Systemd(_) => state.cgroup(&record)?.processes(),
         Owner::Nobody => without_cgroup(&record),
     };
     let pids = pids.context("list the processes of the container")?;

@@ -10,6 +10,8 @@ use crate::plan::{device_rules, update as plan};
 use crate::spec;
 use serde_json::Value;
 
+const NOWHERE: &str = "the container has no cgroup of its own, so it can have no limits";
+
 /// `asked`: a part of `linux.resources`. All of it comes into force, or nothing.
 pub fn update(global: &Global, id: &str, asked: &Value) -> Result<()> {
     let (state, _) = record::load(&global.root, id)?;
@@ -19,11 +21,12 @@ pub fn update(global: &Global, id: &str, asked: &Value) -> Result<()> {
         bail!(anyhow!(Kind::NotRunning));
     }
     let mut template = state.template()?;
-    let update = plan::update(&template.resources, asked, &record.cgroup).context("resources")?;
-    update.warnings.iter().for_each(log::warning);
     let nowhere = record.cgroup.owner == Owner::Nobody || record.cgroup.layout == Layout::Missing;
+    let place = if nowhere { NOWHERE } else { "resources" };
+    let update = plan::update(&template.resources, asked, &record.cgroup).context(place)?;
+    update.warnings.iter().for_each(log::warning);
     if nowhere && !(update.settings.is_empty() && update.devices.is_none()) {
-        bail!("the container has no cgroup of its own, so it can have no limits");
+        bail!(NOWHERE);
     }
     let old = device_rules::lower(template.resources.devices().as_deref().unwrap_or_default()).ok();
     cgroup::update(&state.cgroup(&record)?, &update, old.as_ref())?;

@@ -25,7 +25,7 @@ pub type Elsewhere<'a> = dyn Fn() -> Result<Option<Cgroup>> + 'a;
 
 pub struct Launch<'a> {
     pub plan: &'a Plan,
-    pub cgroup: &'a Cgroup,
+    pub cgroup: &'a mut Cgroup,
     pub gate: Option<OwnedFd>,
     /// exec: the container.
     pub target: Option<Door>,

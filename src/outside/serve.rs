@@ -22,7 +22,7 @@ use std::os::fd::{AsFd, OwnedFd};
 /// to carry.
 pub fn until_ready(
     plan: &Plan,
-    cgroup: &Cgroup,
+    cgroup: &mut Cgroup,
     child: &Child,
     link: &link::Parent,
     mut console: Console,
@@ -37,7 +37,7 @@ pub fn until_ready(
         };
         let reply = match request {
             Request::Place => {
-                cgroup.add(child.pid)?;
+                cgroup.add(child.pid, interrupt)?;
                 Reply::Go { pid: child.pid }
             }
             Request::MapIds => {

@@ -38,7 +38,7 @@ pub struct Birth {
 /// Makes the child, which runs `inside.enter` and never returns here. Dropped without `keep`, it is killed and reaped.
 pub fn spawn(
     plan: &Plan,
-    cgroup: &Cgroup,
+    cgroup: &mut Cgroup,
     birth: Birth,
     inside: &Inside,
     interrupt: &Interrupt,
@@ -132,7 +132,7 @@ fn visit_pid_namespace(plan: &Plan, birth: &Birth) -> Result<Option<Visit>> {
 #[allow(clippy::too_many_arguments)] // all that `spawn` knows, and both ends of the link
 fn in_stages(
     plan: &Plan,
-    cgroup: &Cgroup,
+    cgroup: &mut Cgroup,
     birth: Birth,
     inside: &Inside,
     new: u64,
@@ -169,7 +169,7 @@ fn in_stages(
         Side::Parent { pid, pidfd } => {
             drop((tell, link));
             let intermediate = Draft::new(Child { pid, pidfd }, kill);
-            place(plan, cgroup, pid)?;
+            place(plan, cgroup, pid, interrupt)?;
             socket::send(&hear, b"g", None).context("tell the intermediate process to go on")?;
             interrupt.wait_for([hear.as_fd()], -1)?;
             let mut buffer = [0u8; 8];
@@ -184,14 +184,14 @@ fn in_stages(
     }
 }
 
-/// cgroup v1: the intermediate process, and with it the child that it makes.
-fn place(plan: &Plan, cgroup: &Cgroup, pid: i32) -> Result<()> {
+/// cgroup v1, and systemd: the intermediate process, and with it the child that it makes.
+fn place(plan: &Plan, cgroup: &mut Cgroup, pid: i32, interrupt: &Interrupt) -> Result<()> {
     let placing = match &plan.world {
         World::New(sandbox) => Placing::of(&sandbox.cgroup.place),
         World::Join(target) => target.placing,
     };
     match placing {
-        Placing::ByParent => cgroup.add(pid),
+        Placing::ByParent => cgroup.add(pid, interrupt),
         Placing::AtBirth => Ok(()),
     }
 }

@@ -1,5 +1,7 @@
-//! The annotations that have a meaning to this runtime; they are crun's (crun(1)). All others are only passed on.
+//! The annotations that have a meaning to this runtime; they are crun's (crun(1)), and runc's for systemd. All others are only passed on.
 
+use super::cgroup::scope::SUBGROUP;
+use super::cgroup::systemd::PROPERTY;
 use super::process::User;
 use crate::error::{Result, ensure};
 use crate::spec::Spec;
@@ -12,7 +14,7 @@ pub const HOOKS_STDOUT: &str = "run.oci.hooks.stdout";
 pub const HOOKS_STDERR: &str = "run.oci.hooks.stderr";
 
 /// What `features` tells engines to keep from users that they do not trust.
-pub const ALL: [&str; 3] = [HOOKS_STDERR, HOOKS_STDOUT, KEEP_GROUPS];
+pub const ALL: [&str; 5] = [PROPERTY, HOOKS_STDERR, HOOKS_STDOUT, KEEP_GROUPS, SUBGROUP];
 
 fn value<'a>(spec: &'a Spec, name: &str) -> Option<&'a String> {
     spec.annotations().as_ref()?.get(name)
@@ -27,6 +29,14 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What is said to systemd reaches nobody without it.
+pub(super) fn warn_of_systemd(spec: &Spec, warnings: &mut Vec<String>) {
+    let said = |key: &&String| key.starts_with(PROPERTY) || *key == SUBGROUP;
+    let mut all: Vec<_> = spec.annotations().iter().flat_map(|all| all.keys()).filter(said).collect();
+    all.sort();
+    warnings.extend(all.into_iter().map(|key| format!("annotations: {key}: has no effect without --systemd-cgroup")));
 }
 
 pub(super) fn apply_to_user(spec: &Spec, user: &mut User, warnings: &mut Vec<String>) {

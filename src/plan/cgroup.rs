@@ -5,14 +5,18 @@
 //! After this every value has been checked as far as that is possible without asking the kernel.
 
 mod place;
+pub mod scope;
+pub mod systemd;
 mod table;
 mod v1;
 mod v2;
+pub mod variant;
 mod view;
 
 pub use view::view;
 
 use super::device_rules::{self, DeviceRules};
+use super::host::cgroup::{Cgroups, Hierarchy};
 use super::host::{Caller, Host};
 use crate::error::{Context, Result, bail, ensure};
 use oci_spec::runtime::{Linux, LinuxResources};
@@ -20,14 +24,27 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+/// `--systemd-cgroup`, `--cgroup-manager`: who is to make the container's cgroup.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Driver {
+    /// The runtime, in cgroupfs.
+    #[default]
+    Cgroupfs,
+    Systemd,
+    /// Nobody: the container stays in the caller's.
+    Disabled,
+}
+
 /// The plan for a container's cgroup.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Cgroup {
     pub place: Place,
     /// In the order of writing.
     pub settings: Vec<Setting>,
     /// `None` where no device controller exists to enforce them.
     pub devices: Option<DeviceRules>,
+    /// What systemd is told, if it makes the cgroup.
+    pub properties: Vec<systemd::Property>,
 }
 
 /// All that later commands need to find the cgroup again; saved with the container.
@@ -38,12 +55,31 @@ pub struct Place {
 }
 
 /// Who makes and removes the directories.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Owner {
     Us,
+    /// It makes the directory around the container's first process, and removes it.
+    Systemd(Scope),
     /// There are none.
     Nobody,
+}
+
+/// A transient unit of systemd. systemd.scope(5).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Scope {
+    pub unit: String,
+    pub manager: Manager,
+    /// Its own directory below the mount, relative; the container's may be one below.
+    pub path: PathBuf,
+}
+
+/// Which systemd.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Manager {
+    System,
+    User,
 }
 
 /// Where a setting's file lives.
@@ -98,9 +134,42 @@ pub enum IfMissing {
 }
 
 impl Place {
-    /// Must a new process be put into directories that it cannot be born into?
+    /// Must the first process be put into directories that it cannot be born into? Those of v1, and those that are made
+    /// around it.
     pub fn needs_placing(&self) -> bool {
+        self.owner != Owner::Nobody && (self.is_v1() || matches!(self.owner, Owner::Systemd(_)))
+    }
+
+    /// The same for one more process. A user may write no process of a session into the tree of the user's manager: that
+    /// asks the system's for it.
+    pub fn needs_placing_later(&self) -> bool {
+        let of_user = matches!(&self.owner, Owner::Systemd(scope) if scope.manager == Manager::User);
+        self.owner != Owner::Nobody && (self.is_v1() || of_user)
+    }
+
+    fn is_v1(&self) -> bool {
         matches!(&self.layout, Layout::V1 { hierarchies, .. } if !hierarchies.is_empty())
+    }
+
+    /// The caller's own cgroup, where a container without one stays.
+    pub fn of_caller(host: &Cgroups) -> Place {
+        let spot = |mount: &Path, own: &Path| {
+            let path = own.strip_prefix("/").unwrap_or(own);
+            Spot { mount: mount.to_owned(), path: if path.as_os_str().is_empty() { ".".into() } else { path.into() } }
+        };
+        let layout = match host {
+            Cgroups::Missing => Layout::Missing,
+            Cgroups::V2 { mount, own } => Layout::V2(spot(mount, own)),
+            Cgroups::V1 { hierarchies, unified } => {
+                let on =
+                    |h: &Hierarchy| HierarchySpot { controllers: h.controllers.clone(), spot: spot(&h.mount, &h.own) };
+                Layout::V1 {
+                    hierarchies: hierarchies.iter().map(on).collect(),
+                    unified: unified.as_ref().map(|h| spot(&h.mount, &h.own)),
+                }
+            }
+        };
+        Place { owner: Owner::Nobody, layout }
     }
 }
 
@@ -139,7 +208,33 @@ pub fn lower(linux: &Linux, id: &str, host: &Host, warnings: &mut Vec<String>) -
         Caller::User => None,
     };
     let owner = if layout == Layout::Missing { Owner::Nobody } else { Owner::Us };
-    Ok(Cgroup { place: Place { owner, layout }, settings, devices })
+    Ok(Cgroup { place: Place { owner, layout }, settings, devices, properties: Vec::new() })
+}
+
+/// `--cgroup-manager disabled`: no cgroup, and so no limits. Which is no secret to be found out by looking.
+pub fn disabled(linux: &Linux, id: &str, host: &Host, warnings: &mut Vec<String>) -> Result<Cgroup> {
+    let would_be = lower(linux, id, host, &mut Vec::new())?;
+    ensure!(
+        would_be.settings.is_empty(),
+        "linux.resources: limits need a cgroup, and --cgroup-manager disabled asks for none; leave out one of them"
+    );
+    let restricts = would_be.devices.is_some_and(|rules| !rules.allow_everything());
+    if restricts && linux.resources().as_ref().is_some_and(|all| all.devices().is_some()) {
+        warnings.push(
+            "linux.resources.devices: --cgroup-manager disabled: the container may open every device that it can make a \
+             node for"
+                .to_owned(),
+        );
+    }
+    Ok(Cgroup::none())
+}
+
+impl Cgroup {
+    /// None at all.
+    pub fn none() -> Cgroup {
+        let place = Place { owner: Owner::Nobody, layout: Layout::Missing };
+        Cgroup { place, settings: Vec::new(), devices: None, properties: Vec::new() }
+    }
 }
 
 /// What `linux.resources` asks for, without the device rules. Refuses what this layout cannot do; an update lowers its

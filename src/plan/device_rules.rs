@@ -164,6 +164,15 @@ impl DeviceRules {
         Ok(exceptions)
     }
 
+    /// All that is allowed as systemd names it, a device and its access. `None` where it has no words for the rules: when
+    /// everything is allowed that is not denied, something within what is allowed is denied, or a minor number has no major.
+    pub fn allowed(&self) -> Option<Vec<(String, String)>> {
+        let named = |rule: &Rule| rule.devices.major.is_some() || rule.devices.minor.is_none();
+        let plain = |rule: &Rule| rule.verdict == Verdict::Allow && named(rule);
+        let plain = self.default == Verdict::Deny && self.rules.iter().all(plain);
+        plain.then(|| self.rules.iter().map(Rule::named).collect())
+    }
+
     /// The program for v2, see `program`.
     pub fn program(&self) -> Vec<u64> {
         program::compile(self.default, &self.rules)
@@ -245,6 +254,10 @@ impl Access {
         Access(self.0 & other.0)
     }
 
+    fn letters(self) -> String {
+        LETTERS.iter().filter(|(_, bit)| self.0 & bit != 0).map(|(c, _)| *c).collect()
+    }
+
     fn without(self, other: Access) -> Access {
         Access(self.0 & !other.0)
     }
@@ -262,13 +275,26 @@ impl Devices {
     }
 }
 
+impl Rule {
+    /// systemd.resource-control(5), "DeviceAllow=": a node by number, `char-136` for all of a major number, `char-*`. One
+    /// minor number of every major has no name.
+    fn named(&self) -> (String, String) {
+        let kind = if self.devices.kind == Kind::Block { "block" } else { "char" };
+        let device = match (self.devices.major, self.devices.minor) {
+            (Some(major), Some(minor)) => format!("/dev/{kind}/{major}:{minor}"),
+            (Some(major), None) => format!("{kind}-{major}"),
+            (None, _) => format!("{kind}-*"),
+        };
+        (device, self.access.letters())
+    }
+}
+
 /// As the files of v1 have it, and people know it: `c 1:3 rwm`.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = |number: Option<u32>| number.map_or("*".to_owned(), |n| n.to_string());
         let kind = if self.devices.kind == Kind::Block { 'b' } else { 'c' };
-        let letters: String = LETTERS.iter().filter(|(_, bit)| self.access.0 & bit != 0).map(|(c, _)| *c).collect();
-        write!(f, "{kind} {}:{} {letters}", number(self.devices.major), number(self.devices.minor))
+        write!(f, "{kind} {}:{} {}", number(self.devices.major), number(self.devices.minor), self.access.letters())
     }
 }
 

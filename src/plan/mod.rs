@@ -40,6 +40,7 @@ pub use process::Process;
 use crate::error::{Context, Result, bail, ensure};
 use crate::spec::Spec;
 use crate::sys::process::KeyringSearch;
+use cgroup::Driver;
 use host::{Caller, Host};
 use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
@@ -134,13 +135,19 @@ pub struct Target {
 pub enum Placing {
     /// cgroup v2: it is born there.
     AtBirth,
-    /// cgroup v1: the parent writes its pid into each hierarchy.
+    /// cgroup v1: the parent writes its pid into each hierarchy. Or systemd makes the cgroup around it.
     ByParent,
 }
 
 impl Placing {
+    /// A container's first process.
     pub fn of(place: &cgroup::Place) -> Placing {
         if place.needs_placing() { Placing::ByParent } else { Placing::AtBirth }
+    }
+
+    /// One more.
+    pub fn later(place: &cgroup::Place) -> Placing {
+        if place.needs_placing_later() { Placing::ByParent } else { Placing::AtBirth }
     }
 }
 
@@ -195,6 +202,7 @@ pub struct CreateRequest {
     /// Of `preserve_fds`, the first so many came by socket activation.
     pub listen_fds: u32,
     pub terminal: TerminalUse,
+    pub driver: cgroup::Driver,
 }
 
 /// `--no-new-keyring` or not.
@@ -244,7 +252,8 @@ fn lower(
     annotations::check(spec)?;
     check::namespace_use(spec, &namespaces)?;
     let change = chroot::root_change(&linux, &namespaces, request.change, warnings)?;
-    let cgroup = cgroup::lower(&linux, &request.id, host, warnings)?;
+    let cgroup = cgroup(spec, &linux, request, host, warnings)?;
+    let no_cgroup = (request.driver == Driver::Disabled).then(|| cgroup::Place::of_caller(&host.cgroups));
     let inside = host.inside(namespaces.own());
     let mut process = match spec.process() {
         Some(said) => process::lower(said, &inside, warnings).context("process")?,
@@ -276,7 +285,7 @@ fn lower(
     let scene = mounts::Scene {
         bundle: &request.bundle,
         namespaces: &namespaces,
-        place: &cgroup.place,
+        place: no_cgroup.as_ref().unwrap_or(&cgroup.place),
         caller: host.caller(),
         label: mount_label.as_deref(),
     };
@@ -305,6 +314,23 @@ fn lower(
         namespaces,
     };
     Ok((sandbox, process, hooks(spec)?))
+}
+
+fn cgroup(
+    spec: &Spec,
+    linux: &oci_spec::runtime::Linux,
+    request: &CreateRequest,
+    host: &Host,
+    warnings: &mut Vec<String>,
+) -> Result<cgroup::Cgroup> {
+    if request.driver != Driver::Systemd {
+        annotations::warn_of_systemd(spec, warnings);
+    }
+    match request.driver {
+        Driver::Cgroupfs => cgroup::lower(linux, &request.id, host, warnings),
+        Driver::Systemd => cgroup::scope::lower(spec.annotations().as_ref(), linux, &request.id, host, warnings),
+        Driver::Disabled => cgroup::disabled(linux, &request.id, host, warnings),
+    }
 }
 
 fn keyring(request: &CreateRequest, namespaces: &Namespaces) -> Option<Keyring> {

@@ -19,6 +19,7 @@ fn request() -> CreateRequest {
         preserve_fds: 0,
         listen_fds: 0,
         terminal: TerminalUse::Foreground,
+        driver: Driver::Cgroupfs,
     }
 }
 

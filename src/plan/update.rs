@@ -3,7 +3,8 @@
 //! What is asked for is a part of `linux.resources`; what it does not say stays as it is. Written is only what becomes
 //! different, in the order of the tables.
 
-use super::cgroup::{self, Place, Setting};
+use super::cgroup::systemd::{self, Property};
+use super::cgroup::{self, Layout, Owner, Place, Setting};
 use super::device_rules::{self, DeviceRules};
 use crate::error::{Context, Result};
 use oci_spec::runtime::LinuxResources;
@@ -19,6 +20,9 @@ pub struct Update {
     pub devices: Option<DeviceRules>,
     /// `memory.checkBeforeUpdate`: the limit, in bytes, below which the use of memory must be.
     pub memory_below: Option<u64>,
+    /// What systemd is told, if the cgroup is one of its scopes, and what it is told to take that back.
+    pub properties: Vec<Property>,
+    pub properties_back: Vec<Property>,
     pub warnings: Vec<String>,
 }
 
@@ -34,21 +38,36 @@ pub fn update(stored: &LinuxResources, asked: &Value, place: &Place) -> Result<U
         .context("the resources: a value is not of the type that config.json has there")?;
     let before = cgroup::settings(stored, &place.layout, &mut Vec::new()).unwrap_or_default();
     let mut settings = cgroup::settings(&resources, &place.layout, &mut warnings)?;
-    settings.retain(|setting| !before.contains(setting));
-    let rules = |resources: &LinuxResources| {
-        device_rules::lower(resources.devices().as_deref().unwrap_or_default()).context("devices")
-    };
     let devices = if asked.get("devices").is_some() && resources.devices() != stored.devices() {
-        let lowered = rules(&resources)?;
-        (rules(stored).ok().as_ref() != Some(&lowered)).then_some(lowered)
+        let lowered = rules_of(&resources)?;
+        (rules_of(stored).ok().as_ref() != Some(&lowered)).then_some(lowered)
     } else {
         None
     };
+    let (properties, properties_back) = match &place.owner {
+        Owner::Systemd(_) => {
+            let (mut old, mut new) = (systemd::of_settings(&before), systemd::of_settings(&settings));
+            if let (Some(rules), Layout::V1 { .. }) = (&devices, &place.layout) {
+                old.extend(rules_of(stored).ok().iter().flat_map(systemd::of_devices));
+                new.extend(systemd::of_devices(rules));
+            }
+            (systemd::change(&old, &new), systemd::change(&new, &old))
+        }
+        Owner::Us | Owner::Nobody => (Vec::new(), Vec::new()),
+    };
+    // systemd writes its own idea of everything that it was told of, rounded: so all is written again after it.
+    if properties.is_empty() {
+        settings.retain(|setting| !before.contains(setting));
+    }
     let memory_below = resources.memory().as_ref().and_then(|memory| {
         let limit = memory.limit().filter(|limit| *limit > 0)?;
         (memory.check_before_update() == Some(true)).then(|| limit.unsigned_abs())
     });
-    Ok(Update { resources, settings, devices, memory_below, warnings })
+    Ok(Update { resources, settings, devices, memory_below, properties, properties_back, warnings })
+}
+
+fn rules_of(resources: &LinuxResources) -> Result<DeviceRules> {
+    device_rules::lower(resources.devices().as_deref().unwrap_or_default()).context("devices")
 }
 
 /// Fields of which an empty value means "not said": engines written in Go send every field of what they know.
@@ -146,7 +165,7 @@ pub fn object(values: Vec<(&str, &str, Value)>) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cgroup::{Layout, Owner, Spot};
+    use super::super::cgroup::Spot;
     use super::*;
     use serde_json::json;
 

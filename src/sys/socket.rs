@@ -63,14 +63,23 @@ pub fn connect_to(path: impl AsRef<Path>) -> Result<OwnedFd> {
     connect_plain(Path::new(&format!("/proc/self/fd/{}", target.as_raw_fd())))
 }
 
+/// A stream socket connected to the abstract socket of that name. unix(7).
+pub fn connect_to_abstract(name: &[u8]) -> Result<OwnedFd> {
+    connect_address(&UnixAddr::new_abstract(name)?)
+}
+
 /// Seconds that a connection, or a message on it, may take.
 const CONNECT_TIMEOUT: i64 = 10;
 
 fn connect_plain(path: &Path) -> Result<OwnedFd> {
+    connect_address(&UnixAddr::new(path)?)
+}
+
+fn connect_address(address: &UnixAddr) -> Result<OwnedFd> {
     let end = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     // A listener that accepts nobody must not hold us for ever: with a full queue connect(2) then fails with EAGAIN.
     setsockopt(&end, sockopt::SendTimeout, &TimeVal::new(CONNECT_TIMEOUT, 0))?;
-    connect(end.as_raw_fd(), &UnixAddr::new(path)?)?;
+    connect(end.as_raw_fd(), address)?;
     Ok(end)
 }
 

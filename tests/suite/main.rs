@@ -41,6 +41,7 @@ mod scheduling;
 mod seccomp_agent;
 mod signals;
 mod statistics;
+mod systemd;
 mod terminals;
 mod update;
 mod user_namespace;

@@ -3,12 +3,13 @@
 use super::document::Section;
 use super::text::TIGHT;
 use super::units;
+use crate::plan::cgroup::systemd::Property;
 use crate::plan::cgroup::{Cgroup, IfMissing, Layout, Owner, Place, Setting};
 use crate::plan::host::cgroup::name;
 use serde_json::{Value, json};
 
 pub fn sections(cgroup: &Cgroup) -> Vec<Section> {
-    let Cgroup { place, settings, devices } = cgroup;
+    let Cgroup { place, settings, devices, properties } = cgroup;
     let rules = devices.as_ref().map(|rules| rules.told());
     let (rows, value) = match rules {
         None => (Vec::new(), Value::Null),
@@ -34,7 +35,7 @@ pub fn sections(cgroup: &Cgroup) -> Vec<Section> {
             ("b, m, *".to_owned(), "a block device; making the node; any number".to_owned()),
         ];
     }
-    vec![directories(place), writes(settings), devices]
+    vec![directories(place), told_to_systemd(properties), writes(settings), devices]
 }
 
 /// A rule is not broken over two lines.
@@ -65,9 +66,17 @@ fn directories(place: &Place) -> Section {
     });
     let title = match owner {
         Owner::Us => format!("Cgroup ({kind}), made and removed with the container"),
+        Owner::Systemd(scope) => format!("Cgroup ({kind}), that of systemd's unit {}", scope.unit),
         Owner::Nobody => "Cgroup of its own".to_owned(),
     };
     Section::table("cgroup", title, rows.into_iter().map(|(name, path)| vec![name, path]).collect(), value)
+}
+
+fn told_to_systemd(properties: &[Property]) -> Section {
+    let text = |property: &Property| format!("{:?}", property.value);
+    let rows = properties.iter().map(|property| vec![property.name.clone(), format!("= {}", text(property))]).collect();
+    let value = properties.iter().map(|property| json!({"name": property.name, "value": text(property)})).collect();
+    Section::table("unitProperties", "Properties of the unit", rows, value)
 }
 
 fn writes(settings: &[Setting]) -> Section {

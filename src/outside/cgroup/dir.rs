@@ -84,6 +84,12 @@ impl Dir {
         Ok(dir)
     }
 
+    /// Another directory of the same hierarchy, if it is there.
+    pub fn at(&self, path: &Path) -> Result<Dir> {
+        let spot = Spot { mount: self.spot.mount.clone(), path: path.to_owned() };
+        Dir::find(self.version, &self.controllers, &spot)
+    }
+
     fn new(version: Version, controllers: &[String], spot: &Spot) -> Dir {
         Dir { version, controllers: controllers.to_vec(), spot: spot.clone(), mount: None, own: None, made: Vec::new() }
     }

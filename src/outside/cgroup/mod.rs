@@ -12,14 +12,16 @@ mod oom;
 mod patience;
 mod settings;
 pub mod stats;
+mod systemd;
 mod update;
 mod v1;
 mod v2;
 mod walk;
 
 use crate::error::{Context, Result, all, anyhow, bail, ensure};
+use crate::interrupt::Interrupt;
 use crate::log;
-use crate::plan::cgroup::{self as plan, Layout, Owner, Place, SubCgroup};
+use crate::plan::cgroup::{self as plan, Layout, Manager, Owner, Place, Scope, SubCgroup};
 use crate::sys::{Errno, Error};
 pub use oom::Oom;
 pub use update::apply as update;
@@ -34,6 +36,10 @@ use std::os::fd::BorrowedFd;
 pub struct Cgroup {
     owner: Owner,
     dirs: Vec<Dir>,
+    /// What systemd is to make when there is a process to make it around.
+    pending: Option<Box<plan::Cgroup>>,
+    /// systemd may have made it.
+    started: bool,
 }
 
 /// Makes the directories, writes the settings and the device rules. Refuses a cgroup that has processes or is frozen.
@@ -50,7 +56,12 @@ pub fn create(plan: &plan::Cgroup) -> Result<Draft<Cgroup>> {
 /// compiles a program). For a caller who calls `restrict_devices` while the child is busy with its mounts, before the
 /// payload.
 pub fn make(plan: &plan::Cgroup) -> Result<Draft<Cgroup>> {
-    let mut draft = Draft::new(Cgroup { owner: plan.place.owner, dirs: Vec::new() }, unmake);
+    let mut draft = Draft::new(Cgroup::new(plan.place.owner.clone(), Vec::new()), unmake);
+    if let Owner::Systemd(scope) = &plan.place.owner {
+        systemd::check(scope)?;
+        draft.pending = Some(Box::new(plan.clone()));
+        return Ok(draft);
+    }
     for (version, controllers, spot) in spots(&plan.place) {
         let (dir, done) = Dir::make(version, controllers, spot);
         draft.dirs.push(dir);
@@ -81,6 +92,12 @@ pub fn is_denied(error: &anyhow::Error) -> bool {
 
 fn unmake(mut cgroup: Cgroup) {
     let patience = &mut Patience::new();
+    if let Owner::Systemd(scope) = &cgroup.owner
+        && cgroup.started
+        && let Err(error) = systemd::stop(scope)
+    {
+        log::warning(crate::error::line(&error)); // there is nobody left to return it to
+    }
     for dir in cgroup.dirs.iter_mut().rev() {
         if let Err(error) = dir.unmake(patience) {
             log::warning(crate::error::line(&error)); // there is nobody left to return it to
@@ -91,7 +108,7 @@ fn unmake(mut cgroup: Cgroup) {
 /// Finds the cgroup of an existing container.
 pub fn open(place: &Place) -> Result<Cgroup> {
     let dirs = spots(place).map(|(version, controllers, spot)| Dir::find(version, controllers, spot));
-    Ok(Cgroup { owner: place.owner, dirs: dirs.collect::<Result<_>>()? })
+    Ok(Cgroup { started: true, ..Cgroup::new(place.owner.clone(), dirs.collect::<Result<_>>()?) })
 }
 
 fn spots(place: &Place) -> impl Iterator<Item = (Version, &[String], &plan::Spot)> {
@@ -108,23 +125,42 @@ fn spots(place: &Place) -> impl Iterator<Item = (Version, &[String], &plan::Spot
 }
 
 impl Cgroup {
+    fn new(owner: Owner, dirs: Vec<Dir>) -> Cgroup {
+        Cgroup { owner, dirs, pending: None, started: false }
+    }
+
     /// The v2 directory, for clone3 with CLONE_INTO_CGROUP; in hybrid mode the unified one. `None` on v1, and when the
     /// directory is gone: then nobody may be started for the container on pure v2, where no `add` would notice.
     pub fn birth_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.v2()?.fd()
+        if self.users_scope().is_some() { None } else { self.v2()?.fd() }
     }
 
-    /// Puts a process into every directory that nobody can be born into: those of v1. Fails when one of them, or the v2
-    /// directory, is gone: a process must not run outside of its limits.
-    pub fn add(&self, pid: i32) -> Result<()> {
-        self.add_all(pid).with_context(|| format!("adding pid {pid} to cgroups"))
+    /// The scope, if only systemd may put a process into it.
+    fn users_scope(&self) -> Option<&Scope> {
+        match &self.owner {
+            Owner::Systemd(scope) if scope.manager == Manager::User => Some(scope),
+            _ => None,
+        }
     }
 
-    fn add_all(&self, pid: i32) -> Result<()> {
+    /// Puts a process into every directory that nobody can be born into: those of v1, and those of a user's systemd. The
+    /// first process of a scope has it made around itself. Fails when a directory is gone: a process must not run outside of
+    /// its limits.
+    pub fn add(&mut self, pid: i32, interrupt: &Interrupt) -> Result<()> {
+        let added = match (self.pending.take(), self.owner.clone()) {
+            (Some(plan), Owner::Systemd(scope)) => systemd::start(self, &plan, &scope, pid, interrupt),
+            _ => self.add_all(pid, interrupt),
+        };
+        added.with_context(|| format!("adding pid {pid} to cgroups"))
+    }
+
+    fn add_all(&self, pid: i32, interrupt: &Interrupt) -> Result<()> {
         for dir in &self.dirs {
             ensure!(dir.fd().is_some(), "{dir} is gone: {}", Error(Errno::ENOENT));
-            if dir.version == Version::V1 {
-                join::add(dir, pid)?;
+            match (dir.version, self.users_scope()) {
+                (Version::V1, _) => join::add(dir, pid)?,
+                (Version::V2, Some(scope)) => systemd::attach(scope, dir, pid, interrupt)?,
+                (Version::V2, None) => {}
             }
         }
         Ok(())
@@ -138,7 +174,7 @@ impl Cgroup {
             bail!("--cgroup: unknown controller {unknown}; this container has {}", self.controllers());
         }
         let dirs = self.dirs.iter().map(|dir| join::below(dir, self.dirs.len(), wanted));
-        Ok(Cgroup { owner: Owner::Nobody, dirs: dirs.collect::<Result<_>>()? })
+        Ok(Cgroup::new(self.owner.clone(), dirs.collect::<Result<_>>()?))
     }
 
     fn controllers(&self) -> String {
@@ -160,7 +196,7 @@ impl Cgroup {
         let path = if path.is_empty() { "." } else { path };
         let dir = Dir::find(Version::V2, &[], &plan::Spot { mount: spot.mount.clone(), path: path.into() })?;
         ensure!(dir.fd().is_some(), "cgroup: {dir}, where the process is, is gone: {}", Error(Errno::ENOENT));
-        Ok(Some(Cgroup { owner: Owner::Nobody, dirs: vec![dir] }))
+        Ok(Some(Cgroup::new(Owner::Nobody, vec![dir])))
     }
 
     /// Puts the device rules of the plan into force.
@@ -214,11 +250,19 @@ impl Cgroup {
     /// Removes it with all that is below. That it is gone already is success. Whoever is still inside must be dying:
     /// after about a second it is an error that names them.
     pub fn remove(&self) -> Result<()> {
-        if self.owner == Owner::Nobody {
-            return Ok(());
+        let mut errors = Vec::new();
+        match &self.owner {
+            Owner::Nobody => return Ok(()),
+            // systemd may be gone by now, as in a container that was left behind by another boot; then so is the scope.
+            Owner::Systemd(scope) => errors.extend(systemd::stop(scope).err().filter(|_| self.exists())),
+            Owner::Us => {}
         }
         let patience = &mut Patience::new();
-        let errors = self.dirs.iter().rev().filter_map(|dir| dir.remove(patience).err()).collect();
+        errors.extend(self.dirs.iter().rev().filter_map(|dir| dir.remove(patience).err()));
+        if let (Owner::Systemd(scope), Some(dir)) = (&self.owner, self.v2()) {
+            // Only where systemd has not: an old one leaves what had cgroups below.
+            errors.extend(dir.at(&scope.path).and_then(|whole| whole.remove(patience)).err());
+        }
         all(errors).map_or(Ok(()), Err)
     }
 

@@ -3,9 +3,9 @@
 //! Runs in the runtime's process, under the container's exclusive lock.
 
 use super::dir::{Dir, Version};
-use super::{Cgroup, devices, settings};
+use super::{Cgroup, devices, settings, systemd};
 use crate::error::{Context, Result, all, bail};
-use crate::plan::cgroup::{IfMissing, Setting};
+use crate::plan::cgroup::{IfMissing, Owner, Setting};
 use crate::plan::device_rules::DeviceRules;
 use crate::plan::update::Update;
 
@@ -15,15 +15,24 @@ pub fn apply(cgroup: &Cgroup, update: &Update, old: Option<&DeviceRules>) -> Res
         check_memory(cgroup, limit)?;
     }
     let before: Vec<Setting> = update.settings.iter().filter_map(|setting| undo(&cgroup.dirs, setting)).collect();
-    let done = settings::write(&cgroup.dirs, &update.settings)
+    let scope = match &cgroup.owner {
+        Owner::Systemd(scope) => Some(scope),
+        Owner::Us | Owner::Nobody => None,
+    };
+    // First, because it writes the files too, and less exactly.
+    let done = scope
+        .map_or(Ok(()), |scope| systemd::set(scope, &update.properties))
+        .and_then(|()| settings::write(&cgroup.dirs, &update.settings))
         .and_then(|()| update.devices.as_ref().map_or(Ok(()), |rules| devices::apply(&cgroup.dirs, rules)));
     let Err(error) = done else { return Ok(()) };
+    let told = scope.map_or(Ok(()), |scope| systemd::set(scope, &update.properties_back));
     let back = settings::write(&cgroup.dirs, &before).context("put the old limits back");
     let devices = match (&update.devices, old) {
         (Some(_), Some(rules)) => devices::apply(&cgroup.dirs, rules).context("put the old device rules back"),
         _ => Ok(()),
     };
-    Err(all([Some(error), back.err(), devices.err()].into_iter().flatten().collect()).expect("one error at least"))
+    Err(all([Some(error), told.err(), back.err(), devices.err()].into_iter().flatten().collect())
+        .expect("one error at least"))
 }
 
 /// `memory.checkBeforeUpdate`. cgroup v1 refuses such a limit by itself; v2 would kill.

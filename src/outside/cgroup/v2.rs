@@ -62,7 +62,7 @@ pub(super) fn enable(dir: &Dir, controllers: &[&str]) -> Vec<(String, String)> {
     dir.parents().iter().flat_map(|parent| enable_in(dir, parent, controllers)).collect()
 }
 
-fn enable_in(dir: &Dir, parent: &Path, controllers: &[&str]) -> Vec<(String, String)> {
+pub(super) fn enable_in(dir: &Dir, parent: &Path, controllers: &[&str]) -> Vec<(String, String)> {
     let list = |names: &[&str]| names.iter().map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ");
     if controllers.is_empty() || dir.write_parent(parent, SUBTREE, &list(controllers)).is_ok() {
         return Vec::new();

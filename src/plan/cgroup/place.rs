@@ -24,7 +24,8 @@ pub(super) fn layout(said: Option<&Path>, id: &str, host: &Cgroups, warnings: &m
     }
     if said.matches(':').count() == 2 {
         warnings.push(format!(
-            "linux.cgroupsPath: {said:?} looks like slice:prefix:name for systemd, and is used as a plain directory"
+            "linux.cgroupsPath: {said:?} looks like slice:prefix:name for systemd, and is used as a plain directory; \
+             --systemd-cgroup makes a scope of it"
         ));
     }
     let absolute = said.starts_with('/');

@@ -3,8 +3,10 @@
 
 pub mod cgroup;
 pub mod lsm;
+pub mod systemd;
 
 use crate::error::{Context, Result};
+use crate::plan::cgroup::Driver;
 use crate::plan::labels::Asked;
 use crate::sys::credentials;
 
@@ -16,11 +18,18 @@ pub struct Host {
     pub capabilities: u64,
     pub cgroups: cgroup::Cgroups,
     pub lsm: lsm::Lsm,
+    /// `None`: nobody asked for it.
+    pub systemd: Option<systemd::Systemd>,
 }
 
 /// Looks at the machine for `create`.
-pub fn gather(labels: Asked) -> Result<Host> {
-    Ok(Host { cgroups: cgroup::gather().context("look at this host's cgroups")?, ..gather_for_exec(labels)? })
+pub fn gather(labels: Asked, driver: Driver) -> Result<Host> {
+    let cgroups = cgroup::gather().context("look at this host's cgroups")?;
+    let systemd = match driver {
+        Driver::Systemd => Some(systemd::gather(&cgroups).context("look for this host's systemd")?),
+        Driver::Cgroupfs | Driver::Disabled => None,
+    };
+    Ok(Host { cgroups, systemd, ..gather_for_exec(labels)? })
 }
 
 /// Looks at the machine for `exec`, which finds its cgroup in the record.
@@ -31,7 +40,7 @@ pub fn gather_for_exec(labels: Asked) -> Result<Host> {
         Asked::No => lsm::NOT_ASKED,
     };
     let (euid, egid) = (credentials::effective_uid(), credentials::effective_gid());
-    Ok(Host { euid, egid, capabilities, cgroups: cgroup::Cgroups::Missing, lsm })
+    Ok(Host { euid, egid, capabilities, cgroups: cgroup::Cgroups::Missing, lsm, systemd: None })
 }
 
 /// Who runs the runtime: it decides which rights the parent has over what it makes.
@@ -58,7 +67,7 @@ impl Host {
     pub fn inside(&self, namespaces: i32) -> Host {
         let all = namespaces & libc::CLONE_NEWUSER != 0;
         let capabilities = if all { u64::MAX } else { self.capabilities };
-        Host { capabilities, cgroups: cgroup::Cgroups::Missing, ..*self }
+        Host { capabilities, cgroups: cgroup::Cgroups::Missing, systemd: None, ..*self }
     }
 }
 
@@ -70,7 +79,7 @@ impl Host {
     /// Root on a machine without cgroups.
     pub fn for_tests() -> Host {
         let (capabilities, cgroups) = ((1 << 41) - 1, cgroup::Cgroups::Missing);
-        Host { euid: 0, egid: 0, capabilities, cgroups, lsm: lsm::NOT_ASKED }
+        Host { euid: 0, egid: 0, capabilities, cgroups, lsm: lsm::NOT_ASKED, systemd: None }
     }
 
     /// Root on a machine with these cgroups.

@@ -205,9 +205,15 @@ impl Bundle {
 
     /// `create` or `run` with the bundle, the options and the id.
     pub fn invocation(&self, verb: &str) -> Invocation {
+        self.global_invocation(&[], verb)
+    }
+
+    /// The same, with options before the verb.
+    pub fn global_invocation(&self, globals: &[&str], verb: &str) -> Invocation {
         self.write();
         let dir = self.dir.to_string_lossy();
-        let words = [verb, "--bundle", &dir].into_iter().chain(self.options.iter().map(String::as_str));
+        let words =
+            globals.iter().copied().chain([verb, "--bundle", &dir]).chain(self.options.iter().map(String::as_str));
         self.home.runtime(words.chain([self.id.as_str()]))
     }
 

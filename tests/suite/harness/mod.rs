@@ -11,6 +11,7 @@ mod home;
 pub mod host;
 mod image;
 mod needs;
+pub mod systemd;
 pub mod terminal;
 
 pub use bundle::{Bundle, MAPPED};

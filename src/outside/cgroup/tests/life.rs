@@ -32,12 +32,15 @@ fn removal_takes_everything_below_and_can_be_repeated() {
         cgroup.remove().unwrap();
         assert!(paths(&plan).iter().all(|path| !path.exists()));
         cgroup.remove().unwrap();
-        let again = open(&plan.place).unwrap();
+        let mut again = open(&plan.place).unwrap();
         assert!(!again.exists() && again.birth_fd().is_none());
         again.remove().unwrap();
         again.kill(libc::SIGKILL).unwrap();
         assert_eq!((again.processes().unwrap(), again.is_frozen().unwrap()), (vec![], false));
-        assert!(format!("{:#}", again.add(1).unwrap_err()).contains("is gone: no such file or directory (ENOENT)"));
+        assert!(
+            format!("{:#}", again.add(1, &Interrupt::take().unwrap()).unwrap_err())
+                .contains("is gone: no such file or directory (ENOENT)")
+        );
         assert!(again.freeze().is_err());
     });
 }
@@ -145,9 +148,9 @@ fn a_cgroup_that_passes_controllers_on_is_refused() {
 #[test]
 fn without_cgroups_everything_is_quietly_nothing() {
     let plan = plan::lower(&serde_json::from_str("{}").unwrap(), "ctr", &Host::for_tests(), &mut Vec::new()).unwrap();
-    let cgroup = create(&plan).unwrap().keep();
+    let mut cgroup = create(&plan).unwrap().keep();
     assert!(!cgroup.exists() && cgroup.birth_fd().is_none());
-    cgroup.add(1).unwrap();
+    cgroup.add(1, &Interrupt::take().unwrap()).unwrap();
     cgroup.remove().unwrap();
     assert!(cgroup.freeze().is_err());
 }

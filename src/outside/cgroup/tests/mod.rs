@@ -101,7 +101,7 @@ impl Victim {
             Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut victim = Victim(victim);
         let pid = victim.pid();
-        cgroup.add(pid).unwrap();
+        cgroup.add_all(pid, &Interrupt::take().unwrap()).unwrap();
         if let Some(dir) = cgroup.v2() {
             dir.write("cgroup.procs", &pid.to_string()).unwrap();
         }
