@@ -3,7 +3,6 @@
 //! It knows just the methods that a runtime needs, and decodes by the signature that a message claims; what is malformed
 //! panics, and the test fails.
 
-use super::eventually;
 use super::host::{self, Layout};
 use std::fmt::Write as _;
 use std::fs;
@@ -54,11 +53,6 @@ impl Systemd {
     /// Everything but the greetings, one line a call, since the last time.
     pub fn heard(&self) -> Vec<String> {
         std::mem::take(&mut *self.calls.lock().expect("the calls"))
-    }
-
-    /// Waits for the first call.
-    pub fn is_asked(&self) {
-        eventually("a call", || !self.calls.lock().expect("the calls").is_empty());
     }
 }
 
