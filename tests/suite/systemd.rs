@@ -4,10 +4,11 @@
 
 use crate::harness::host::{Layout, controller, layout};
 use crate::harness::systemd::{Mood, Systemd, directories};
-use crate::harness::{Bundle, Container, Invocation, Output, read};
+use crate::harness::{Bundle, Container, Invocation, Output, eventually, read};
 use crate::needs;
+use nix::sys::signal::Signal;
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A bundle whose scope is `NAME-a.scope` in the root slice, and a systemd to make it.
 fn bundle(mood: Mood) -> (Bundle, Systemd) {
@@ -33,6 +34,12 @@ fn with(systemd: &Systemd, invocation: Invocation) -> Invocation {
 fn create(bundle: &Bundle, systemd: &Systemd) -> Output {
     bundle.write();
     with(systemd, bundle.global_invocation(&["--systemd-cgroup"], "create")).output()
+}
+
+/// Waits until the scope has a process in it.
+fn has_made(unit: &str) {
+    let populated = |dir: &PathBuf| !read(dir.join("cgroup.procs")).is_empty();
+    eventually("the scope", || directories(unit).iter().all(populated));
 }
 
 fn does(container: &Container, systemd: &Systemd, args: &[&str]) -> Output {
@@ -162,6 +169,32 @@ fn a_scope_that_cannot_be_started_leaves_nothing() {
         assert_eq!(stopped, mood != Mood::Occupied, "another's unit is left alone, ours is stopped: {why}");
         bundle.assert_nothing_left();
     }
+}
+
+#[test]
+fn whoever_waits_for_systemd_can_be_asked_to_end() {
+    needs!(root);
+    let (bundle, systemd) = bundle(Mood::Silent);
+    let process = with(&systemd, bundle.global_invocation(&["--systemd-cgroup"], "create")).spawn();
+    has_made(&unit(&bundle));
+    process.signal(Signal::SIGTERM);
+    process.wait().failed(128 + 15, "interrupted by SIGTERM");
+    assert!(systemd.heard().iter().any(|call| call.starts_with("StopUnit")));
+    bundle.assert_nothing_left();
+}
+
+#[test]
+fn what_a_killed_creator_left_with_systemd_is_deleted() {
+    needs!(root);
+    let (bundle, systemd) = bundle(Mood::Silent);
+    let process = with(&systemd, bundle.global_invocation(&["--systemd-cgroup"], "create")).spawn();
+    has_made(&unit(&bundle));
+    process.signal(Signal::SIGKILL);
+    process.wait();
+    systemd.heard();
+    delete(&bundle.handle(), &systemd);
+    assert!(systemd.heard().iter().any(|call| call.starts_with("StopUnit")));
+    bundle.assert_nothing_left();
 }
 
 #[test]

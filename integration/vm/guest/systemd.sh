@@ -29,7 +29,8 @@ has() { case $3 in *"$2"*) is "$1" "" "" ;; *) is "$1" "…$2…" "$3" ;; esac; 
 bundle() {
     mkdir -p "$1"
     [ -e "$1/rootfs" ] || cp -a bundle/rootfs "$1/rootfs"
-    jq ".process.terminal = false | .process.args = [\"sleep\", \"600\"] | $2" bundle/config.json >"$1/config.json"
+    jq ".process.terminal = false | .process.args = [\"sleep\", \"600\"] |
+        .linux.namespaces |= (map(select(.type != \"cgroup\")) + [{type: \"cgroup\"}]) | $2" bundle/config.json >"$1/config.json"
 }
 property() { systemctl show --value -p "$2" "$1"; }
 
@@ -71,10 +72,10 @@ is "a daemon-reload leaves the properties" \
 is "and the limits" "$exact" "$(files)"
 is "and the device rules" null "$(devices)"
 systemctl daemon-reexec
-is "so does a daemon-reexec" "$exact null" "$(files)$(devices)"
+is "so does a daemon-reexec" "${exact}null" "$(files)$(devices)"
 systemctl set-property --runtime $unit TasksMax=55
 is "somebody else's change does not touch the device rules" "55 null" "$(cat $top/pids.max) $(devices)"
-is "exec is born in the scope" "0::/" "$("${r[@]}" exec $id cat /proc/self/cgroup)"
+is "exec is in the scope, the root of its namespace" "0::/" "$("${r[@]}" exec $id cat /proc/self/cgroup)"
 "${r[@]}" exec -d --pid-file /tmp/pid $id sleep 500
 is "seen from outside as well" "0::/vm.slice/vm-test.slice/$unit" "$(cat /proc/"$(cat /tmp/pid)"/cgroup)"
 "${r[@]}" update --memory 134217728 --memory-swap 268435456 --pids-limit 60 --cpu-share 1024 --cpuset-cpus 0-1 $id || failed=1

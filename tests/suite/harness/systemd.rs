@@ -21,6 +21,8 @@ pub enum Mood {
     Failing,
     /// A unit of that name is there, and stays.
     Occupied,
+    /// It makes the unit, and never says that the job is done.
+    Silent,
     /// It hangs up when it is asked for a unit.
     Dying,
 }
@@ -111,7 +113,11 @@ fn answer(stream: &mut UnixStream, call: &Call, mood: Mood) -> bool {
                     let pid = call.args[2].rsplit("PIDs=[").next().and_then(|rest| rest.split(']').next());
                     fs::write(dir.join("cgroup.procs"), pid.expect("PIDs")).expect("put the process into the scope");
                 }
-                job(stream, call, &unit, if mood == Mood::Failing { "failed" } else { "done" });
+                match mood {
+                    Mood::Silent => reply(stream, call, "o", &string(JOB)),
+                    Mood::Failing => job(stream, call, &unit, "failed"),
+                    _ => job(stream, call, &unit, "done"),
+                }
             }
         },
         "StopUnit" if there() => {
@@ -301,9 +307,10 @@ fn refuse(stream: &mut UnixStream, call: &Call, name: &str, text: &str) {
     send(stream, 3, &fields, &string(text));
 }
 
+const JOB: &str = "/org/freedesktop/systemd1/job/7";
+
 /// The end of somebody else's job, the answer, and the end of this one.
 fn job(stream: &mut UnixStream, call: &Call, unit: &str, result: &str) {
-    const JOB: &str = "/org/freedesktop/systemd1/job/7";
     removed(stream, "/org/freedesktop/systemd1/job/6", "other.service", "failed");
     reply(stream, call, "o", &string(JOB));
     removed(stream, JOB, unit, result);

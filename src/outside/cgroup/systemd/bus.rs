@@ -76,33 +76,24 @@ impl std::error::Error for Refusal {}
 impl<'a> Bus<'a> {
     /// `interrupt`: who may ask us to end while we wait.
     pub fn open(manager: Manager, interrupt: Option<&'a Interrupt>) -> Result<Bus<'a>> {
-        let mut failed = None;
-        for (address, link) in addresses(manager)? {
-            match Bus::connect(&address, link, interrupt) {
-                Ok(bus) => return Ok(bus),
-                Err(error) if crate::error::is_interrupted(&error) => return Err(error),
-                Err(error) => drop(failed.get_or_insert(error.context(address))),
+        first(manager, |address, link| {
+            let (end, unread, ended) = (connect(address)?, Vec::new(), VecDeque::new());
+            let mut bus = Bus { end, link, serial: 0, unread, ended, interrupt };
+            bus.authenticate().context("introduce ourselves")?;
+            if link == Link::Bus {
+                // Nobody waits for these answers: if one is an error, the next call fails with it.
+                bus.post(&BUS, "Hello", "", &Writer::default())?;
+                let mut rule = Writer::default();
+                rule.text(MATCH);
+                bus.post(&BUS, "AddMatch", "s", &rule)?;
             }
-        }
-        let error = failed.unwrap_or_else(|| anyhow!("no address of a bus is known"));
-        Err(error.context(explain(manager)))
+            Ok(bus)
+        })
     }
 
-    fn connect(address: &str, link: Link, interrupt: Option<&'a Interrupt>) -> Result<Bus<'a>> {
-        let end = match address.strip_prefix('@') {
-            Some(name) => socket::connect_to_abstract(name.as_bytes()),
-            None => socket::connect_to(address),
-        };
-        let (end, unread, ended) = (end.context("connect")?, Vec::new(), VecDeque::new());
-        let mut bus = Bus { end, link, serial: 0, unread, ended, interrupt };
-        bus.authenticate().context("introduce ourselves")?;
-        if link == Link::Bus {
-            bus.call(&BUS, "Hello", "", &Writer::default()).context("enter the bus")?;
-            let mut rule = Writer::default();
-            rule.text(MATCH);
-            bus.call(&BUS, "AddMatch", "s", &rule).context("listen to systemd")?;
-        }
-        Ok(bus)
+    /// Does anybody listen there?
+    pub fn probe(manager: Manager) -> Result<()> {
+        first(manager, |address, _| connect(address).map(drop))
     }
 
     /// The kernel tells the other side who we are; saying it ourselves would be wrong in a user namespace.
@@ -166,17 +157,21 @@ impl<'a> Bus<'a> {
         }
     }
 
-    /// Calls a method, and returns its answer. An error of the other side is a `Refusal`.
-    fn call(&mut self, to: &Address, member: &str, signature: &str, body: &Writer) -> Result<Message> {
+    fn post(&mut self, to: &Address, member: &str, signature: &str, body: &Writer) -> Result<()> {
         self.serial += 1;
         let to = Address { destination: to.destination.filter(|_| self.link == Link::Bus), ..*to };
-        self.send(&wire::call(self.serial, &to, member, signature, body))?;
+        self.send(&wire::call(self.serial, &to, member, signature, body))
+    }
+
+    /// Calls a method, and returns its answer. An error of the other side is a `Refusal`.
+    fn call(&mut self, to: &Address, member: &str, signature: &str, body: &Writer) -> Result<Message> {
+        self.post(to, member, signature, body)?;
         let until = Instant::now() + PATIENCE;
         loop {
             let message = self.next(until)?;
             match message.kind {
                 Kind::Return if message.reply_to == Some(self.serial) => return Ok(message),
-                Kind::Error if message.reply_to == Some(self.serial) => {
+                Kind::Error => {
                     let text = message.words().unwrap_or_default().into_iter().next().unwrap_or_default();
                     bail!(Refusal { name: message.error, text })
                 }
@@ -216,6 +211,28 @@ impl<'a> Bus<'a> {
         }
         Ok(())
     }
+}
+
+/// The first address where it works out; else what happened at the best one.
+fn first<T>(manager: Manager, mut go: impl FnMut(&str, Link) -> Result<T>) -> Result<T> {
+    let mut failed = None;
+    for (address, link) in addresses(manager)? {
+        match go(&address, link) {
+            Ok(done) => return Ok(done),
+            Err(error) if crate::error::is_interrupted(&error) => return Err(error),
+            Err(error) => drop(failed.get_or_insert(error.context(address))),
+        }
+    }
+    let error = failed.unwrap_or_else(|| anyhow!("no address of a bus is known"));
+    Err(error.context(explain(manager)))
+}
+
+fn connect(address: &str) -> Result<OwnedFd> {
+    let end = match address.strip_prefix('@') {
+        Some(name) => socket::connect_to_abstract(name.as_bytes()),
+        None => socket::connect_to(address),
+    };
+    end.context("connect")
 }
 
 /// Where the manager may be reached, best first; `@` begins the name of an abstract socket. The last of them needs no bus.

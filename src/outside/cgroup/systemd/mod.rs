@@ -19,7 +19,7 @@ use bus::{Bus, Refusal};
 use std::path::Path;
 use wire::Writer;
 
-/// Asks systemd for nothing yet; fails where it cannot be asked.
+/// Asks systemd for nothing yet; fails where nobody can be asked.
 pub(super) fn check(scope: &Scope) -> Result<()> {
     let remedy = || match bus::is_booted() {
         true => "--systemd-cgroup",
@@ -28,7 +28,7 @@ pub(super) fn check(scope: &Scope) -> Result<()> {
              containerd: SystemdCgroup = false)"
         }
     };
-    Bus::open(scope.manager, None).map(drop).with_context(remedy)
+    Bus::probe(scope.manager).with_context(remedy)
 }
 
 /// Makes the scope, with the process in it, and everything that is to hold there. `cgroup` has its directories afterwards;
