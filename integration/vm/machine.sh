@@ -65,7 +65,8 @@ make_ready() {
     exec {lock}>&-
 }
 
-# Boots, and keeps the machine as it is when its agent waits for a command: memory, devices and disk.
+# Boots, and keeps the machine as it is when its agent waits for a command: memory, devices and disk. It is not stopped first,
+# or it would be so again afterwards.
 freeze() {
     local line new=$frozen.new begin=$SECONDS
     section "booting the machine"
@@ -77,7 +78,7 @@ freeze() {
     hear "$new" "$boot_limit"
     echo "(booted in $((SECONDS - begin)) s)" >&2
     sleep 5 # what systemd still has to do, and the tester's manager
-    printf 'stop\nmigrate "exec:zstd -q -o %s"\nquit\n' "$new/state.zst" >"$new/monitor.in"
+    printf 'migrate "exec:zstd -q -o %s"\nquit\n' "$new/state.zst" >"$new/monitor.in"
     wait "$qemu" || { complain "$new" "QEMU failed"; exit 1; }
     zstd -tq "$new/state.zst" || fail "the frozen machine is damaged"
     rm -f "$new"/*.in "$new"/*.out "$new/payload.tar"
