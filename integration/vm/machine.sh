@@ -50,13 +50,13 @@ make_ready() {
     local made
     exec {lock}>"$work/lock"
     flock "$lock"
-    made=$(cat "$here/image.sh" "$here/machine.sh" "$here/guest/agent" | sha256sum)
+    made=$(cat "$here/image.sh" "$here/guest/agent" | sha256sum)
     if $rebuild || [ "$(cat "$image/made" 2>/dev/null)" != "$made" ]; then
         rm -rf "$image" "$frozen"
         build_image
         echo "$made" >"$image/made"
     fi
-    made="$(sed -n 's/^model name.*: //p' /proc/cpuinfo | sed -n 1p)"
+    made="$(sha256sum <"$here/machine.sh") $(sed -n 's/^model name.*: //p' /proc/cpuinfo | sed -n 1p)"
     if ! $fresh && [ "$(cat "$frozen/made" 2>/dev/null)" != "$made" ]; then
         rm -rf "$frozen"
         freeze
