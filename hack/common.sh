@@ -43,6 +43,8 @@ have() {
     busybox-static) has_static_busybox ;;
     uidmap) command -v newuidmap >/dev/null ;;
     iproute2) command -v ip >/dev/null ;;
+    e2fsprogs) command -v mke2fs >/dev/null ;;
+    xz-utils) command -v xz >/dev/null ;;
     procps) command -v ps >/dev/null ;;
     util-linux) command -v unshare >/dev/null && command -v script >/dev/null ;;
     *) command -v "$1" >/dev/null ;;

@@ -365,7 +365,8 @@ impl Record {
             return Ok(None);
         };
         let pidfd = match sys::process::pidfd_open(init.pid) {
-            Err(sys::Error(Errno::ESRCH)) => return Ok(None),
+            // EINVAL: the number is that of a thread by now, or (seen on Linux 6.12) of a process that is just being reaped.
+            Err(sys::Error(Errno::ESRCH | Errno::EINVAL)) => return Ok(None),
             other => other.with_context(|| format!("open process {}", init.pid))?,
         };
         Ok((proc::is_alive(init)? && self.boot_id == proc::boot_id()?).then_some(pidfd))
