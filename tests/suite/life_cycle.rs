@@ -195,9 +195,8 @@ fn two_deletes_at_once_both_succeed() {
 fn a_container_without_a_process_can_be_created_and_not_started() {
     needs!(root);
     let bundle = Bundle::busybox().unset("/process");
-    let created = bundle.try_create().ok();
-    assert!(created.stderr.contains("process: is missing"), "{}", created.stderr);
-    let container = bundle.handle();
+    let (container, created) = bundle.create_by(|it| it);
+    assert!(created.code == 0 && created.stderr.contains("process: is missing"), "{}", created.stderr);
     assert_eq!(container.status(), "created");
     container.does("start", []).refused("process: is missing; a container needs a program to run");
     container.reaches("stopped");

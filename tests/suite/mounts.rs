@@ -162,7 +162,7 @@ fn a_bind_takes_no_options_of_a_file_system() {
     let bundle = Bundle::busybox();
     let volume = bundle.host_directory("volume");
     let plain = bundle.twin("plain").bind(&volume, "/tmp", &["nosudi"]);
-    plain.try_create().refused("mounts[7].options[0]: unknown option \"nosudi\" (did you mean \"nosuid\"?)");
+    plain.try_create().refused("mounts[7].options[1]: unknown option \"nosudi\" (did you mean \"nosuid\"?)");
     plain.assert_nothing_left();
     let bundle = bundle.bind(volume, "/tmp", &["size=64k"]).sh("echo fine");
     let output = bundle.run().ok();
