@@ -22,7 +22,8 @@ impl Interrupt {
         Ok(Interrupt { signals, before })
     }
 
-    /// Waits until one of the files can be read or has ended, up to `timeout` milliseconds (-1: for ever); tells which.
+    /// Waits until one of the files can be read or has ended, up to `timeout` milliseconds (-1: for ever); tells which. A
+    /// signal that the caller ignores ends a bounded wait early, with none: the bound stays the caller's.
     /// Being asked to end is the error `Kind::Interrupted`.
     pub fn wait_for<const N: usize>(&self, files: [BorrowedFd; N], timeout: i32) -> Result<[bool; N]> {
         let mut all = vec![self.signals.as_fd()];
@@ -34,6 +35,7 @@ impl Interrupt {
             }
             match self.signals.next().context("read the signals")? {
                 Some(signal) if !signal::is_ignored(signal) => return Err(anyhow!(Kind::Interrupted(signal))),
+                _ if timeout >= 0 => return Ok([false; N]),
                 _ => {} // one that the caller ignores, or that somebody else has read: wait on
             }
         }
