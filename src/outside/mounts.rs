@@ -5,6 +5,7 @@ use crate::error::{Context, Result, anyhow, bail};
 use crate::plan::{IdMapping, IdMaps, Ids, MountWhat, Sandbox, SourceLink};
 use crate::sys::file::{self, CWD};
 use crate::sys::mount::{self, Depth};
+use crate::sys::mountinfo::{self, MountLine};
 use crate::sys::process::{self, Clone, Side};
 use crate::sys::{self, Errno, namespace, socket};
 use std::collections::BTreeSet;
@@ -120,20 +121,12 @@ fn explain(error: sys::Error, depth: Depth, source: &Path) -> anyhow::Error {
 /// The types of the file systems that a path is on, and, with depth, of those mounted below. For a message: what cannot be
 /// read is left out.
 fn filesystems_of(source: &Path, depth: Depth) -> Vec<String> {
-    let read = || file::read_all(file::open(CWD, "/proc/self/mountinfo", libc::O_RDONLY, 0)?, 64 << 20);
-    let table = read().unwrap_or_default();
-    let table = String::from_utf8_lossy(&table);
+    let table = mountinfo::table().and_then(mountinfo::read).unwrap_or_default(); // see above
     let source = std::fs::canonicalize(source).unwrap_or_else(|_| source.to_owned());
-    let mounts: Vec<(&Path, &str)> = table.lines().filter_map(mount_line).collect();
+    let mounts: Vec<MountLine> = table.lines().filter_map(MountLine::parse).collect();
     // The last line of the longest mount point above is what one sees at the path.
-    let own = mounts.iter().filter(|(at, _)| source.starts_with(at)).max_by_key(|(at, _)| at.components().count());
-    let below = mounts.iter().filter(|(at, _)| depth == Depth::Recursive && at.starts_with(&source));
-    let types: BTreeSet<String> = own.into_iter().chain(below).map(|(_, fs)| (*fs).to_owned()).collect();
+    let own = mounts.iter().filter(|line| source.starts_with(&line.at)).max_by_key(|line| line.at.components().count());
+    let below = mounts.iter().filter(|line| depth == Depth::Recursive && line.at.starts_with(&source));
+    let types: BTreeSet<String> = own.into_iter().chain(below).map(|line| line.fs.to_owned()).collect();
     types.into_iter().collect()
-}
-
-/// Mount point (as it is written: blanks stay escaped) and type. proc(5).
-fn mount_line(line: &str) -> Option<(&Path, &str)> {
-    let (left, right) = line.split_once(" - ")?;
-    Some((Path::new(left.split(' ').nth(4)?), right.split(' ').next()?))
 }

@@ -5,6 +5,7 @@ use crate::error::{Context, Result, all, anyhow, bail};
 use crate::log;
 use crate::plan::resctrl::{Class, Monitoring, Resctrl, agrees};
 use crate::sys::file::{self, CWD};
+use crate::sys::mountinfo::MountLine;
 use crate::sys::{self, Errno};
 use crate::undo::Draft;
 use serde::{Deserialize, Serialize};
@@ -50,10 +51,7 @@ pub fn find(plan: &Resctrl, id: &str) -> Result<Group> {
 
 /// The mount point of the first resctrl of a mountinfo(5): `31 23 0:28 / /at rw - resctrl resctrl rw`.
 fn mount_point(mountinfo: &str) -> Option<PathBuf> {
-    let line =
-        mountinfo.lines().find(|line| line.split_once(" - ").is_some_and(|(_, end)| end.starts_with("resctrl ")))?;
-    let path = line.split(' ').nth(4)?;
-    Some(path.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\").into())
+    mountinfo.lines().filter_map(MountLine::parse).find(|line| line.fs == "resctrl").map(|line| line.at)
 }
 
 fn choose(plan: &Resctrl, id: &str, mount: PathBuf) -> Result<Group> {

@@ -35,7 +35,7 @@ impl MountLine<'_> {
 }
 
 /// Blanks, tabs, newlines and backslashes stand as `\ooo`.
-fn unescape(text: &str) -> PathBuf {
+pub fn unescape(text: &str) -> PathBuf {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {

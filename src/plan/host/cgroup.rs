@@ -6,6 +6,7 @@
 
 use crate::error::{Context, Result};
 use crate::sys::file::{self, CWD};
+use crate::sys::mountinfo::unescape;
 use crate::sys::{Errno, Error, cgroupfs};
 use std::path::{Path, PathBuf};
 
@@ -192,15 +193,6 @@ impl Row {
     fn below_root(&self, own: &Path) -> PathBuf {
         Path::new("/").join(own.strip_prefix(&self.root).unwrap_or(Path::new("")))
     }
-}
-
-/// Undoes the kernel's `\040` for a space, and its kin.
-fn unescape(text: &str) -> PathBuf {
-    let mut plain = text.to_owned();
-    for (code, letter) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")] {
-        plain = plain.replace(code, letter);
-    }
-    plain.into()
 }
 
 /// A whole file of procfs; `None` when the kernel has none.
