@@ -3,7 +3,7 @@
 use crate::error::{Context, Result, bail};
 use crate::plan::namespaces::{IdMap, JoinedMaps};
 use crate::sys::file::{self, CWD};
-use crate::sys::process::{self, Clone, Side};
+use crate::sys::process::{self, Clone, Dumpable, Side};
 use crate::sys::{namespace, socket};
 use std::os::fd::OwnedFd;
 
@@ -14,7 +14,12 @@ pub fn compare(wanted: &JoinedMaps, joined: &OwnedFd) -> Result<()> {
     match process::clone(&Clone::default()).context("clone a helper")? {
         Side::Child => {
             drop(hear);
-            let word: &[u8] = if namespace::enter(joined, libc::CLONE_NEWUSER).is_ok() { b"in" } else { b"not" };
+            // Who is root there must not look into a copy of the runtime's memory (CVE-2016-9962).
+            let enter = || {
+                process::set_dumpable(Dumpable::No)?;
+                namespace::enter(joined, libc::CLONE_NEWUSER)
+            };
+            let word: &[u8] = if enter().is_ok() { b"in" } else { b"not" };
             let _ = socket::send(&tell, word, None); // a parent that is gone needs no answer
             let _ = socket::receive(&tell, &mut [0; 8]); // until it has looked
             process::exit_now(0)
