@@ -92,8 +92,8 @@ pub fn become_user(plan: &Process) -> Result<()> {
     process::set_dumpable(Dumpable::No).context("hide from /proc") // the change of user may have undone it
 }
 
-/// Even to an empty list: the caller's groups must not pass, unless an annotation lets them. Where the user namespace forbids setgroups there is
-/// nothing to drop and nothing can be added.
+/// Even to an empty list: the caller's groups must not pass, unless an annotation lets them. Where the user namespace
+/// forbids setgroups there is nothing to drop and nothing can be added.
 fn set_groups(plan: &Process) -> Result<()> {
     let Some(groups) = &plan.user.groups else { return Ok(()) };
     match credentials::set_groups(groups) {

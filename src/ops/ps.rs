@@ -29,9 +29,10 @@ pub fn ps(global: &Global, id: &str, view: View, options: &[String]) -> Result<S
 
 /// By the pid namespace where it is the container's own; otherwise nothing but init is known to belong to it.
 fn without_cgroup(record: &Record) -> Result<Vec<i32>> {
-    let Some(init) = record.init.filter(|init| proc::is_alive(*init).unwrap_or(false)) else {
+    let Some(init) = record.init else { return Ok(Vec::new()) };
+    if !proc::is_alive(init)? {
         return Ok(Vec::new());
-    };
+    }
     match record.family {
         Family::DiesWithInit => proc::in_pid_namespace_of(init.pid),
         Family::Survives => Ok(vec![init.pid]),

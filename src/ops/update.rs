@@ -6,7 +6,7 @@ use crate::log;
 use crate::outside::cgroup;
 use crate::outside::record::{self, Lock, Status};
 use crate::plan::cgroup::{Layout, Owner};
-use crate::plan::{device_rules, update as plan};
+use crate::plan::update as plan;
 use crate::spec;
 use serde_json::Value;
 
@@ -28,8 +28,7 @@ pub fn update(global: &Global, id: &str, asked: &Value) -> Result<()> {
     if nowhere && !(update.settings.is_empty() && update.devices.is_none()) {
         bail!(NOWHERE);
     }
-    let old = device_rules::lower(template.resources.devices().as_deref().unwrap_or_default()).ok();
-    cgroup::update(&state.cgroup(&record)?, &update, old.as_ref())?;
+    cgroup::update(&state.cgroup(&record)?, &update)?;
     template.resources = update.resources;
     state.save_template(&template)
 }

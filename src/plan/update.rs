@@ -16,8 +16,8 @@ pub struct Update {
     /// To be kept in the template: what the container has from now on.
     pub resources: LinuxResources,
     pub settings: Vec<Setting>,
-    /// `None`: they stay as they are.
-    pub devices: Option<DeviceRules>,
+    /// The rules from now on, and those until now. `None`: they stay as they are.
+    pub devices: Option<(DeviceRules, DeviceRules)>,
     /// `memory.checkBeforeUpdate`: the limit, in bytes, below which the use of memory must be.
     pub memory_below: Option<u64>,
     /// What systemd is told, if the cgroup is one of its scopes, and what it is told to take that back.
@@ -36,19 +36,20 @@ pub fn update(stored: &LinuxResources, asked: &Value, place: &Place) -> Result<U
     merge(&mut merged, &asked, "");
     let resources: LinuxResources = serde_json::from_value(merged)
         .context("the resources: a value is not of the type that config.json has there")?;
+    // What was taken once but would be refused today has no way to be compared with: then all is written again.
     let before = cgroup::settings(stored, &place.layout, &mut Vec::new()).unwrap_or_default();
     let mut settings = cgroup::settings(&resources, &place.layout, &mut warnings)?;
     let devices = if asked.get("devices").is_some() && resources.devices() != stored.devices() {
-        let lowered = rules_of(&resources)?;
-        (rules_of(stored).ok().as_ref() != Some(&lowered)).then_some(lowered)
+        let (new, old) = (rules_of(&resources)?, rules_of(stored).context("the stored resources")?);
+        (new != old).then_some((new, old))
     } else {
         None
     };
     let (properties, properties_back) = match &place.owner {
         Owner::Systemd(_) => {
             let (mut old, mut new) = (systemd::of_settings(&before), systemd::of_settings(&settings));
-            if let (Some(rules), Layout::V1 { .. }) = (&devices, &place.layout) {
-                old.extend(rules_of(stored).ok().iter().flat_map(systemd::of_devices));
+            if let (Some((rules, until_now)), Layout::V1 { .. }) = (&devices, &place.layout) {
+                old.extend(systemd::of_devices(until_now));
                 new.extend(systemd::of_devices(rules));
             }
             (systemd::change(&old, &new), systemd::change(&new, &old))

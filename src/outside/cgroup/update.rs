@@ -6,11 +6,10 @@ use super::dir::{Dir, Version};
 use super::{Cgroup, devices, settings, systemd};
 use crate::error::{Context, Result, all, bail};
 use crate::plan::cgroup::{IfMissing, Owner, Setting};
-use crate::plan::device_rules::DeviceRules;
 use crate::plan::update::Update;
 
-/// `old`: the rules in force, for the way back. After an error the files say what they said before.
-pub fn apply(cgroup: &Cgroup, update: &Update, old: Option<&DeviceRules>) -> Result<()> {
+/// After an error the files say what they said before.
+pub fn apply(cgroup: &Cgroup, update: &Update) -> Result<()> {
     if let Some(limit) = update.memory_below {
         check_memory(cgroup, limit)?;
     }
@@ -23,13 +22,13 @@ pub fn apply(cgroup: &Cgroup, update: &Update, old: Option<&DeviceRules>) -> Res
     let done = scope
         .map_or(Ok(()), |scope| systemd::set(scope, &update.properties))
         .and_then(|()| settings::write(&cgroup.dirs, &update.settings))
-        .and_then(|()| update.devices.as_ref().map_or(Ok(()), |rules| devices::apply(&cgroup.dirs, rules)));
+        .and_then(|()| update.devices.as_ref().map_or(Ok(()), |(rules, _)| devices::apply(&cgroup.dirs, rules)));
     let Err(error) = done else { return Ok(()) };
     let told = scope.map_or(Ok(()), |scope| systemd::set(scope, &update.properties_back));
     let back = settings::write(&cgroup.dirs, &before).context("put the old limits back");
-    let devices = match (&update.devices, old) {
-        (Some(_), Some(rules)) => devices::apply(&cgroup.dirs, rules).context("put the old device rules back"),
-        _ => Ok(()),
+    let devices = match &update.devices {
+        Some((_, old)) => devices::apply(&cgroup.dirs, old).context("put the old device rules back"),
+        None => Ok(()),
     };
     Err(all([Some(error), told.err(), back.err(), devices.err()].into_iter().flatten().collect())
         .expect("one error at least"))
