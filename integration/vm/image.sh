@@ -12,16 +12,6 @@ masked=(apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all
     systemd-hwdb-update.service systemd-binfmt.service systemd-tpm2-setup.service systemd-tpm2-setup-early.service
     systemd-pcrphase.service ldconfig.service)
 
-# The lines of apt's sources for $suite: from where this machine's own Debian comes.
-sources() {
-    local uri keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-    [ -n "$(apt-get indextargets 'Created-By: Packages' 'Origin: Debian')" ] || as_root apt-get update -q >&2
-    uri=$(apt-get indextargets --format '$(LABEL) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' |
-        sed -n 's/^Debian main //p;' | sed -n 1p)
-    [ -n "$uri" ] || fail "apt knows no source of Debian's packages here: the machine is made of those"
-    echo "deb [signed-by=$keyring] $uri $suite main"
-}
-
 # In the new root, before apt's lists are thrown away: the kernel without its hooks, which would make an initramfs of Debian's.
 # shellcheck disable=SC2016 # expanded by mmdebstrap's shell, and by the one inside
 kernel_hook='chroot "$1" sh -ec "
@@ -33,15 +23,6 @@ kernel_hook='chroot "$1" sh -ec "
     cp -a tree/lib/modules/* /usr/lib/modules/ 2>/dev/null || cp -a tree/usr/lib/modules/* /usr/lib/modules/
     rm -rf tree *.deb
     depmod \$(ls /usr/lib/modules)"'
-
-# bootstrap ROOT ARG...: Debian $suite in ROOT, nothing of which is documentation.
-bootstrap() {
-    local list
-    list=$(sources)
-    unshare --mount --propagation private mmdebstrap --quiet --mode=root --format=directory --aptopt='Acquire::Languages "none"' \
-        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-        "${@:2}" "$suite" "$1" "$list" >&2
-}
 
 configure() { # ROOT
     local root=$1 unit
@@ -109,8 +90,8 @@ build_image() {
     local new=$image.new
     rm -rf "$new"
     mkdir -p "$new"
-    bootstrap "$new/qemu" --variant=extract --include=qemu-system-x86,seabios
-    bootstrap "$new/root" --variant=minbase --include="$(IFS=, && echo "${packages[*]}")" --customize-hook="$kernel_hook"
+    bootstrap "$suite" "$new/qemu" --variant=extract --include=qemu-system-x86,seabios
+    bootstrap "$suite" "$new/root" --variant=minbase --include="$(IFS=, && echo "${packages[*]}")" --customize-hook="$kernel_hook"
     configure "$new/root"
     mv "$new/root/kernel/vmlinuz" "$new/vmlinuz"
     rmdir "$new/root/kernel"

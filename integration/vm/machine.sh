@@ -56,7 +56,7 @@ make_ready() {
     local made
     exec {lock}>"$work/lock"
     flock "$lock"
-    made=$(cat "$here/image.sh" "$here/guest/agent" | sha256sum)
+    made=$(cat "$here/image.sh" "$here/../debian.sh" "$here/guest/agent" | sha256sum)
     if $rebuild || [ "$(cat "$image/made" 2>/dev/null)" != "$made" ]; then
         rm -rf "$image" "$work/$suite".v?
         build_image

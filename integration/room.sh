@@ -1,0 +1,71 @@
+# A room for engines: Debian with containerd, Docker and Podman from its packages, made once below target/room, and entered in
+# namespaces and cgroups of its own. Whatever happens in there is forgotten. Sourced, after hack/common.sh and debian.sh.
+# shellcheck shell=bash
+
+room_suite=${RRUNTIME_ROOM_SUITE:-trixie}
+room_packages=(containerd docker.io docker-cli podman crun conmon netavark aardvark-dns slirp4netns passt fuse-overlayfs uidmap dbus-user-session
+    iptables nftables iproute2 iputils-ping procps psmisc util-linux busybox-static jq strace python3-minimal ca-certificates)
+
+# make_room: its root in $room.
+make_room() {
+    local work made lock
+    work=$(realpath -m "${CARGO_TARGET_DIR:-target}")/room
+    room=$work/$room_suite
+    mkdir -p "$work"
+    exec {lock}>"$work/lock"
+    flock "$lock"
+    made=$(cat "$top/integration/room.sh" "$top/integration/debian.sh" | sha256sum)
+    if [ "$(cat "$room.made" 2>/dev/null)" != "$made" ]; then
+        need mmdebstrap
+        section "unpacking Debian $room_suite with its engines"
+        rm -rf "$room"
+        bootstrap "$room_suite" "$room" --variant=minbase --include="$(IFS=, && echo "${room_packages[*]}")"
+        echo "$made" >"$room.made"
+    fi
+    exec {lock}>&-
+}
+
+# in_room FILE... -- COMMAND ARG...: puts the files into /work of the room, and runs the command there, as root.
+in_room() {
+    local files=() name=rruntime-test-room-$$ hierarchy dir dirs=() status=0
+    while [ "$1" != -- ]; do
+        files+=("$(realpath "$1")") && shift
+    done
+    shift
+    for hierarchy in $(room_hierarchies); do
+        dir=$hierarchy$(room_own "$hierarchy")/$name
+        mkdir "$dir"
+        dirs+=("$dir")
+        [ ! -e "$dir/cpuset.cpus" ] || [ "$(stat -fc %T "$dir")" = cgroup2fs ] || {
+            cat "$dir/../cpuset.cpus" >"$dir/cpuset.cpus"
+            cat "$dir/../cpuset.mems" >"$dir/cpuset.mems"
+        }
+    done
+    (
+        for dir in "${dirs[@]}"; do
+            echo "$BASHPID" >"$dir/cgroup.procs"
+        done
+        exec unshare --mount --propagation private --pid --fork --kill-child --net --uts --ipc --cgroup \
+            "$top/integration/room/inside" "$room" "${files[@]}" -- "$@"
+    ) || status=$?
+    for dir in "${dirs[@]}"; do
+        find "$dir" -name freezer.state -exec sh -c 'echo THAWED >"$1"' sh {} \; 2>/dev/null || true
+        for _ in {1..50}; do # the kernel takes its time with those who have just ended
+            find "$dir" -depth -type d -exec rmdir {} + 2>/dev/null && break
+            sleep 0.1
+        done
+    done
+    return "$status"
+}
+
+# The mount points of the host's cgroups, and our cgroup in one of them.
+room_hierarchies() { awk '($3 == "cgroup" || $3 == "cgroup2") && $2 ~ "^/sys/fs/cgroup" { print $2 }' /proc/self/mounts; }
+room_own() { # MOUNT_POINT
+    local controllers path
+    while IFS=: read -r _ controllers path; do
+        controllers=${controllers#name=}
+        if [ "$(stat -fc %T "$1")" = cgroup2fs ]; then [ -z "$controllers" ]; else [[ ",$controllers," == *",${1##*/},"* || $controllers == "${1##*/}" ]]; fi || continue
+        [ "$path" = / ] || echo "$path"
+        return
+    done </proc/self/cgroup
+}
