@@ -306,6 +306,8 @@ fn sub_cgroup(text: &str) -> Result<SubCgroup> {
 }
 
 #[cfg(test)]
+mod fields_tests;
+#[cfg(test)]
 mod settings_tests;
 
 #[cfg(test)]

@@ -208,6 +208,15 @@ mod tests {
     }
 
     #[test]
+    fn only_a_limit_has_something_to_check() {
+        let below = |asked: Value| update(&LinuxResources::default(), &asked, &place()).unwrap().memory_below;
+        assert_eq!(below(json!({"memory": {"limit": 1000, "checkBeforeUpdate": true}})), Some(1000));
+        assert_eq!(below(json!({"memory": {"limit": 1000, "checkBeforeUpdate": false}})), None);
+        assert_eq!(below(json!({"memory": {"limit": 1000}})), None);
+        assert_eq!(below(json!({"memory": {"limit": -1, "checkBeforeUpdate": true}})), None);
+    }
+
+    #[test]
     fn unified_is_replaced_value_by_value() {
         let stored = json!({"unified": {"memory.high": "1000", "pids.max": "7"}});
         assert_eq!(updated(stored, &json!({"unified": {"memory.high": "2000"}})).unwrap(), ["memory.high=2000"]);

@@ -94,6 +94,19 @@ fn systemd_makes_the_scope_around_the_first_process() {
 }
 
 #[test]
+fn device_rules_are_told_where_systemd_keeps_them() {
+    needs!(root);
+    let (bundle, systemd) = bundle(Mood::Helpful);
+    create(&bundle, &systemd).ok();
+    let heard = systemd.heard();
+    // On v2 a second program would stand beside ours.
+    let told = heard[0].contains("DevicePolicy=strict, ") && heard[0].contains("/dev/char/1:3=rwm, ");
+    assert_eq!(told, layout() == Layout::V1, "{}", heard[0]);
+    assert_eq!(heard[0].contains("Device"), layout() == Layout::V1, "{}", heard[0]);
+    delete(&bundle.handle(), &systemd);
+}
+
+#[test]
 fn what_is_not_asked_for_is_not_asked_of_systemd() {
     needs!(root);
     let (bundle, systemd) = bundle(Mood::Helpful);

@@ -93,6 +93,20 @@ fn an_update_that_fails_half_way_changes_nothing() {
 }
 
 #[test]
+fn a_limit_below_what_is_in_use_is_refused() {
+    needs!(root);
+    needs!(controller "memory");
+    // A file of a tmpfs is memory that nobody can take back, without swap.
+    let container = Bundle::busybox().mount("/tmp", "tmpfs", "tmpfs", &[]).start();
+    update(&container, &["--memory", "64M", "--memory-swap", "64M"]).ok();
+    container.exec(["dd", "if=/dev/zero", "of=/tmp/file", "bs=1M", "count=24"]).ok();
+    let less = json!({"memory": {"limit": 8 << 20, "swap": 8 << 20, "checkBeforeUpdate": true}});
+    update_by_json(&container, &less).refused(said("more is in use already", "memory.checkBeforeUpdate: "));
+    assert_eq!(file(&container, "memory", "memory.limit_in_bytes", "memory.max"), "67108864");
+    assert_eq!(container.status(), "running");
+}
+
+#[test]
 fn device_rules_are_changed() {
     needs!(root);
     let open = "(exec 3<> /dev/fuse) 2> /tmp/why && echo open || cat /tmp/why";
