@@ -190,11 +190,15 @@ fn make_cgroup(plan: &Plan, sandbox: &Sandbox, record: &mut Record) -> Result<Dr
         }
         other => return other,
     };
-    if !sandbox.cgroup.settings.is_empty() {
-        return Err(denied.context(
-            "config.json: linux.resources: limits need a cgroup that this user may write (systemd delegates one with \
-             Delegate=yes, see systemd.resource-control(5)): leave them out, or run as root",
-        ));
+    if !sandbox.cgroup.settings.is_empty() || sandbox.cgroup.place.subgroup.is_some() {
+        let (place, who) = match sandbox.cgroup.settings.is_empty() {
+            true => (format!("annotations: {}", plan::cgroup::delegate::SUBGROUP), "processes below one"),
+            false => ("linux.resources".to_owned(), "limits"),
+        };
+        return Err(denied.context(format!(
+            "config.json: {place}: {who} need a cgroup that this user may write (systemd delegates one with Delegate=yes, \
+             see systemd.resource-control(5)): leave them out, or run as root"
+        )));
     }
     log::debug(format!("no cgroup of its own: {denied:#}"));
     let none = plan::cgroup::Cgroup::none();

@@ -171,7 +171,7 @@ mod tests {
     use serde_json::json;
 
     fn place() -> Place {
-        Place { owner: Owner::Us, layout: Layout::V2(Spot { mount: "/c".into(), path: "x".into() }) }
+        Place { owner: Owner::Us, layout: Layout::V2(Spot { mount: "/c".into(), path: "x".into() }), subgroup: None }
     }
 
     fn updated(stored: Value, asked: &Value) -> Result<Vec<String>> {

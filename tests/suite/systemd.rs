@@ -232,6 +232,22 @@ fn the_processes_may_live_one_cgroup_below() {
 }
 
 #[test]
+fn a_scope_can_be_handed_over_below() {
+    needs!(root);
+    needs!(v2);
+    let (bundle, systemd) = bundle(Mood::Helpful);
+    let bundle = bundle.set("/annotations/run.oci.delegate-cgroup", "payload").user(77, 77);
+    create(&bundle, &systemd).ok();
+    let container = bundle.handle();
+    let scope = Path::new("/sys/fs/cgroup").join(unit(&bundle));
+    let owner = |dir: &Path| std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(dir).unwrap());
+    assert_eq!(read(scope.join("payload/cgroup.procs")).trim(), container.pid().to_string());
+    assert_eq!((owner(&scope), owner(&scope.join("payload"))), (0, 77));
+    delete(&container, &systemd);
+    assert!(!scope.exists());
+}
+
+#[test]
 fn without_systemd_the_refusal_says_what_to_do() {
     needs!(root);
     let bundle = Bundle::busybox().unset("/linux/cgroupsPath");
