@@ -237,6 +237,59 @@ fn a_payload_over_its_memory_limit_is_killed() {
     assert!(output.code != 0 && !output.stdout.contains("67108864"), "code {} {}", output.code, output.stdout.len());
 }
 
+/// A program that wants more than there is.
+const GREEDY: [&str; 5] = ["dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"];
+
+fn small_memory(bytes: u64) -> Bundle {
+    Bundle::busybox().set("/linux/resources/memory", json!({"limit": bytes, "swap": bytes}))
+}
+
+#[test]
+fn run_says_that_its_program_was_killed_for_want_of_memory() {
+    needs!(root);
+    needs!(controller "memory");
+    let bundle = small_memory(16 << 20).args(GREEDY);
+    let output = bundle.run();
+    assert_eq!(output.code, 137, "{output:?}");
+    let said = "the kernel killed it for want of memory: its limit is 16777216 bytes (16 MiB); raise \
+                linux.resources.memory.limit";
+    assert!(output.stderr.contains(said), "{output:?}");
+    bundle.assert_nothing_left();
+    // A shell tells of its program by the same status. And where the log is a file, people still see it.
+    let log = bundle.home().join("log");
+    let shell = bundle.twin("shell").sh("dd if=/dev/zero of=/dev/null bs=64M count=1; exit $?");
+    shell.write();
+    let output = shell.global_invocation(&["--log-level", "warning", "--log", log.to_str().unwrap()], "run").output();
+    assert!(
+        output.code == 137 && output.stderr.contains(said) && read(&log).contains(said),
+        "{output:?} {}",
+        read(&log)
+    );
+    // Nothing is said of another end.
+    for script in ["exit 3", "kill -9 $$; sleep 1", "exit 137"] {
+        let output = small_memory(16 << 20).sh(script).run();
+        assert!(output.code != 0 && !output.stderr.contains("want of memory"), "{script}: {output:?}");
+    }
+}
+
+#[test]
+fn create_says_that_its_limit_of_memory_is_too_small_for_it() {
+    needs!(root);
+    needs!(controller "memory");
+    // Half a megabyte is not enough to get that far; nobody knows where exactly it ends.
+    for bytes in [4096, 65536, 262_144, 524_288] {
+        for bundle in [small_memory(bytes), small_memory(bytes).user_namespace()] {
+            let output = bundle.try_create();
+            if output.code == 0 {
+                bundle.handle().end();
+                continue;
+            }
+            assert!(output.stderr.contains("linux.resources.memory.limit"), "{bytes}: {output:?}");
+            bundle.assert_nothing_left();
+        }
+    }
+}
+
 #[test]
 fn a_limit_that_cannot_be_is_refused_and_leaves_nothing() {
     needs!(root);

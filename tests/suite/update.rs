@@ -107,6 +107,23 @@ fn a_limit_below_what_is_in_use_is_refused() {
 }
 
 #[test]
+fn limits_that_cannot_be_kept_are_not_set() {
+    needs!(root);
+    needs!(controller "pids");
+    let container = Bundle::busybox().limit_pids(50).start();
+    // Files may have 512 or 1024 bytes: no room for the template, but for the message.
+    let no_room =
+        container.runtime(["update", "--pids-limit", "60", container.id()]).after_shell("trap '' XFSZ; ulimit -f 1");
+    no_room.output().refused("nothing is changed, since it could not be kept: write template.json: ");
+    assert_eq!(file(&container, "pids", "pids.max", "pids.max"), "50");
+    let left: Vec<_> = std::fs::read_dir(container.state_directory()).unwrap().flatten().collect();
+    assert!(!left.iter().any(|file| file.file_name().to_string_lossy().starts_with('.')), "{left:?}");
+    assert_eq!(container.exec(["echo", "there"]).ok().stdout, "there\n");
+    update(&container, &["--pids-limit", "60"]).ok();
+    assert_eq!(file(&container, "pids", "pids.max", "pids.max"), "60");
+}
+
+#[test]
 fn device_rules_are_changed() {
     needs!(root);
     let open = "(exec 3<> /dev/fuse) 2> /tmp/why && echo open || cat /tmp/why";

@@ -24,7 +24,7 @@ use crate::interrupt::Interrupt;
 use crate::log;
 use crate::plan::cgroup::{self as plan, Layout, Manager, Owner, Place, Scope, SubCgroup};
 use crate::sys::{Errno, Error};
-pub use oom::Oom;
+pub use oom::{Oom, verdict as oom_verdict};
 pub use update::apply as update;
 
 use crate::undo::Draft;
