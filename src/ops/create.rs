@@ -2,7 +2,7 @@
 
 use super::list::{self, RootGiven};
 use super::{Announce, Global, inside, keep_only, listen_fds};
-use crate::error::{Context, Result, anyhow, bail, ensure};
+use crate::error::{Context, Result, anyhow, bail, ensure, line};
 use crate::hooks::{self, Surroundings};
 use crate::interrupt::Interrupt;
 use crate::link::gate;
@@ -231,5 +231,11 @@ fn explain(failed: Failed, plan: &Plan, sandbox: &Sandbox) -> anyhow::Error {
             log::warning(format!("{error:#}"));
         }
     }
-    failed.error.context("unable to start container process")
+    // Not everything that finds no memory is killed for it. What the child could not do arrives as text.
+    let limited = sandbox.cgroup.settings.iter().any(|setting| setting.controller == "memory");
+    let error = match limited && line(&failed.error).ends_with("(ENOMEM)") {
+        true => failed.error.context("linux.resources.memory.limit in config.json may be too small for it; raise it"),
+        false => failed.error,
+    };
+    error.context("unable to start container process")
 }

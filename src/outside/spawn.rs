@@ -212,7 +212,6 @@ fn explain(error: sys::Error, new: u64) -> anyhow::Error {
         Errno::EPERM if new & libc::CLONE_NEWUSER as u64 == 0 => ": new namespaces need CAP_SYS_ADMIN; run as root",
         Errno::EPERM => ": this kernel or a filter does not let us make a user namespace",
         Errno::ENOSPC => ": too many namespaces, or nested too deeply (/proc/sys/user/max_*_namespaces)",
-        Errno::ENOMEM => ": no memory left (in its cgroup? Then raise linux.resources.memory.limit)",
         Errno::EAGAIN => ": too many processes (RLIMIT_NPROC, or pids.max of a cgroup)",
         Errno::ENOSYS => ": clone3 needs Linux 5.10, and no filter that hides it",
         Errno::EBUSY | Errno::EOPNOTSUPP => ": the cgroup does not take processes (its type, or enabled controllers)",

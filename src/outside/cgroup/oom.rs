@@ -17,7 +17,7 @@ pub fn verdict(cgroup: &Cgroup) -> Option<String> {
         let file = if dir.version == Version::V1 { "memory.limit_in_bytes" } else { "memory.max" };
         dir.read(file).ok()?.trim().parse::<u64>().ok().filter(|limit| *limit < UNLIMITED)
     };
-    Some(match cgroup.dirs.iter().find_map(|dir| limit(dir)) {
+    Some(match cgroup.dirs.iter().find_map(limit) {
         Some(limit) => format!(
             "the kernel killed it for want of memory: its limit is {limit} bytes{}; raise \
              linux.resources.memory.limit in config.json, or run less in it",

@@ -175,14 +175,14 @@ fn every_field_of_the_specification_has_a_row() {
             None => vec![String::new()],
         };
         for field in fields {
-            let known = |cell: &&str| {
+            let known = |cell: &&str| -> bool {
                 let name = format!("{section}.{field}");
                 let name = name.trim_end_matches('.');
                 words(cell)
                     .iter()
                     .any(|word| means(word, name) || (cell.contains(&format!("`{section}.")) && *word == field))
             };
-            assert!(first.iter().any(|cell| known(&cell)), "{section}.{field} has no row");
+            assert!(first.iter().any(known), "{section}.{field} has no row");
         }
     }
 }
