@@ -126,6 +126,20 @@ fn the_processes_live_in_the_cgroup_that_the_annotation_names() {
 }
 
 #[test]
+fn explain_says_who_is_given_which_cgroup() {
+    needs!(root);
+    needs!(v2);
+    let told = |bundle: Bundle| {
+        let words = ["explain", "--bundle", bundle.write().dir().to_str().unwrap()].map(str::to_owned);
+        bundle.runtime(words.iter().map(String::as_str)).output().ok().stdout
+    };
+    let owned = told(bundle(&["rw"]).user(1234, 1234));
+    assert!(owned.contains("belongs to user 1234 of the host, who may divide it"), "{owned}");
+    let below = told(Bundle::busybox().set("/annotations/run.oci.delegate-cgroup", "payload"));
+    assert!(below.contains("in payload below it\n"), "{below}");
+}
+
+#[test]
 fn controllers_are_passed_on_to_the_cgroup_of_the_annotation() {
     needs!(root);
     needs!(v2);
@@ -156,6 +170,12 @@ fn what_was_made_for_the_annotation_goes_when_create_fails() {
     let bundle = Bundle::busybox().set("/annotations/run.oci.delegate-cgroup", "a/b").args(["/no/such/program"]);
     bundle.try_create().refused("/no/such/program");
     bundle.assert_nothing_left();
+    // Also when somebody lives there already.
+    let late = Bundle::busybox()
+        .set("/annotations/run.oci.delegate-cgroup", "a/b")
+        .option("--pid-file=/no/such/directory/pid");
+    late.try_create().refused("/no/such/directory");
+    late.assert_nothing_left();
 }
 
 #[test]

@@ -65,11 +65,14 @@ fn directories(place: &Place, delegated_to: Option<u32>) -> Section {
         "subgroup": subgroup, "delegatedTo": delegated_to,
         "directories": rows.iter().map(|(name, path)| (name.clone(), json!(path))).collect::<Value>(),
     });
-    if let Some(path) = subgroup {
-        rows.push(("the processes".to_owned(), format!("in {} below it", path.display())));
-    }
-    if let Some(uid) = delegated_to {
-        rows.push(("belongs to".to_owned(), format!("user {uid} of the host, who may divide it")));
+    let theirs = delegated_to.map(|uid| format!("belongs to user {uid} of the host, who may divide it"));
+    match (subgroup, theirs) {
+        (None, None) => {}
+        (None, Some(theirs)) => rows.push(("owner".to_owned(), theirs)),
+        (Some(path), theirs) => {
+            let theirs = theirs.map(|text| format!(", which {text}")).unwrap_or_default();
+            rows.push(("processes".to_owned(), format!("in {} below it{theirs}", path.display())));
+        }
     }
     let title = match owner {
         Owner::Us => format!("Cgroup ({kind}), made and removed with the container"),
