@@ -7,6 +7,7 @@
 
 use crate::error::{Context, Result, anyhow, bail, did_you_mean};
 use crate::sys::file::{self, CWD};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::path::Path;
 
@@ -135,7 +136,7 @@ fn leave_out_unsaid_limit(value: &mut Value) {
 }
 
 /// `at` is where the text's top would stand in a config.json.
-fn parse_with_care<T: serde::de::DeserializeOwned>(text: &[u8], at: &str) -> Result<(T, Vec<String>)> {
+fn parse_with_care<T: DeserializeOwned>(text: &[u8], at: &str) -> Result<(T, Vec<String>)> {
     let mut value: Value = serde_json::from_slice(text).map_err(|e| anyhow!("not JSON: {e}"))?;
     let mut warnings = Vec::new();
     let process = if at.is_empty() { value.pointer_mut("/process") } else { Some(&mut value) };
@@ -145,10 +146,23 @@ fn parse_with_care<T: serde::de::DeserializeOwned>(text: &[u8], at: &str) -> Res
         spell_as_the_parser_does(process);
     }
     leave_out_unsaid_limit(&mut value);
-    match serde_json::from_value(value.clone()) {
-        Ok(parsed) => require(&value, at).map(|()| (parsed, warnings)),
-        Err(error) => Err(locate::<T>(&value, at, &error)),
-    }
+    let parsed = from_value(&value, at)?;
+    require(&value, at)?;
+    Ok((parsed, warnings))
+}
+
+/// A part of a configuration that is there as plain JSON; `at` is where it would stand in config.json.
+pub fn from_value<T: DeserializeOwned>(value: &Value, at: &str) -> Result<T> {
+    typed(value).map_err(|complaint| locate::<T>(value, at, &complaint))
+}
+
+/// A value as what it should be, or serde's complaint without a position. By way of its text, since a second kind of
+/// deserializer for all of oci-spec's types would be a twentieth of the binary.
+fn typed<T: DeserializeOwned>(value: &Value) -> std::result::Result<T, String> {
+    serde_json::from_slice(value.to_string().as_bytes()).map_err(|error| {
+        let text = error.to_string();
+        text.rsplit_once(" at line ").map_or(text.as_str(), |(complaint, _)| complaint).to_string()
+    })
 }
 
 /// config.md: a runtime SHOULD warn about a capability that it cannot map, and go on.
@@ -159,7 +173,7 @@ fn leave_out_unknown_capabilities(process: &mut Value, warnings: &mut Vec<String
     for (set, names) in sets {
         let Value::Array(names) = names else { continue };
         names.retain(|name| {
-            let known = serde_json::from_value::<oci_spec::runtime::Capability>(name.clone()).is_ok();
+            let known = typed::<oci_spec::runtime::Capability>(name).is_ok();
             if !known {
                 warnings.push(format!("process.capabilities.{set}: ignoring unknown capability {name}"));
             }
@@ -194,15 +208,14 @@ fn spell_as_the_parser_does(process: &mut Value) {
 
 /// Finds the innermost place that makes the configuration unreadable: a value is guilty when the whole would be read
 /// (or would fail elsewhere) without it.
-fn locate<T: serde::de::DeserializeOwned>(value: &Value, at: &str, error: &serde_json::Error) -> anyhow::Error {
-    let complaint = error.to_string();
+fn locate<T: DeserializeOwned>(value: &Value, at: &str, complaint: &str) -> anyhow::Error {
     let mut path = String::new();
     let mut trial = value.clone();
-    while let Some(step) = guilty_child::<T>(&mut trial, &path, &complaint) {
+    while let Some(step) = guilty_child::<T>(&mut trial, &path, complaint) {
         path.push('/');
         path.push_str(&step);
     }
-    let (name, hint) = (dotted(&format!("{at}{path}")), hint(&complaint));
+    let (name, hint) = (dotted(&format!("{at}{path}")), hint(complaint));
     if name.is_empty() { anyhow!("{complaint}{hint}") } else { anyhow!("{name}: {complaint}{hint}") }
 }
 
@@ -226,7 +239,7 @@ fn hint(complaint: &str) -> String {
     }
 }
 
-fn guilty_child<T: serde::de::DeserializeOwned>(whole: &mut Value, path: &str, complaint: &str) -> Option<String> {
+fn guilty_child<T: DeserializeOwned>(whole: &mut Value, path: &str, complaint: &str) -> Option<String> {
     let keys: Vec<String> = match whole.pointer(path)? {
         Value::Object(map) => map.keys().cloned().collect(),
         Value::Array(list) => (0..list.len().min(256)).map(|i| i.to_string()).collect(),
@@ -239,7 +252,7 @@ fn guilty_child<T: serde::de::DeserializeOwned>(whole: &mut Value, path: &str, c
             Some(Value::Array(list)) => drop(list.remove(key.parse().unwrap_or(0))),
             _ => return false,
         }
-        match serde_json::from_value::<T>(without).map_err(|error| error.to_string()) {
+        match typed::<T>(&without) {
             Ok(_) => true,
             // The same complaint, or one that only taking it away has caused.
             Err(other) => {

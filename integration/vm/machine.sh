@@ -6,6 +6,12 @@ emulator=("$image/qemu/usr/lib64/ld-linux-x86-64.so.2" --library-path "$image/qe
     "$image/qemu/usr/bin/qemu-system-x86_64" -L "$image/qemu/usr/share/qemu" -L "$image/qemu/usr/share/seabios")
 payload_size=$((128 << 20)) # bytes of the second disk: part of the machine, so the same for every run
 boot_limit=300              # seconds
+append="console=ttyS0 mitigations=off psi=1 panic=-1 quiet systemd.show_status=auto"
+# shellcheck disable=SC2154 # of integration/vm/run
+case $layout in
+v2) append+=" systemd.unified_cgroup_hierarchy=1" ;;
+v1) append+=" systemd.unified_cgroup_hierarchy=0 SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1" ;; # the last systemd that can is 257
+esac
 
 # qemu DIRECTORY ROOT_DISK,OPTION... ARG...: in the background; its pid in $qemu. The ports are pairs of fifos in DIRECTORY.
 qemu() {
@@ -20,7 +26,7 @@ qemu() {
     TMPDIR=$dir "${emulator[@]}" -nodefaults -no-user-config -display none -M q35,hpet=off -cpu max,la57=off \
         -accel tcg,thread=multi,tb-size=1024 -smp 2 -m 2048 \
         -kernel "$image/vmlinuz" -initrd "$image/initramfs" \
-        -append "console=ttyS0 mitigations=off psi=1 panic=-1 quiet systemd.unified_cgroup_hierarchy=1 systemd.show_status=auto" \
+        -append "$append" \
         -serial "file:$dir/console" -no-reboot \
         -drive "if=virtio,format=raw,cache=unsafe,file=$disk" \
         -drive "if=virtio,format=raw,cache=unsafe,file=$dir/payload.tar" \
@@ -52,7 +58,7 @@ make_ready() {
     flock "$lock"
     made=$(cat "$here/image.sh" "$here/guest/agent" | sha256sum)
     if $rebuild || [ "$(cat "$image/made" 2>/dev/null)" != "$made" ]; then
-        rm -rf "$image" "$frozen"
+        rm -rf "$image" "$work/$suite".v?
         build_image
         echo "$made" >"$image/made"
     fi

@@ -21,7 +21,7 @@ pub fn send(plan: &Plan, listener: &OwnedFd, pid: i32) -> Result<()> {
             State { id: &plan.id, status: "running", pid: target.init, bundle, annotations }
         }
     };
-    let state: serde_json::Value = serde_json::from_str(&state.to_json()).context("the state")?;
+    let state: serde_json::Value = serde_json::from_slice(state.to_json().as_bytes()).context("the state")?;
     let mut message = serde_json::json!({"ociVersion": OCI_VERSION, "fds": ["seccompFd"], "pid": pid, "state": state});
     if !agent.metadata.is_empty() {
         message["metadata"] = serde_json::json!(agent.metadata);

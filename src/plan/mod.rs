@@ -350,7 +350,7 @@ trait OrEmpty {
 
 impl OrEmpty for Option<oci_spec::runtime::Linux> {
     fn unwrap_or_default_empty(self) -> oci_spec::runtime::Linux {
-        self.unwrap_or_else(|| serde_json::from_str("{}").expect("every field of linux is optional"))
+        self.unwrap_or_else(|| serde_json::from_slice(b"{}").expect("every field of linux is optional"))
     }
 }
 

@@ -183,8 +183,8 @@ pub(super) fn lower(process: &oci::Process, host: &Host, warnings: &mut Vec<Stri
 
 /// For a container that has no program and cannot be started. config.md, "Process": REQUIRED when `start` is called.
 pub(super) fn none(host: &Host) -> Result<Process> {
-    let least = r#"{"cwd":"/","user":{"uid":0,"gid":0},"args":["none"]}"#;
-    let least: oci::Process = serde_json::from_str(least).context("the least process")?;
+    let least = br#"{"cwd":"/","user":{"uid":0,"gid":0},"args":["none"]}"#;
+    let least: oci::Process = serde_json::from_slice(least).context("the least process")?;
     Ok(Process { args: Vec::new(), ..lower(&least, host, &mut Vec::new())? })
 }
 

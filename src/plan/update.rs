@@ -7,6 +7,7 @@ use super::cgroup::systemd::{self, Property};
 use super::cgroup::{self, Layout, Owner, Place, Setting};
 use super::device_rules::{self, DeviceRules};
 use crate::error::{Context, Result};
+use crate::spec;
 use oci_spec::runtime::LinuxResources;
 use serde_json::{Map, Value};
 
@@ -34,8 +35,7 @@ pub fn update(stored: &LinuxResources, asked: &Value, place: &Place) -> Result<U
     unsay(&mut asked);
     drop_what_is_overruled(&mut merged, &asked);
     merge(&mut merged, &asked, "");
-    let resources: LinuxResources = serde_json::from_value(merged)
-        .context("the resources: a value is not of the type that config.json has there")?;
+    let resources: LinuxResources = spec::from_value(&merged, "/linux/resources")?;
     // What was taken once but would be refused today has no way to be compared with: then all is written again.
     let before = cgroup::settings(stored, &place.layout, &mut Vec::new()).unwrap_or_default();
     let mut settings = cgroup::settings(&resources, &place.layout, &mut warnings)?;

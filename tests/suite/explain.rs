@@ -14,8 +14,7 @@ const AS_USER: [&str; 4] = ["setpriv", "--reuid=54321", "--regid=54321", "--clea
 /// The example of the repository with the test's root filesystem.
 fn example() -> Bundle {
     let bundle = Bundle::busybox();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.json.example");
-    let config: Value = serde_json::from_str(&read(path)).expect("the example is JSON");
+    let config: Value = serde_json::from_str(include_str!("../../config.json.example")).expect("the example is JSON");
     bundle.set("", config)
 }
 

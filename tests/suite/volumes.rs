@@ -217,3 +217,26 @@ fn no_pivot_gives_the_root_the_planned_propagation() {
         assert!(if mark.is_empty() { !line.contains("shared:") } else { line.contains(mark) }, "{word}: {line}");
     }
 }
+
+/// On most hosts every mount is shared: what is mounted, unmounted and moved in the container's namespace may appear there.
+#[test]
+fn no_propagation_changes_the_mounts_of_a_shared_host() {
+    needs!(root);
+    let script = "test -z \"$1\" || mount --bind \"$1\" \"$1\"; shift; mount --make-rshared / || exit 99
+        before=$(cat /proc/self/mountinfo); \"$@\" || exit 98; after=$(cat /proc/self/mountinfo)
+        test \"$before\" = \"$after\" || echo \"$after\"";
+    for word in ["rslave", "slave", "rprivate", "private", "rshared", "shared", "runbindable", "unbindable"] {
+        for (change, on_a_mount_of_its_own) in [("", false), ("", true), ("--no-pivot", false), ("--no-pivot", true)] {
+            if change == "--no-pivot" && word.ends_with("private") {
+                continue; // refused
+            }
+            let mut bundle = Bundle::busybox().set("/linux/rootfsPropagation", word).args(["true"]);
+            if !change.is_empty() {
+                bundle = bundle.option(change);
+            }
+            let rootfs = if on_a_mount_of_its_own { bundle.rootfs().display().to_string() } else { String::new() };
+            let output = bundle.invocation("run").under(["unshare", "-m", "sh", "-c", script, "sh", &rootfs]).output();
+            assert_eq!((output.code, output.stdout.as_str()), (0, ""), "{word} {change} {rootfs}: {output:?}");
+        }
+    }
+}

@@ -11,15 +11,16 @@ if ! [ -d /run/systemd/system ] || ! [ -f /sys/fs/cgroup/cgroup.controllers ] ||
 fi
 cd "$(dirname "$0")" || exit
 here=$PWD
-failed=0
+passed=0 failed=0
 
 # is WHAT EXPECTED ACTUAL
 is() {
     if [ "$2" = "$3" ]; then
         echo "ok: $1"
+        passed=$((passed + 1))
     else
         printf 'FAILED: %s\n  expected: %s\n  is:       %s\n' "$1" "$2" "$3"
-        failed=1
+        failed=$((failed + 1))
     fi
 }
 # has WHAT PART WHOLE
@@ -47,7 +48,7 @@ echo "# $(systemctl --version | head -1); $(uname -r)"
 bundle /tmp/full "$limits"
 r=("$here/rruntime" --systemd-cgroup --root /tmp/state)
 before=$(systemctl list-units --all --plain --no-legend --type=scope | wc -l)
-"${r[@]}" create --bundle /tmp/full $id </dev/null >/dev/null || failed=1
+"${r[@]}" create --bundle /tmp/full $id </dev/null >/dev/null || failed=$((failed + 1))
 pid=$("${r[@]}" state $id | jq .pid)
 is "the process is in the scope" "0::/vm.slice/vm-test.slice/$unit" "$(cat /proc/"$pid"/cgroup)"
 is "and nobody else" "$pid" "$(cat $top/cgroup.procs)"
@@ -78,12 +79,12 @@ is "somebody else's change does not touch the device rules" "55 null" "$(cat $to
 is "exec is in the scope, the root of its namespace" "0::/" "$("${r[@]}" exec $id cat /proc/self/cgroup)"
 "${r[@]}" exec -d --pid-file /tmp/pid $id sleep 500
 is "seen from outside as well" "0::/vm.slice/vm-test.slice/$unit" "$(cat /proc/"$(cat /tmp/pid)"/cgroup)"
-"${r[@]}" update --memory 134217728 --memory-swap 268435456 --pids-limit 60 --cpu-share 1024 --cpuset-cpus 0-1 $id || failed=1
+"${r[@]}" update --memory 134217728 --memory-swap 268435456 --pids-limit 60 --cpu-share 1024 --cpuset-cpus 0-1 $id || failed=$((failed + 1))
 is "update tells systemd" "134217728 134217728 60 100 0-1" \
     "$(for name in MemoryMax MemorySwapMax TasksMax CPUWeight AllowedCPUs; do property $unit $name; done | tr '\n' ' ' | sed 's/ $//')"
 is "and the kernel" "134217728 33554432 50331648 134217728 60 100 33333 100000 0-1 0 " "$(files)"
 is "and keeps the devices" null "$(devices)"
-"${r[@]}" update --pids-limit 70 --cpuset-cpus 77 $id 2>/tmp/error && failed=1
+"${r[@]}" update --pids-limit 70 --cpuset-cpus 77 $id 2>/tmp/error && failed=$((failed + 1))
 is "an update that fails is taken back, by systemd too" "60 60 0-1 0-1" \
     "$(cat $top/pids.max) $(property $unit TasksMax) $(cat $top/cpuset.cpus) $(property $unit AllowedCPUs)"
 "${r[@]}" pause $id
@@ -91,7 +92,7 @@ is "pause" paused "$("${r[@]}" state $id | jq -r .status)"
 "${r[@]}" resume $id
 "${r[@]}" kill $id KILL
 for _ in $(seq 100); do [ "$("${r[@]}" state $id | jq -r .status)" = stopped ] && break; sleep 0.1; done
-"${r[@]}" delete $id || failed=1
+"${r[@]}" delete $id || failed=$((failed + 1))
 is "delete leaves no unit" "$before" "$(systemctl list-units --all --plain --no-legend --type=scope | wc -l)"
 is "and no cgroup" "gone" "$([ -e $top ] || echo gone)"
 
@@ -114,25 +115,25 @@ is "leaves no unit" "$before" "$(systemctl list-units --all --plain --no-legend 
 
 # One cgroup below.
 bundle /tmp/sub "$limits | .annotations[\"run.oci.systemd.subgroup\"] = \"container\""
-"${r[@]}" run --detach --bundle /tmp/sub $id </dev/null >/dev/null || failed=1
+"${r[@]}" run --detach --bundle /tmp/sub $id </dev/null >/dev/null || failed=$((failed + 1))
 pid=$("${r[@]}" state $id | jq .pid)
 is "a subgroup" "0::/vm.slice/vm-test.slice/$unit/container" "$(cat /proc/"$pid"/cgroup)"
 is "has the limits, as the scope has" "50 50" "$(cat $top/container/pids.max) $(cat $top/pids.max)"
-"${r[@]}" exec $id true || failed=1
-"${r[@]}" delete --force $id || failed=1
+"${r[@]}" exec $id true || failed=$((failed + 1))
+"${r[@]}" delete --force $id || failed=$((failed + 1))
 is "and goes with the scope" "$before gone" \
     "$(systemctl list-units --all --plain --no-legend --type=scope | wc -l) $([ -e $top ] || echo gone)"
 
 # Without a bus, systemd's own socket serves.
 bundle /tmp/plain '.'
-DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nonexistent "${r[@]}" create --bundle /tmp/plain $id </dev/null 2>/tmp/error && failed=1
+DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nonexistent "${r[@]}" create --bundle /tmp/plain $id </dev/null 2>/tmp/error && failed=$((failed + 1))
 has "a bus that is not there is named" "/nonexistent: connect: no such file or directory (ENOENT)" "$(cat /tmp/error)"
 mount --bind /dev/null /run/dbus/system_bus_socket
-"${r[@]}" run --detach --bundle /tmp/plain $id </dev/null >/dev/null || failed=1
+"${r[@]}" run --detach --bundle /tmp/plain $id </dev/null >/dev/null || failed=$((failed + 1))
 umount /run/dbus/system_bus_socket
 is "without a bus" "active" "$(property rruntime-$id.scope ActiveState)"
 is "in the slice of the system" "system.slice" "$(property rruntime-$id.scope Slice)"
-"${r[@]}" delete --force $id || failed=1
+"${r[@]}" delete --force $id || failed=$((failed + 1))
 is "no unit" "$before" "$(systemctl list-units --all --plain --no-legend --type=scope | wc -l)"
 
 # A user, from a session that is not below the user's manager.
@@ -147,18 +148,18 @@ if uid=$(id -u $user 2>/dev/null) && [ -S "/run/user/$uid/bus" ]; then
     jq '.process.terminal = false | .process.args = ["sleep", "600"] |
         .linux.resources = {memory: {limit: 67108864}, pids: {limit: 50}}' "$home/bundle/config.json" >"$home/c" &&
         as cp "$home/c" "$home/bundle/config.json"
-    as "${u[@]}" run --detach --bundle "$home/bundle" $id </dev/null >/dev/null || failed=1
+    as "${u[@]}" run --detach --bundle "$home/bundle" $id </dev/null >/dev/null || failed=$((failed + 1))
     manager=/user.slice/user-$uid.slice/user@$uid.service/user.slice
     pid=$(as "${u[@]}" state $id | jq .pid)
     is "a user's scope" "0::$manager/rruntime-$id.scope" "$(cat /proc/"$pid"/cgroup)"
     is "is limited" "67108864 50" "$(cat /sys/fs/cgroup"$manager"/rruntime-$id.scope/memory.max) $(cat /sys/fs/cgroup"$manager"/rruntime-$id.scope/pids.max)"
     is "the user's systemd knows" "67108864" "$(as systemctl --user show --value -p MemoryMax rruntime-$id.scope)"
-    as "${u[@]}" exec -d --pid-file "$home/pid" $id sleep 500 || failed=1
+    as "${u[@]}" exec -d --pid-file "$home/pid" $id sleep 500 || failed=$((failed + 1))
     is "exec gets in from outside" "0::$manager/rruntime-$id.scope" "$(cat /proc/"$(cat "$home/pid")"/cgroup)"
-    as "${u[@]}" update --pids-limit 60 $id || failed=1
+    as "${u[@]}" update --pids-limit 60 $id || failed=$((failed + 1))
     is "update" "60 60" "$(cat /sys/fs/cgroup"$manager"/rruntime-$id.scope/pids.max) $(as systemctl --user show --value -p TasksMax rruntime-$id.scope)"
     as "${u[@]}" pause $id && is "pause" paused "$(as "${u[@]}" state $id | jq -r .status)" && as "${u[@]}" resume $id
-    as "${u[@]}" delete --force $id || failed=1
+    as "${u[@]}" delete --force $id || failed=$((failed + 1))
     is "no unit of the user's" "0" "$(as systemctl --user list-units --all --plain --no-legend 'rruntime-*' | wc -l)"
     has "without a way to the user's systemd" "XDG_RUNTIME_DIR" \
         "$(as env -u XDG_RUNTIME_DIR "${u[@]}" create --bundle "$home/bundle" $id 2>&1 </dev/null)"
@@ -166,4 +167,5 @@ if uid=$(id -u $user 2>/dev/null) && [ -S "/run/user/$uid/bus" ]; then
 else
     echo "SKIP: a user's systemd: no $user with a manager" >&2
 fi
-exit $failed
+printf 'test result: %s. %d passed; %d failed\n' "$([ $failed = 0 ] && echo ok || echo FAILED)" $passed $failed
+[ $failed = 0 ]

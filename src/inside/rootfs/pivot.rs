@@ -86,7 +86,7 @@ pub fn enter(rootfs: &Rootfs, root: Root) -> Result<()> {
     drop(root);
     match rootfs.change {
         RootChange::Pivot => pivot(rootfs)?,
-        RootChange::MoveAndChroot => move_and_chroot()?,
+        RootChange::MoveAndChroot => move_and_chroot(rootfs)?,
         RootChange::Chroot => mount::chroot_here().context("chroot")?, // the host's tree is not ours to move or unmount
     }
     process::chdir("/").context("enter the new root")
@@ -106,8 +106,9 @@ fn pivot(rootfs: &Rootfs) -> Result<()> {
 
 /// `--no-pivot`. The old tree stays below the moved root, unreachable but there: a full procfs or sysfs in it would let the
 /// container mount a fresh one without our masks (mount_too_revealing), however well it is hidden. So all that the root does
-/// not stand on is unmounted, the newest first, since it may lie on older ones; what is locked is covered.
-fn move_and_chroot() -> Result<()> {
+/// not stand on is unmounted, the newest first, since it may lie on older ones; what is locked is covered. While something
+/// is shared with the host all is only covered: what is unmounted here may vanish there, as its parent's propagation says.
+fn move_and_chroot(rootfs: &Rootfs) -> Result<()> {
     let own = process::cwd().context("find the root filesystem")?;
     let others = |table: &str| -> Vec<(PathBuf, String)> {
         let lines = table.lines().rev().filter_map(MountLine::parse);
@@ -115,10 +116,15 @@ fn move_and_chroot() -> Result<()> {
         others.map(|line| (line.at, line.fs.to_owned())).collect()
     };
     let (before, after) = (mount_table()?, mount_table()?); // opened while there is a /proc, read when it is time
-    for (at, _) in others(&read(before)?) {
-        let path = CString::new(at.as_os_str().as_bytes())?;
-        // It may have gone with another one, or be locked: the second look tells.
-        let _ = mount::change(&path, libc::MS_PRIVATE | libc::MS_REC).and_then(|()| mount::detach(&path));
+    if cuts_everything(rootfs.propagation) {
+        for (at, _) in others(&read(before)?) {
+            let path = CString::new(at.as_os_str().as_bytes())?;
+            // It may have gone with another one, or be locked: the second look tells.
+            let _ = mount::change(&path, libc::MS_PRIVATE | libc::MS_REC).and_then(|()| mount::detach(&path));
+        }
+    } else {
+        // What is moved to "/" must not appear on the host's.
+        mount::change(c"/", libc::MS_SLAVE).context("cut \"/\" from the host")?;
     }
     for (at, _) in others(&read(after)?).iter().filter(|(_, fs)| fs == "proc" || fs == "sysfs") {
         cover(at)
@@ -136,10 +142,11 @@ fn read(table: OwnedFd) -> Result<String> {
     mountinfo::read(table).context("read the table of mounts")
 }
 
-/// Below a mount point that nobody can see, nothing could be covered.
+/// Below a mount point that nobody can see, nothing could be covered. The host's own is not.
 fn cover(at: &Path) -> Result<()> {
     let place = mount::place(at)?;
     ensure!(mount::is_mount_root(&place)?, "another mount lies over it");
+    mount::change(&CString::new(at.as_os_str().as_bytes())?, libc::MS_SLAVE)?;
     if file::filesystem(&place)? == libc::TMPFS_MAGIC {
         return Ok(()); // by us, or by the host
     }
