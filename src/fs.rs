@@ -227,24 +227,53 @@ fn names_of(path: &Path) -> Vec<OsString> {
 /// Writes a file so that a reader sees the old content or the new, never a part: into a temporary name, then renamed.
 /// What a killed writer left under the temporary name is replaced.
 pub fn replace(dir: BorrowedFd, name: &str, bytes: &[u8], mode: u32) -> Result<()> {
-    let temporary = format!(".{name}.{}", sys::process::pid());
+    prepare(dir, name, bytes, mode)?.commit()
+}
+
+/// The first half of `replace`: all that can fail for want of space or rights to write.
+pub fn prepare<'a>(dir: BorrowedFd<'a>, name: &'a str, bytes: &[u8], mode: u32) -> Result<Replacement<'a>> {
+    let replacement = Replacement { dir, name, temporary: format!(".{name}.{}", sys::process::pid()), renamed: false };
+    let temporary = &replacement.temporary;
     let write = || -> sys::Result<()> {
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
-        let open = || file::open(dir, &temporary, flags, mode);
+        let open = || file::open(dir, temporary, flags, mode);
         let file = match open() {
             Err(sys::Error(Errno::EEXIST)) => {
-                file::unlink(dir, &temporary)?;
+                file::unlink(dir, temporary)?;
                 open()?
             }
             other => other?,
         };
-        file::write_all(file, bytes)?;
-        file::rename(dir, &temporary, dir, name)
+        file::write_all(file, bytes)
     };
-    let remove = |_: &sys::Error| {
-        let _ = file::unlink(dir, &temporary); // it may not have been made
-    };
-    write().inspect_err(remove).with_context(|| format!("write {name}"))
+    write().with_context(|| format!("write {name}"))?;
+    Ok(replacement)
+}
+
+/// A file that is written and has no name yet. Dropped, it is removed.
+#[must_use]
+pub struct Replacement<'a> {
+    dir: BorrowedFd<'a>,
+    name: &'a str,
+    temporary: String,
+    renamed: bool,
+}
+
+impl Replacement<'_> {
+    /// Puts it into the place of the old one.
+    pub fn commit(mut self) -> Result<()> {
+        file::rename(self.dir, &self.temporary, self.dir, self.name).with_context(|| format!("write {}", self.name))?;
+        self.renamed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Replacement<'_> {
+    fn drop(&mut self) {
+        if !self.renamed {
+            let _ = file::unlink(self.dir, &self.temporary); // it may not have been made
+        }
+    }
 }
 
 /// Removes a directory's whole content and then itself, by descriptors and without following links. What is gone already

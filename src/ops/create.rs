@@ -2,7 +2,7 @@
 
 use super::list::{self, RootGiven};
 use super::{Announce, Global, inside, keep_only, listen_fds};
-use crate::error::{Context, Result, anyhow, bail, ensure};
+use crate::error::{Context, Result, anyhow, bail, ensure, line};
 use crate::hooks::{self, Surroundings};
 use crate::interrupt::Interrupt;
 use crate::link::gate;
@@ -190,11 +190,15 @@ fn make_cgroup(plan: &Plan, sandbox: &Sandbox, record: &mut Record) -> Result<Dr
         }
         other => return other,
     };
-    if !sandbox.cgroup.settings.is_empty() {
-        return Err(denied.context(
-            "config.json: linux.resources: limits need a cgroup that this user may write (systemd delegates one with \
-             Delegate=yes, see systemd.resource-control(5)): leave them out, or run as root",
-        ));
+    if !sandbox.cgroup.settings.is_empty() || sandbox.cgroup.place.subgroup.is_some() {
+        let (place, who) = match sandbox.cgroup.settings.is_empty() {
+            true => (format!("annotations: {}", plan::cgroup::delegate::SUBGROUP), "processes below one"),
+            false => ("linux.resources".to_owned(), "limits"),
+        };
+        return Err(denied.context(format!(
+            "config.json: {place}: {who} need a cgroup that this user may write (systemd delegates one with Delegate=yes, \
+             see systemd.resource-control(5)): leave them out, or run as root"
+        )));
     }
     log::debug(format!("no cgroup of its own: {denied:#}"));
     let none = plan::cgroup::Cgroup::none();
@@ -227,5 +231,11 @@ fn explain(failed: Failed, plan: &Plan, sandbox: &Sandbox) -> anyhow::Error {
             log::warning(format!("{error:#}"));
         }
     }
-    failed.error.context("unable to start container process")
+    // Not everything that finds no memory is killed for it. What the child could not do arrives as text.
+    let limited = sandbox.cgroup.settings.iter().any(|setting| setting.controller == "memory");
+    let error = match limited && line(&failed.error).ends_with("(ENOMEM)") {
+        true => failed.error.context("linux.resources.memory.limit in config.json may be too small for it; raise it"),
+        false => failed.error,
+    };
+    error.context("unable to start container process")
 }

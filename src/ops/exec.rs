@@ -6,7 +6,7 @@ use crate::error::{Context, Kind, Result, anyhow, bail};
 use crate::interrupt::Interrupt;
 use crate::link::Door;
 use crate::log;
-use crate::outside::cgroup::Cgroup;
+use crate::outside::cgroup::{Cgroup, Reach};
 use crate::outside::console::Console;
 use crate::outside::record::{self, Lock, Record, StateDir, Status};
 use crate::outside::{Launch, launch, namespaces, wait};
@@ -88,7 +88,7 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
         console,
         inside: inside(),
         interrupt: &interrupt,
-        elsewhere: &|| if request.cgroups.is_empty() { cgroup_of_init(&record) } else { Ok(None) },
+        elsewhere: &|| if request.cgroups.is_empty() { cgroup_of_init(&record, Reach::Below) } else { Ok(None) },
     });
     let ready = launched.map_err(|failed| failed.error)?;
     if let Some(group) = &record.resctrl {
@@ -133,17 +133,19 @@ fn choose_cgroup(state: &StateDir, record: &Record, wanted: &[SubCgroup]) -> Res
     if !wanted.is_empty() {
         return own.sub(wanted);
     }
-    if own.exists() || Placing::later(&record.cgroup) == Placing::ByParent {
-        return Ok(own);
+    let reach = if own.exists() { Reach::Below } else { Reach::Anywhere };
+    let home = own.for_exec(&record.cgroup)?;
+    if home.exists() || Placing::later(&record.cgroup) == Placing::ByParent {
+        return Ok(home);
     }
-    Ok(cgroup_of_init(record)?.unwrap_or(own))
+    Ok(cgroup_of_init(record, reach)?.unwrap_or(home))
 }
 
 /// Also for a container whose payload has divided its cgroup, so that the upper one takes no processes any more. v2 only.
-fn cgroup_of_init(record: &Record) -> Result<Option<Cgroup>> {
+fn cgroup_of_init(record: &Record, reach: Reach) -> Result<Option<Cgroup>> {
     let pid = record.init.map_or(0, |init| init.pid);
     let path = format!("/proc/{pid}/cgroup");
     let read = || file::read_all(file::open(CWD, &path, libc::O_RDONLY, 0)?, 1 << 16);
     let text = read().with_context(|| format!("read {path}"))?;
-    Cgroup::of_process(&record.cgroup, &String::from_utf8_lossy(&text))
+    Cgroup::of_process(&record.cgroup, &String::from_utf8_lossy(&text), reach)
 }

@@ -19,6 +19,7 @@ pub mod state;
 pub mod update;
 
 use crate::error::{Context, Result, bail, ensure};
+use crate::log;
 use crate::outside::Inside;
 use crate::sys::file::{self, CWD};
 use crate::sys::{process, socket};
@@ -73,6 +74,14 @@ impl Announce {
         };
         let send = || socket::send(socket::connect_to(path)?, what.as_bytes(), Some(pidfd.as_fd()));
         send().with_context(|| format!("send the pidfd to {}: somebody must be listening there", path.display()))
+    }
+}
+
+/// What is no error of ours, but nobody else can tell: to the log, and to stderr as well where that is a file.
+fn say(text: &str) {
+    log::warning(text);
+    if log::has_file() {
+        let _ = file::write_all(process::STREAMS[2], format!("{}\n", log::visible(text)).as_bytes()); // see log
     }
 }
 

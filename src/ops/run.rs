@@ -1,10 +1,12 @@
 //! run: create and start in one, and with --detach not stay.
 
 use super::create::{self, Create, Made, Stay, Stop};
-use super::{Global, delete, start};
+use super::{Global, delete, say, start};
 use crate::error::{Context, Result, all};
+use crate::outside::cgroup::{self, Cgroup};
 use crate::outside::wait;
-use crate::sys::{process, signal};
+use crate::sys::process::{self, Exit};
+use crate::sys::signal;
 use crate::undo::Draft;
 
 pub struct Run {
@@ -65,6 +67,9 @@ pub fn run(global: &Global, request: Run) -> Result<u8> {
         return started.map(|()| 0);
     };
     let exit = wait::attend(&child, &signals, master).context("wait for the container");
+    if let Ok(exit) = &exit {
+        tell_of_oom(*exit, &record.id, &cgroup);
+    }
     let cleaned = match (after, &started) {
         (After::Keep, Ok(())) => Ok(()),
         _ => delete::clean_up_own(&state, &record, &cgroup).context("delete the container"),
@@ -75,5 +80,14 @@ pub fn run(global: &Global, request: Run) -> Result<u8> {
     match (exit, all(errors)) {
         (Ok(exit), None) => Ok(exit.status()),
         (Err(error), _) | (Ok(_), Some(error)) => Err(error),
+    }
+}
+
+/// Whoever was killed does not know by whom; its cgroup does, as long as it is there. A shell that saw its program killed ends
+/// with the same status.
+fn tell_of_oom(exit: Exit, id: &str, cgroup: &Cgroup) {
+    let killed = exit.status() == Exit::Signal(libc::SIGKILL).status();
+    if let Some(verdict) = Some(cgroup).filter(|_| killed).and_then(cgroup::oom_verdict) {
+        say(&format!("container {id:?}: {verdict}"));
     }
 }

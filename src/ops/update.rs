@@ -28,9 +28,9 @@ pub fn update(global: &Global, id: &str, asked: &Value) -> Result<()> {
     if nowhere && !(update.settings.is_empty() && update.devices.is_none()) {
         bail!(NOWHERE);
     }
-    cgroup::update(&state.cgroup(&record)?, &update)?;
-    template.resources = update.resources;
-    state.save_template(&template)
+    template.resources.clone_from(&update.resources);
+    let prepared = state.prepare_template(&template).context("nothing is changed, since it could not be kept")?;
+    cgroup::update(&state.cgroup(&record)?, &update, || prepared.commit())
 }
 
 /// The object of `--resources FILE`, or of standard input for `-`.

@@ -254,8 +254,13 @@ impl StateDir {
     }
 
     pub fn save_template(&self, template: &Template) -> Result<()> {
+        self.prepare_template(template)?.commit()
+    }
+
+    /// Writes it, without putting it into the place of the old one yet.
+    pub fn prepare_template(&self, template: &Template) -> Result<fs::Replacement<'_>> {
         let text = serde_json::to_vec(template).context("write the template")?;
-        fs::replace(self.dir.as_fd(), TEMPLATE, &text, 0o600)
+        fs::prepare(self.dir.as_fd(), TEMPLATE, &text, 0o600)
     }
 
     /// Waits for other commands on this container, up to half a minute. flock(2) knows no timeout, and two commands on one

@@ -71,6 +71,9 @@ pub fn until_ready(
                 Reply::Go { pid: child.pid }
             }
             Request::Ready => {
+                if let World::New(_) = &plan.world {
+                    cgroup.move_below(child.pid)?;
+                }
                 if plan.caller == Caller::Root {
                     set_oom_score(&plan.process, child.pid)?;
                 }

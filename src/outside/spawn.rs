@@ -5,7 +5,7 @@
 //! namespace is joined or a new one is to be combined with joined ones that it has no rights over, an intermediate process
 //! goes first.
 
-use super::cgroup::Cgroup;
+use super::cgroup::{self, Cgroup};
 use super::launch::{Elsewhere, Inside};
 use crate::error::{Context, Result, anyhow};
 use crate::interrupt::Interrupt;
@@ -175,10 +175,10 @@ fn in_stages(
             let mut buffer = [0u8; 8];
             let told = socket::receive(&hear, &mut buffer).context("hear from the intermediate process")?;
             drop(hear); // without an answer the intermediate process ends
-            process::wait(intermediate.keep().pid).context("reap the intermediate process")?;
+            let end = process::wait(intermediate.keep().pid);
             match told {
                 (1, Some(pidfd)) => Ok(Child { pid: proc::pid_of(&pidfd)?, pidfd }),
-                _ => ours.next().and_then(|_| Err(anyhow!("the intermediate process died"))),
+                _ => ours.next().and_then(|_| Err(explain_end(end, cgroup).context("the intermediate process died"))),
             }
         }
     }
@@ -223,10 +223,16 @@ fn explain(error: sys::Error, new: u64) -> anyhow::Error {
 
 /// Why a child is gone that said nothing.
 pub fn post_mortem(child: &Child, cgroup: &Cgroup) -> anyhow::Error {
-    match process::wait(child.pid) {
-        Ok(Exit::Signal(libc::SIGKILL)) if cgroup.oom_killed().is_some_and(|count| count > 0) => {
-            anyhow!("container init was OOM-killed (memory limit too low?)")
-        }
+    explain_end(process::wait(child.pid), cgroup)
+}
+
+fn explain_end(end: sys::Result<Exit>, cgroup: &Cgroup) -> anyhow::Error {
+    let oom = || cgroup::oom_verdict(cgroup);
+    match end {
+        Ok(Exit::Signal(libc::SIGKILL)) => match oom() {
+            Some(verdict) => anyhow!("container init was OOM-killed: {verdict}"),
+            None => anyhow!("container init died (signal {})", libc::SIGKILL),
+        },
         Ok(Exit::Signal(signal)) => anyhow!("container init died (signal {signal})"),
         Ok(Exit::Code(code)) => anyhow!("container init ended (status {code}) without a word"),
         Err(error) => anyhow!(error).context("container init is gone"),

@@ -1,5 +1,6 @@
 //! The annotations that have a meaning to this runtime; they are crun's (crun(1)), and runc's for systemd. All others are only passed on.
 
+use super::cgroup::delegate;
 use super::cgroup::scope::SUBGROUP;
 use super::cgroup::systemd::PROPERTY;
 use super::process::User;
@@ -14,7 +15,7 @@ pub const HOOKS_STDOUT: &str = "run.oci.hooks.stdout";
 pub const HOOKS_STDERR: &str = "run.oci.hooks.stderr";
 
 /// What `features` tells engines to keep from users that they do not trust.
-pub const ALL: [&str; 5] = [PROPERTY, HOOKS_STDERR, HOOKS_STDOUT, KEEP_GROUPS, SUBGROUP];
+pub const ALL: [&str; 6] = [PROPERTY, delegate::SUBGROUP, HOOKS_STDERR, HOOKS_STDOUT, KEEP_GROUPS, SUBGROUP];
 
 fn value<'a>(spec: &'a Spec, name: &str) -> Option<&'a String> {
     spec.annotations().as_ref()?.get(name)

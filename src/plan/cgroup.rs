@@ -4,6 +4,7 @@
 //! is written is a list of `Setting`s, lowered from `linux.resources` by the tables in `v1` and `v2`, one row per knob.
 //! After this every value has been checked as far as that is possible without asking the kernel.
 
+pub mod delegate;
 mod place;
 pub mod scope;
 pub mod systemd;
@@ -22,6 +23,7 @@ use crate::error::{Context, Result, bail, ensure};
 use oci_spec::runtime::{Linux, LinuxResources};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// `--systemd-cgroup`, `--cgroup-manager`: who is to make the container's cgroup.
@@ -45,6 +47,8 @@ pub struct Cgroup {
     pub devices: Option<DeviceRules>,
     /// What systemd is told, if it makes the cgroup.
     pub properties: Vec<systemd::Property>,
+    /// The user of the host who is given the container's cgroup, or its `subgroup`, to divide it.
+    pub delegated_to: Option<u32>,
 }
 
 /// All that later commands need to find the cgroup again; saved with the container.
@@ -52,6 +56,9 @@ pub struct Cgroup {
 pub struct Place {
     pub owner: Owner,
     pub layout: Layout,
+    /// Where below it the processes live, if they are to divide that by themselves. v2 only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subgroup: Option<PathBuf>,
 }
 
 /// Who makes and removes the directories.
@@ -169,7 +176,7 @@ impl Place {
                 }
             }
         };
-        Place { owner: Owner::Nobody, layout }
+        Place { owner: Owner::Nobody, layout, subgroup: None }
     }
 }
 
@@ -196,7 +203,13 @@ impl Layout {
 }
 
 /// The cgroup of a new container.
-pub fn lower(linux: &Linux, id: &str, host: &Host, warnings: &mut Vec<String>) -> Result<Cgroup> {
+pub fn lower(
+    annotations: Option<&HashMap<String, String>>,
+    linux: &Linux,
+    id: &str,
+    host: &Host,
+    warnings: &mut Vec<String>,
+) -> Result<Cgroup> {
     let layout =
         place::layout(linux.cgroups_path().as_deref(), id, &host.cgroups, warnings).context("linux.cgroupsPath")?;
     let empty = LinuxResources::default();
@@ -208,12 +221,21 @@ pub fn lower(linux: &Linux, id: &str, host: &Host, warnings: &mut Vec<String>) -
         Caller::User => None,
     };
     let owner = if layout == Layout::Missing { Owner::Nobody } else { Owner::Us };
-    Ok(Cgroup { place: Place { owner, layout }, settings, devices, properties: Vec::new() })
+    let subgroup = delegate::subgroup(annotations, &layout)?;
+    let place = Place { owner, layout, subgroup };
+    Ok(Cgroup { place, settings, devices, properties: Vec::new(), delegated_to: None })
 }
 
 /// `--cgroup-manager disabled`: no cgroup, and so no limits. Which is no secret to be found out by looking.
-pub fn disabled(linux: &Linux, id: &str, host: &Host, warnings: &mut Vec<String>) -> Result<Cgroup> {
-    let would_be = lower(linux, id, host, &mut Vec::new())?;
+pub fn disabled(
+    annotations: Option<&HashMap<String, String>>,
+    linux: &Linux,
+    id: &str,
+    host: &Host,
+    warnings: &mut Vec<String>,
+) -> Result<Cgroup> {
+    delegate::subgroup(annotations, &Layout::Missing)?;
+    let would_be = lower(None, linux, id, host, &mut Vec::new())?;
     ensure!(
         would_be.settings.is_empty(),
         "linux.resources: limits need a cgroup, and --cgroup-manager disabled asks for none; leave out one of them"
@@ -232,8 +254,8 @@ pub fn disabled(linux: &Linux, id: &str, host: &Host, warnings: &mut Vec<String>
 impl Cgroup {
     /// None at all.
     pub fn none() -> Cgroup {
-        let place = Place { owner: Owner::Nobody, layout: Layout::Missing };
-        Cgroup { place, settings: Vec::new(), devices: None, properties: Vec::new() }
+        let place = Place { owner: Owner::Nobody, layout: Layout::Missing, subgroup: None };
+        Cgroup { place, settings: Vec::new(), devices: None, properties: Vec::new(), delegated_to: None }
     }
 }
 
@@ -306,6 +328,8 @@ fn sub_cgroup(text: &str) -> Result<SubCgroup> {
 }
 
 #[cfg(test)]
+mod fields_tests;
+#[cfg(test)]
 mod settings_tests;
 
 #[cfg(test)]
@@ -319,7 +343,7 @@ mod tests {
             vec![HierarchySpot { controllers: vec!["cpu".into(), "cpuacct".into()], spot: spot("/c/cpu") }];
         let layout = Layout::V1 { hierarchies, unified: Some(spot("/c/unified")) };
         for layout in [layout, Layout::V2(spot("/c")), Layout::Missing] {
-            let place = Place { owner: Owner::Us, layout };
+            let place = Place { owner: Owner::Us, layout, subgroup: None };
             let text = serde_json::to_string(&place).unwrap();
             assert_eq!(serde_json::from_str::<Place>(&text).unwrap(), place);
         }

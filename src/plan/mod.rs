@@ -252,7 +252,7 @@ fn lower(
     annotations::check(spec)?;
     check::namespace_use(spec, &namespaces)?;
     let change = chroot::root_change(&linux, &namespaces, request.change, warnings)?;
-    let cgroup = cgroup(spec, &linux, request, host, warnings)?;
+    let mut cgroup = cgroup(spec, &linux, request, host, warnings)?;
     let no_cgroup = (request.driver == Driver::Disabled).then(|| cgroup::Place::of_caller(&host.cgroups));
     let inside = host.inside(namespaces.own());
     let mut process = match spec.process() {
@@ -291,6 +291,9 @@ fn lower(
     };
     let mut mounts = mounts::lower(spec, &scene, warnings)?;
     chroot::keep_in(change, &mut mounts);
+    let uid = process.user.uid;
+    let facts = cgroup::delegate::Facts { spec, namespaces: &namespaces, mounts: &mounts, uid, caller: host.caller() };
+    cgroup.delegated_to = cgroup::delegate::owner(&cgroup, &facts);
     let dev_setup = devices::setup(&mounts);
     let devices = devices::lower(&linux, &namespaces, dev_setup, warnings)?;
     let (sysctl, domainname) = check::domainname(spec, check::sysctl(&linux, &namespaces)?)?;
@@ -326,10 +329,11 @@ fn cgroup(
     if request.driver != Driver::Systemd {
         annotations::warn_of_systemd(spec, warnings);
     }
+    let annotations = spec.annotations().as_ref();
     match request.driver {
-        Driver::Cgroupfs => cgroup::lower(linux, &request.id, host, warnings),
-        Driver::Systemd => cgroup::scope::lower(spec.annotations().as_ref(), linux, &request.id, host, warnings),
-        Driver::Disabled => cgroup::disabled(linux, &request.id, host, warnings),
+        Driver::Cgroupfs => cgroup::lower(annotations, linux, &request.id, host, warnings),
+        Driver::Systemd => cgroup::scope::lower(annotations, linux, &request.id, host, warnings),
+        Driver::Disabled => cgroup::disabled(annotations, linux, &request.id, host, warnings),
     }
 }
 

@@ -180,7 +180,16 @@ fn maps(linux: &Linux, namespaces: &Namespaces, host: &Host) -> Result<Option<Id
 
 /// Does the map give this id of the container a host's?
 pub fn is_mapped(map: &[IdMap], id: u32) -> bool {
-    map.iter().any(|line| id.checked_sub(line.container).is_some_and(|offset| offset < line.size))
+    on_host(map, id).is_some()
+}
+
+/// The host's id for one of the container's.
+pub fn on_host(map: &[IdMap], id: u32) -> Option<u32> {
+    let in_line = |line: &IdMap| {
+        let offset = id.checked_sub(line.container).filter(|offset| *offset < line.size)?;
+        line.host.checked_add(offset)
+    };
+    map.iter().find_map(in_line)
 }
 
 /// Engines name the mappings also where the user namespace is joined: for the containers of a pod.

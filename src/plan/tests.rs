@@ -10,7 +10,7 @@ fn planned(document: &Value) -> Result<Plan> {
     create(&read.spec, &request(), &Host { cgroups: cgroups(), ..Host::for_tests() })
 }
 
-fn request() -> CreateRequest {
+pub(super) fn request() -> CreateRequest {
     CreateRequest {
         id: "c".to_string(),
         bundle: "/bundle".into(),

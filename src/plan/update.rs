@@ -171,7 +171,7 @@ mod tests {
     use serde_json::json;
 
     fn place() -> Place {
-        Place { owner: Owner::Us, layout: Layout::V2(Spot { mount: "/c".into(), path: "x".into() }) }
+        Place { owner: Owner::Us, layout: Layout::V2(Spot { mount: "/c".into(), path: "x".into() }), subgroup: None }
     }
 
     fn updated(stored: Value, asked: &Value) -> Result<Vec<String>> {
@@ -205,6 +205,15 @@ mod tests {
         let stored = json!({"blockIO": {"throttleReadBpsDevice": [rate(0, 10), rate(16, 20)]}});
         let asked = json!({"blockIO": {"throttleReadBpsDevice": [rate(16, 30), rate(32, 40)]}});
         assert_eq!(updated(stored, &asked).unwrap(), ["io.max=8:16 rbps=30", "io.max=8:32 rbps=40"]);
+    }
+
+    #[test]
+    fn only_a_limit_has_something_to_check() {
+        let below = |asked: Value| update(&LinuxResources::default(), &asked, &place()).unwrap().memory_below;
+        assert_eq!(below(json!({"memory": {"limit": 1000, "checkBeforeUpdate": true}})), Some(1000));
+        assert_eq!(below(json!({"memory": {"limit": 1000, "checkBeforeUpdate": false}})), None);
+        assert_eq!(below(json!({"memory": {"limit": 1000}})), None);
+        assert_eq!(below(json!({"memory": {"limit": -1, "checkBeforeUpdate": true}})), None);
     }
 
     #[test]

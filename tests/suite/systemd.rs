@@ -94,6 +94,19 @@ fn systemd_makes_the_scope_around_the_first_process() {
 }
 
 #[test]
+fn device_rules_are_told_where_systemd_keeps_them() {
+    needs!(root);
+    let (bundle, systemd) = bundle(Mood::Helpful);
+    create(&bundle, &systemd).ok();
+    let heard = systemd.heard();
+    // On v2 a second program would stand beside ours.
+    let told = heard[0].contains("DevicePolicy=strict, ") && heard[0].contains("/dev/char/1:3=rwm, ");
+    assert_eq!(told, layout() == Layout::V1, "{}", heard[0]);
+    assert_eq!(heard[0].contains("Device"), layout() == Layout::V1, "{}", heard[0]);
+    delete(&bundle.handle(), &systemd);
+}
+
+#[test]
 fn what_is_not_asked_for_is_not_asked_of_systemd() {
     needs!(root);
     let (bundle, systemd) = bundle(Mood::Helpful);
@@ -216,6 +229,22 @@ fn the_processes_may_live_one_cgroup_below() {
     does(&container, &systemd, &["delete", "--force", container.id()]).refused("/bus: connect: ");
     // Nobody else stops the scope of a systemd that is gone: then the next delete has less to do.
     does(&container, &systemd, &["delete", "--force", container.id()]).ok();
+}
+
+#[test]
+fn a_scope_can_be_handed_over_below() {
+    needs!(root);
+    needs!(v2);
+    let (bundle, systemd) = bundle(Mood::Helpful);
+    let bundle = bundle.set("/annotations/run.oci.delegate-cgroup", "payload").user(77, 77);
+    create(&bundle, &systemd).ok();
+    let container = bundle.handle();
+    let scope = Path::new("/sys/fs/cgroup").join(unit(&bundle));
+    let owner = |dir: &Path| std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(dir).unwrap());
+    assert_eq!(read(scope.join("payload/cgroup.procs")).trim(), container.pid().to_string());
+    assert_eq!((owner(&scope), owner(&scope.join("payload"))), (0, 77));
+    delete(&container, &systemd);
+    assert!(!scope.exists());
 }
 
 #[test]

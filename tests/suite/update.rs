@@ -93,6 +93,37 @@ fn an_update_that_fails_half_way_changes_nothing() {
 }
 
 #[test]
+fn a_limit_below_what_is_in_use_is_refused() {
+    needs!(root);
+    needs!(controller "memory");
+    // A file of a tmpfs is memory that nobody can take back, without swap.
+    let container = Bundle::busybox().mount("/tmp", "tmpfs", "tmpfs", &[]).start();
+    update(&container, &["--memory", "64M", "--memory-swap", "64M"]).ok();
+    container.exec(["dd", "if=/dev/zero", "of=/tmp/file", "bs=1M", "count=24"]).ok();
+    let less = json!({"memory": {"limit": 8 << 20, "swap": 8 << 20, "checkBeforeUpdate": true}});
+    update_by_json(&container, &less).refused(said("more is in use already", "memory.checkBeforeUpdate: "));
+    assert_eq!(file(&container, "memory", "memory.limit_in_bytes", "memory.max"), "67108864");
+    assert_eq!(container.status(), "running");
+}
+
+#[test]
+fn limits_that_cannot_be_kept_are_not_set() {
+    needs!(root);
+    needs!(controller "pids");
+    let container = Bundle::busybox().limit_pids(50).start();
+    // Files may have 512 or 1024 bytes: no room for the template, but for the message.
+    let no_room =
+        container.runtime(["update", "--pids-limit", "60", container.id()]).after_shell("trap '' XFSZ; ulimit -f 1");
+    no_room.output().refused("nothing is changed, since it could not be kept: write template.json: ");
+    assert_eq!(file(&container, "pids", "pids.max", "pids.max"), "50");
+    let left: Vec<_> = std::fs::read_dir(container.state_directory()).unwrap().flatten().collect();
+    assert!(!left.iter().any(|file| file.file_name().to_string_lossy().starts_with('.')), "{left:?}");
+    assert_eq!(container.exec(["echo", "there"]).ok().stdout, "there\n");
+    update(&container, &["--pids-limit", "60"]).ok();
+    assert_eq!(file(&container, "pids", "pids.max", "pids.max"), "60");
+}
+
+#[test]
 fn device_rules_are_changed() {
     needs!(root);
     let open = "(exec 3<> /dev/fuse) 2> /tmp/why && echo open || cat /tmp/why";

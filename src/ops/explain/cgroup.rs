@@ -9,7 +9,7 @@ use crate::plan::host::cgroup::name;
 use serde_json::{Value, json};
 
 pub fn sections(cgroup: &Cgroup) -> Vec<Section> {
-    let Cgroup { place, settings, devices, properties } = cgroup;
+    let Cgroup { place, settings, devices, properties, delegated_to } = cgroup;
     let rules = devices.as_ref().map(|rules| rules.told());
     let (rows, value) = match rules {
         None => (Vec::new(), Value::Null),
@@ -35,7 +35,7 @@ pub fn sections(cgroup: &Cgroup) -> Vec<Section> {
             ("b, m, *".to_owned(), "a block device; making the node; any number".to_owned()),
         ];
     }
-    vec![directories(place), told_to_systemd(properties), writes(settings), devices]
+    vec![directories(place, *delegated_to), told_to_systemd(properties), writes(settings), devices]
 }
 
 /// A rule is not broken over two lines.
@@ -48,9 +48,9 @@ fn rows_are_joined(row: &[String], word: &str) -> bool {
     row[0] == word && !row[1].starts_with("every device")
 }
 
-fn directories(place: &Place) -> Section {
-    let Place { owner, layout } = place;
-    let (kind, rows): (&str, Vec<(String, String)>) = match layout {
+fn directories(place: &Place, delegated_to: Option<u32>) -> Section {
+    let Place { owner, layout, subgroup } = place;
+    let (kind, mut rows): (&str, Vec<(String, String)>) = match layout {
         Layout::V2(spot) => ("v2", vec![("all controllers".to_owned(), spot.full().display().to_string())]),
         Layout::V1 { hierarchies, unified } => {
             let on = hierarchies.iter().map(|h| (name(&h.controllers), h.spot.full().display().to_string()));
@@ -62,8 +62,18 @@ fn directories(place: &Place) -> Section {
     let value = json!({
         "layout": kind,
         "madeByUs": *owner == Owner::Us,
+        "subgroup": subgroup, "delegatedTo": delegated_to,
         "directories": rows.iter().map(|(name, path)| (name.clone(), json!(path))).collect::<Value>(),
     });
+    let theirs = delegated_to.map(|uid| format!("belongs to user {uid} of the host, who may divide it"));
+    match (subgroup, theirs) {
+        (None, None) => {}
+        (None, Some(theirs)) => rows.push(("owner".to_owned(), theirs)),
+        (Some(path), theirs) => {
+            let theirs = theirs.map(|text| format!(", which {text}")).unwrap_or_default();
+            rows.push(("processes".to_owned(), format!("in {} below it{theirs}", path.display())));
+        }
+    }
     let title = match owner {
         Owner::Us => format!("Cgroup ({kind}), made and removed with the container"),
         Owner::Systemd(scope) => format!("Cgroup ({kind}), that of systemd's unit {}", scope.unit),

@@ -84,6 +84,12 @@ impl Dir {
         Ok(dir)
     }
 
+    /// Makes a directory below this one.
+    pub fn make_below(&self, path: &Path) -> (Dir, Result<()>) {
+        let spot = Spot { mount: self.spot.mount.clone(), path: self.spot.path.join(path) };
+        Dir::make(self.version, &self.controllers, &spot)
+    }
+
     /// Another directory of the same hierarchy, if it is there.
     pub fn at(&self, path: &Path) -> Result<Dir> {
         let spot = Spot { mount: self.spot.mount.clone(), path: path.to_owned() };

@@ -4,6 +4,7 @@
 //! nobody is inside; the child is born into the v2 directory (`birth_fd`) and put into those of v1 (`add`). Later
 //! commands `open` the same place. A directory that is gone by then is no error until somebody needs it.
 
+mod delegate;
 mod devices;
 mod dir;
 mod join;
@@ -23,13 +24,14 @@ use crate::interrupt::Interrupt;
 use crate::log;
 use crate::plan::cgroup::{self as plan, Layout, Manager, Owner, Place, Scope, SubCgroup};
 use crate::sys::{Errno, Error};
-pub use oom::Oom;
+pub use oom::{Oom, verdict as oom_verdict};
 pub use update::apply as update;
 
 use crate::undo::Draft;
 use dir::{Dir, Version};
 use patience::Patience;
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 
 /// The directories of one cgroup: one on v2, one per hierarchy on v1, none where there are no cgroups.
 #[derive(Debug)]
@@ -40,6 +42,16 @@ pub struct Cgroup {
     pending: Option<Box<plan::Cgroup>>,
     /// systemd may have made it.
     started: bool,
+    /// Below it, for the first process when it is ready.
+    subgroup: Option<Dir>,
+}
+
+/// How far `exec` follows init.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// Into what is below the container's cgroup.
+    Below,
+    Anywhere,
 }
 
 /// Makes the directories, writes the settings and the device rules. Refuses a cgroup that has processes or is frozen.
@@ -82,6 +94,7 @@ pub fn make(plan: &plan::Cgroup) -> Result<Draft<Cgroup>> {
     cpuset.map(v1::fill_parents).transpose()?;
     settings::write(&draft.dirs, &plan.settings)?;
     cpuset.map(v1::fill).transpose()?;
+    delegate::hand_over(&mut draft, plan)?;
     Ok(draft)
 }
 
@@ -98,7 +111,7 @@ fn unmake(mut cgroup: Cgroup) {
     {
         log::warning(crate::error::line(&error)); // there is nobody left to return it to
     }
-    for dir in cgroup.dirs.iter_mut().rev() {
+    for dir in cgroup.dirs.iter_mut().chain(&mut cgroup.subgroup).rev() {
         if let Err(error) = dir.unmake(patience) {
             log::warning(crate::error::line(&error)); // there is nobody left to return it to
         }
@@ -126,7 +139,7 @@ fn spots(place: &Place) -> impl Iterator<Item = (Version, &[String], &plan::Spot
 
 impl Cgroup {
     fn new(owner: Owner, dirs: Vec<Dir>) -> Cgroup {
-        Cgroup { owner, dirs, pending: None, started: false }
+        Cgroup { owner, dirs, pending: None, started: false, subgroup: None }
     }
 
     /// The v2 directory, for clone3 with CLONE_INTO_CGROUP; in hybrid mode the unified one. `None` on v1, and when the
@@ -182,10 +195,24 @@ impl Cgroup {
         if names.is_empty() { "a cgroup without a controller before its path".to_owned() } else { names.join(", ") }
     }
 
+    /// Where a further process of the container belongs: below its cgroup, if its processes live there.
+    pub fn for_exec(self, place: &Place) -> Result<Cgroup> {
+        match (&place.subgroup, &self.dirs[..]) {
+            (Some(path), [dir]) => Ok(Cgroup::new(self.owner, vec![dir.at(&dir.path().join(path))?])),
+            _ => Ok(self),
+        }
+    }
+
+    /// The first process is ready: from now on it lives in the cgroup that was made for it below.
+    pub fn move_below(&self, pid: i32) -> Result<()> {
+        delegate::move_below(self, pid)
+    }
+
     /// The v2 cgroup that a process is in now, from the text of its /proc/PID/cgroup. A container's init may have moved
-    /// on to a cgroup below, or away with its old one removed; exec follows it when it cannot join the container's own.
+    /// on to a cgroup below, or away with its old one removed; exec follows it when it cannot join the container's own, but
+    /// leaves the container's limits only when they are gone.
     /// `None` except on pure v2. There it fails rather than name a cgroup that nobody can be born into.
-    pub fn of_process(place: &Place, proc_cgroup: &str) -> Result<Option<Cgroup>> {
+    pub fn of_process(place: &Place, proc_cgroup: &str, reach: Reach) -> Result<Option<Cgroup>> {
         let Layout::V2(spot) = &place.layout else {
             return Ok(None);
         };
@@ -194,6 +221,11 @@ impl Cgroup {
         let outside = path.split('/').any(|part| part == "..");
         ensure!(!outside, "cgroup: {path:?}, where the process is, lies outside of what we can see");
         let path = if path.is_empty() { "." } else { path };
+        ensure!(
+            reach == Reach::Anywhere || Path::new(path).starts_with(&spot.path),
+            "cgroup: {} takes no processes, and init has left it for /{path}: move init back, or remove the cgroups below it",
+            spot.full().display()
+        );
         let dir = Dir::find(Version::V2, &[], &plan::Spot { mount: spot.mount.clone(), path: path.into() })?;
         ensure!(dir.fd().is_some(), "cgroup: {dir}, where the process is, is gone: {}", Error(Errno::ENOENT));
         Ok(Some(Cgroup::new(Owner::Nobody, vec![dir])))

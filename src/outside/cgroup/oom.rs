@@ -10,6 +10,30 @@ use crate::sys::process::{Events, Watch};
 use crate::sys::{self, file};
 use std::os::fd::{AsFd, OwnedFd};
 
+/// Of a process that was killed: did the kernel do it for want of memory, and what is to be changed? `None` when it did not.
+pub fn verdict(cgroup: &Cgroup) -> Option<String> {
+    cgroup.oom_killed().filter(|count| *count > 0)?;
+    let limit = |dir: &Dir| {
+        let file = if dir.version == Version::V1 { "memory.limit_in_bytes" } else { "memory.max" };
+        dir.read(file).ok()?.trim().parse::<u64>().ok().filter(|limit| *limit < UNLIMITED)
+    };
+    Some(match cgroup.dirs.iter().find_map(limit) {
+        Some(limit) => format!(
+            "the kernel killed it for want of memory: its limit is {limit} bytes{}; raise \
+             linux.resources.memory.limit in config.json, or run less in it",
+            if limit < 1 << 20 { String::new() } else { format!(" ({} MiB)", limit >> 20) }
+        ),
+        None => {
+            "the kernel killed it for want of memory, although it has no limit of its own: the machine, or a cgroup \
+                 above the container's, ran out"
+                .to_owned()
+        }
+    })
+}
+
+/// What v1 writes for "no limit": the largest number of whole pages. More than any machine has.
+const UNLIMITED: u64 = 1 << 62;
+
 pub struct Oom {
     version: Version,
     /// memory.events, or the eventfd.

@@ -8,8 +8,9 @@ use crate::error::{Context, Result, all, bail};
 use crate::plan::cgroup::{IfMissing, Owner, Setting};
 use crate::plan::update::Update;
 
-/// After an error the files say what they said before.
-pub fn apply(cgroup: &Cgroup, update: &Update) -> Result<()> {
+/// After an error the files say what they said before. `remember` is the last step, and fails like the others: what is
+/// remembered of the limits is what is in force.
+pub fn apply(cgroup: &Cgroup, update: &Update, remember: impl FnOnce() -> Result<()>) -> Result<()> {
     if let Some(limit) = update.memory_below {
         check_memory(cgroup, limit)?;
     }
@@ -22,7 +23,8 @@ pub fn apply(cgroup: &Cgroup, update: &Update) -> Result<()> {
     let done = scope
         .map_or(Ok(()), |scope| systemd::set(scope, &update.properties))
         .and_then(|()| settings::write(&cgroup.dirs, &update.settings))
-        .and_then(|()| update.devices.as_ref().map_or(Ok(()), |(rules, _)| devices::apply(&cgroup.dirs, rules)));
+        .and_then(|()| update.devices.as_ref().map_or(Ok(()), |(rules, _)| devices::apply(&cgroup.dirs, rules)))
+        .and_then(|()| remember());
     let Err(error) = done else { return Ok(()) };
     let told = scope.map_or(Ok(()), |scope| systemd::set(scope, &update.properties_back));
     let back = settings::write(&cgroup.dirs, &before).context("put the old limits back");

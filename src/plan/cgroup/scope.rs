@@ -1,7 +1,7 @@
 //! `linux.cgroupsPath` as slice:prefix:name → the scope that systemd makes, and its directory. Pure; the same rules as
 //! runc's systemd driver, because engines look for their containers where runc puts them.
 
-use super::{Cgroup, Layout, Manager, Owner, Place, Scope, Spot, devices, place, settings, systemd};
+use super::{Cgroup, Layout, Manager, Owner, Place, Scope, Spot, delegate, devices, place, settings, systemd};
 use crate::error::{Context, Result, bail, ensure};
 use crate::plan::host::systemd::Systemd;
 use crate::plan::host::{Caller, Host};
@@ -47,7 +47,9 @@ pub fn lower(
     let mut properties = systemd::for_new(id, &slice, &layout, &settings, devices.as_ref());
     systemd::add_annotated(&mut properties, annotations).context("annotations")?;
     let scope = Scope { unit, manager: known.manager, path: spot.unwrap_or_else(|| relative(&path)) };
-    Ok(Cgroup { place: Place { owner: Owner::Systemd(scope), layout }, settings, devices, properties })
+    let subgroup = delegate::subgroup(annotations, &layout)?;
+    let place = Place { owner: Owner::Systemd(scope), layout, subgroup };
+    Ok(Cgroup { place, settings, devices, properties, delegated_to: None })
 }
 
 fn relative(path: &Path) -> PathBuf {

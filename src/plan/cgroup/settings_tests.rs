@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn v1() -> Layout {
+pub(super) fn v1() -> Layout {
     let names = ["memory", "cpu", "cpuset", "pids", "blkio", "hugetlb", "net_cls", "net_prio", "rdma", "devices"];
     let on = |name: &&str| HierarchySpot {
         controllers: vec![(*name).to_owned()],
@@ -11,7 +11,7 @@ fn v1() -> Layout {
     Layout::V1 { hierarchies: names.iter().map(on).collect(), unified: None }
 }
 
-fn v2() -> Layout {
+pub(super) fn v2() -> Layout {
     Layout::V2(Spot { mount: "/c".into(), path: "x".into() })
 }
 

@@ -52,7 +52,7 @@ mod tests {
             spot: Spot { mount: format!("/c/{}", names.join(",")).into(), path: "x".into() },
         };
         let hierarchies = vec![on(&["cpu", "cpuacct"]), on(&["name=systemd"])];
-        Place { owner: Owner::Us, layout: Layout::V1 { hierarchies, unified: None } }
+        Place { owner: Owner::Us, layout: Layout::V1 { hierarchies, unified: None }, subgroup: None }
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod bus;
 mod wire;
 
 use super::dir::{Dir, Version};
-use super::{Cgroup, devices, join, settings, spots, v1, v2};
+use super::{Cgroup, delegate, devices, join, settings, spots, v1, v2};
 use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::interrupt::Interrupt;
 use crate::log;
@@ -53,7 +53,8 @@ pub(super) fn start(
     for dir in cgroup.dirs.iter().filter(|dir| dir.version == Version::V1 && !dir.has("name=systemd")) {
         join::add(dir, pid)?;
     }
-    plan.devices.as_ref().map_or(Ok(()), |rules| devices::apply(&cgroup.dirs, rules))
+    plan.devices.as_ref().map_or(Ok(()), |rules| devices::apply(&cgroup.dirs, rules))?;
+    delegate::hand_over(cgroup, plan)
 }
 
 fn start_unit(bus: &mut Bus, cgroup: &mut Cgroup, plan: &plan::Cgroup, scope: &Scope, pid: i32) -> Result<()> {

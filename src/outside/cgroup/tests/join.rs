@@ -60,10 +60,14 @@ fn exec_can_follow_a_process() {
     let plan = planned(&host, &format!("/{}", name()), "{}");
     let cgroup = create(&plan).unwrap().keep();
     let Layout::V2(spot) = &plan.place.layout else { panic!() };
-    let found = Cgroup::of_process(&plan.place, &format!("1:cpu:/x\n0::/{}\n", spot.path.display())).unwrap().unwrap();
+    let of = |text: &str, reach| Cgroup::of_process(&plan.place, text, reach);
+    let found = of(&format!("1:cpu:/x\n0::/{}\n", spot.path.display()), Reach::Below).unwrap().unwrap();
     assert!(found.exists() && found.birth_fd().is_some());
     for nowhere in ["0::/../x", "0::/rruntime-test-gone (deleted)", "1:cpu:/x"] {
-        assert!(Cgroup::of_process(&plan.place, nowhere).is_err());
+        assert!(of(nowhere, Reach::Anywhere).is_err());
     }
+    assert!(of("0::/", Reach::Anywhere).unwrap().is_some_and(|top| top.exists()));
+    let outside = format!("{:#}", of("0::/", Reach::Below).unwrap_err());
+    assert!(outside.contains("init has left it for /"), "{outside}");
     cgroup.remove().unwrap();
 }

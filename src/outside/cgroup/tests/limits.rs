@@ -104,3 +104,25 @@ fn an_oom_kill_is_counted() {
     assert!(!victim.0.wait().unwrap().success());
     assert_eq!(cgroup.oom_killed(), Some(1));
 }
+
+#[test]
+fn an_update_that_cannot_be_remembered_changes_nothing() {
+    on_each_layout(|host| {
+        let file = if is_v2(host) { "cgroup.max.depth" } else { "pids.max" };
+        let resources = |value: &str| match is_v2(host) {
+            true => format!(r#"{{"unified": {{"cgroup.max.depth": "{value}"}}}}"#),
+            false => format!(r#"{{"pids": {{"limit": {value}}}}}"#),
+        };
+        let plan = planned(host, &format!("/{}", name()), &resources("50"));
+        let cgroup = create(&plan).unwrap();
+        let said = |value: &str| serde_json::from_str(&resources(value)).unwrap();
+        let update =
+            crate::plan::update::update(&said("50"), &serde_json::from_str(&resources("60")).unwrap(), &plan.place);
+        let update = update.unwrap();
+        let value = || cgroup.dirs.iter().find_map(|dir| dir.read(file).ok()).unwrap();
+        let error = super::update(&cgroup, &update, || bail!("no room")).unwrap_err();
+        assert_eq!((format!("{error:#}").as_str(), value().as_str()), ("no room", "50\n"));
+        super::update(&cgroup, &update, || Ok(())).unwrap();
+        assert_eq!(value(), "60\n");
+    });
+}

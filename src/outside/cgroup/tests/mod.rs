@@ -61,7 +61,8 @@ fn v2() -> Option<Cgroups> {
 
 fn planned(host: &Cgroups, path: &str, resources: &str) -> plan::Cgroup {
     let json = format!(r#"{{"cgroupsPath": {path:?}, "resources": {resources}}}"#);
-    plan::lower(&serde_json::from_str(&json).unwrap(), "ctr", &Host::for_tests_with(host), &mut Vec::new()).unwrap()
+    plan::lower(None, &serde_json::from_str(&json).unwrap(), "ctr", &Host::for_tests_with(host), &mut Vec::new())
+        .unwrap()
 }
 
 /// Without the unified directory of a hybrid machine: what pure v1 is.
