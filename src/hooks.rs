@@ -59,8 +59,8 @@ pub enum Surroundings<'a> {
     Exactly(&'a [String]),
 }
 
-/// Runs the hooks one after another; the first failure ends it.
-pub fn run(kind: &str, hooks: &[Hook], state: &State, env: &Surroundings, cwd: &Path) -> Result<()> {
+/// Runs the hooks one after another, in `cwd` or where this process is; the first failure ends it.
+pub fn run(kind: &str, hooks: &[Hook], state: &State, env: &Surroundings, cwd: Option<&Path>) -> Result<()> {
     if hooks.is_empty() {
         return Ok(());
     }
@@ -75,11 +75,11 @@ pub fn run(kind: &str, hooks: &[Hook], state: &State, env: &Surroundings, cwd: &
 
 /// Runs all of them, whatever becomes of one; returns the failures.
 pub fn run_all(kind: &str, hooks: &[Hook], state: &State, env: &Surroundings, cwd: &Path) -> Vec<anyhow::Error> {
-    let one = |hook: &Hook| run(kind, std::slice::from_ref(hook), state, env, cwd).err();
+    let one = |hook: &Hook| run(kind, std::slice::from_ref(hook), state, env, Some(cwd)).err();
     hooks.iter().filter_map(one).collect()
 }
 
-fn run_one(hook: &Hook, state: &str, env: &Surroundings, cwd: &Path, to: &Output) -> Result<()> {
+fn run_one(hook: &Hook, state: &str, env: &Surroundings, cwd: Option<&Path>, to: &Output) -> Result<()> {
     let deadline = hook.timeout.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds))); // beyond time: none
     let (output, sink) = std::io::pipe().context("make a pipe for its output")?;
     let mut command = Command::new(&hook.path);
@@ -87,7 +87,10 @@ fn run_one(hook: &Hook, state: &str, env: &Surroundings, cwd: &Path, to: &Output
     if let Some(name) = first {
         command.arg0(name);
     }
-    command.args(rest).current_dir(cwd).process_group(0).stdin(Stdio::piped());
+    command.args(rest).process_group(0).stdin(Stdio::piped());
+    if let Some(cwd) = cwd {
+        command.current_dir(cwd);
+    }
     to.give_to(&mut command, &sink)?;
     drop(sink);
     match (&hook.env, env) {
@@ -204,7 +207,7 @@ mod tests {
         let hook = Hook { path: "/bin/sh".into(), args, env: None, timeout };
         let annotations = BTreeMap::new();
         let state = State { id: "x", status: "creating", pid: 7, bundle: Path::new("/b"), annotations: &annotations };
-        run("createRuntime", &[hook], &state, &Surroundings::Inherit, Path::new("/"))
+        run("createRuntime", &[hook], &state, &Surroundings::Inherit, Some(Path::new("/")))
     }
 
     #[test]

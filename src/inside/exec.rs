@@ -103,7 +103,7 @@ pub fn start_container_hooks(plan: &Plan, pid: i32) -> Result<()> {
     let (bundle, annotations) = (&sandbox.bundle, &sandbox.annotations);
     let state = hooks::State { id: &plan.id, status: "created", pid, bundle, annotations };
     let env = Surroundings::Exactly(&plan.process.env);
-    hooks::run("startContainer", &plan.hooks.start_container, &state, &env, &plan.process.cwd)
+    hooks::run("startContainer", &plan.hooks.start_container, &state, &env, Some(&plan.process.cwd))
 }
 
 /// runtime.md, "Start": an error when there is no process.

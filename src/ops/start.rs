@@ -33,7 +33,8 @@ pub fn poststart(state: &StateDir, record: &Record) -> Result<()> {
     let pid = record.init.map_or(0, |init| init.pid);
     let (bundle, annotations) = (&record.bundle, &record.annotations);
     let facts = hooks::State { id: &record.id, status: "running", pid, bundle, annotations };
-    let ran = hooks::run("poststart", &record.hooks.poststart, &facts, &Surroundings::Inherit, record.hooks_cwd());
+    let ran =
+        hooks::run("poststart", &record.hooks.poststart, &facts, &Surroundings::Inherit, Some(record.hooks_cwd()));
     if ran.is_err() {
         super::delete::kill_everything(state, record).context("stop the container")?;
     }

@@ -104,8 +104,8 @@ fn run_hooks(plan: &Plan, sandbox: &Sandbox, pid: i32) -> Result<()> {
     let state = |status| hooks::State { id: &plan.id, status, pid, bundle, annotations };
     // What a prestart hook reads goes by the time when `start` ran them: the OCI's validation suite holds to it, and so does
     // crun. The kinds that came later read what they read of runc.
-    hooks::run("prestart", &plan.hooks.prestart, &state("created"), &Surroundings::Inherit, bundle)?;
-    hooks::run("createRuntime", &plan.hooks.create_runtime, &state("creating"), &Surroundings::Inherit, bundle)
+    hooks::run("prestart", &plan.hooks.prestart, &state("created"), &Surroundings::Inherit, Some(bundle))?;
+    hooks::run("createRuntime", &plan.hooks.create_runtime, &state("creating"), &Surroundings::Inherit, Some(bundle))
 }
 
 /// Raising a hard limit takes a capability of the initial user namespace, which the child may not have any more.

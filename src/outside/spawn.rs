@@ -17,6 +17,7 @@ use crate::sys::process::{self, Clone, Exit, Sibling, Side};
 use crate::sys::{self, Errno, namespace, socket};
 use crate::undo::Draft;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 /// The process between clone and execve, and init after it.
 pub struct Child {
@@ -57,12 +58,38 @@ pub fn spawn(
         }
     };
     let new = u64::from(new.cast_unsigned());
+    let _stay = match &plan.world {
+        World::New(sandbox) => Some(Stay::at(&sandbox.bundle)?),
+        World::Join(_) => None,
+    };
     let child = if staged {
         in_stages(plan, cgroup, birth, inside, new, &ours, theirs, interrupt, elsewhere)?
     } else {
         directly(plan, cgroup, birth, inside, new, theirs, elsewhere)?
     };
     Ok((Draft::new(child, kill), ours))
+}
+
+/// As long as this lives, we are in the bundle, and so are our children from their birth: relative names of file system options
+/// start there, and root of a user namespace may not be allowed to walk there.
+struct Stay {
+    home: Option<OwnedFd>,
+}
+
+impl Stay {
+    fn at(bundle: &Path) -> Result<Stay> {
+        let home = file::open(CWD, ".", libc::O_PATH | libc::O_DIRECTORY, 0).ok(); // one that we may not use is no loss
+        process::chdir(bundle).context("enter the bundle")?;
+        Ok(Stay { home })
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        if let Some(home) = &self.home {
+            let _ = process::fchdir(home); // it was ours
+        }
+    }
 }
 
 /// How long a killed child may take to end, in milliseconds.

@@ -32,12 +32,11 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
     Ok(())
 }
 
-/// What is said to systemd reaches nobody without it.
+/// What is said to systemd reaches nobody without it. Of its properties nothing is said: Podman sets them for every container.
 pub(super) fn warn_of_systemd(spec: &Spec, warnings: &mut Vec<String>) {
-    let said = |key: &&String| key.starts_with(PROPERTY) || *key == SUBGROUP;
-    let mut all: Vec<_> = spec.annotations().iter().flat_map(|all| all.keys()).filter(said).collect();
-    all.sort();
-    warnings.extend(all.into_iter().map(|key| format!("annotations: {key}: has no effect without --systemd-cgroup")));
+    if value(spec, SUBGROUP).is_some() {
+        warnings.push(format!("annotations: {SUBGROUP}: has no effect without --systemd-cgroup"));
+    }
 }
 
 pub(super) fn apply_to_user(spec: &Spec, user: &mut User, warnings: &mut Vec<String>) {

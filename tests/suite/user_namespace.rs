@@ -117,3 +117,19 @@ fn a_private_bundle_directory_is_no_obstacle() {
     let bundle = bundle.bind(secret.join("inner"), "/tmp", &["ro"]).args(["cat", "/tmp/file"]);
     assert_eq!(bundle.run().ok().stdout, "volume");
 }
+
+/// Podman's bundles, and Docker's with userns-remap, are readable for root alone: their root filesystems lie elsewhere.
+#[test]
+fn the_bundle_need_not_be_readable_in_the_user_namespace() {
+    needs!(root);
+    let bundle = Bundle::busybox().user_namespace().sh("cat /proc/self/uid_map");
+    let hook = json!([{"path": "/bin/sh", "args": ["sh", "-c", "exit 0"]}]);
+    let rootfs = bundle.rootfs();
+    let bundle = bundle.set("/root/path", rootfs.to_str().unwrap()).set("/hooks", json!({"createContainer": hook}));
+    bundle.write();
+    let private = bundle.host_directory("private");
+    std::fs::copy(bundle.dir().join("config.json"), private.join("config.json")).unwrap();
+    std::fs::set_permissions(&private, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let output = bundle.runtime(["run", "--bundle", private.to_str().unwrap(), bundle.id()]).output().ok();
+    assert!(output.stdout.split_whitespace().nth(1) != Some("0"), "{output:?}");
+}

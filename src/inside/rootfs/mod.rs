@@ -1,6 +1,6 @@
 //! The container's root filesystem, built from outside of it and then entered.
 //!
-//! Runs in the child, in the new mount namespace, while "/" is still the host's. Everything below the root is reached
+//! Runs in the child, in the new mount namespace and in the bundle, while "/" is still the host's. Everything below the root is reached
 //! through one `Root`, so nothing in the image can lead out, and what the image mounts or links cannot be mistaken for
 //! the host's. Afterwards "/" is the container's and the host's tree is gone from this namespace.
 
@@ -23,7 +23,6 @@ use crate::sys;
 use crate::sys::mount::{Change, Depth};
 
 pub fn build(plan: &Plan, sandbox: &Sandbox, link: &link::Child, umask: &Umask) -> Result<()> {
-    sys::process::chdir(&sandbox.bundle).context("enter the bundle")?; // relative names of file system options start there
     let mut root = pivot::prepare(&sandbox.rootfs)?;
     for op in &sandbox.mounts {
         mount::perform(op, &mut root, link)
@@ -63,5 +62,5 @@ fn run_hooks(plan: &Plan, sandbox: &Sandbox, link: &link::Child) -> Result<()> {
     let (bundle, annotations) = (&sandbox.bundle, &sandbox.annotations);
     let state = hooks::State { id: &plan.id, status: "creating", pid, bundle, annotations };
     let nothing = Surroundings::Exactly(&[]);
-    hooks::run("createContainer", &hooks.create_container, &state, &nothing, bundle)
+    hooks::run("createContainer", &hooks.create_container, &state, &nothing, None)
 }
