@@ -3,7 +3,7 @@
 # shellcheck shell=bash
 
 room_suite=${RRUNTIME_ROOM_SUITE:-trixie}
-room_packages=(containerd docker.io docker-cli podman crun conmon netavark aardvark-dns slirp4netns passt fuse-overlayfs uidmap dbus-user-session
+room_packages=(containerd docker.io docker-cli podman crun conmon netavark aardvark-dns slirp4netns passt fuse-overlayfs catatonit uidmap dbus-user-session
     iptables nftables iproute2 iputils-ping procps psmisc util-linux busybox-static jq strace python3-minimal ca-certificates)
 
 # make_room: its root in $room.

@@ -5,6 +5,7 @@ use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::log::{self, Format, Level};
 use crate::ops::list::RootGiven;
 use crate::plan::cgroup::Driver;
+use crate::proc;
 use crate::sys::credentials;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
@@ -442,11 +443,18 @@ impl Asked {
         }
         let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
         let root = match runtime_dir {
-            Some(dir) if credentials::effective_uid() != 0 => PathBuf::from(dir).join("rruntime"),
+            Some(dir) if is_a_users() => PathBuf::from(dir).join("rruntime"),
             _ => PathBuf::from("/run/rruntime"),
         };
         Ok((root, RootGiven::No))
     }
+}
+
+/// Is the caller somebody whose state belongs below XDG_RUNTIME_DIR? Podman's users are root of a user namespace, by another
+/// name; who says to be root there means /run.
+fn is_a_users() -> bool {
+    credentials::effective_uid() != 0
+        || (std::env::var_os("USER").is_none_or(|name| name != "root") && !proc::is_in_first_user_namespace())
 }
 
 fn utf8(name: &str, value: &OsString) -> Result<String> {

@@ -243,3 +243,17 @@ fn a_user_without_a_runtime_directory_is_told_what_to_set() {
     let invocation = bundle.command(argv.iter().map(String::as_str)).under(AS_USER);
     invocation.cwd(bundle.dir()).env("XDG_RUNTIME_DIR", "").output().refused("XDG_RUNTIME_DIR");
 }
+
+/// So Podman's users call us.
+#[test]
+fn root_of_a_user_namespace_by_another_name_keeps_state_in_the_runtime_directory() {
+    needs!(root);
+    let bundle = bundle();
+    bundle.write();
+    let directory = bundle.host_directory("runtime");
+    let argv = [crate::harness::binary().display().to_string(), "run".into(), bundle.id().into()];
+    let invocation = bundle.command(argv.iter().map(String::as_str)).under(["unshare", "--user", "--map-root-user"]);
+    // Whether it succeeds is a matter of cgroups.
+    invocation.cwd(bundle.dir()).env("XDG_RUNTIME_DIR", directory.to_str().unwrap()).env("USER", "somebody").output();
+    assert!(directory.join("rruntime").exists());
+}
