@@ -257,3 +257,16 @@ fn root_of_a_user_namespace_by_another_name_keeps_state_in_the_runtime_directory
     invocation.cwd(bundle.dir()).env("XDG_RUNTIME_DIR", directory.to_str().unwrap()).env("USER", "somebody").output();
     assert!(directory.join("rruntime").exists());
 }
+
+/// The caller's own user namespace is the container's then: what only the first one's root may do has another way.
+#[test]
+fn root_of_a_user_namespace_runs_a_container_without_another() {
+    needs!(root);
+    let bundle = bundle().without_namespace("user").unset("/linux/uidMappings").unset("/linux/gidMappings");
+    let bundle = bundle.sh("id -u; cat /proc/self/uid_map; echo gone >/dev/null; stat -c %t:%T /dev/null /dev/zero");
+    bundle.write();
+    let inside = ["unshare", "--user", "--map-root-user"];
+    let output = bundle.invocation("run").under(inside).under(AS_USER).output().ok();
+    let words: Vec<&str> = output.stdout.split_whitespace().collect();
+    assert_eq!(words, ["0", "0", &USER.to_string(), "1", "1:3", "1:5"], "{output:?}");
+}

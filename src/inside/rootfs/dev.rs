@@ -46,6 +46,8 @@ fn make(device: &Device, dir: BorrowedFd) -> Result<()> {
             set_rights(device, &node)
         }
         Err(sys::Error(Errno::EEXIST)) => adopt(device, dir),
+        // mknod(2): nobody may who is in a user namespace, as the caller may be already (Podman's users are).
+        Err(sys::Error(Errno::EPERM)) => bind(device, dir).context("not allowed to make it, nor to bind the host's"),
         Err(error) => Err(error.into()),
     }
 }
@@ -73,7 +75,7 @@ fn check(device: &Device, node: &OwnedFd) -> Result<()> {
     Ok(())
 }
 
-/// In a user namespace: the host's node of the same name, checked to be the device that was asked for.
+/// Where none can be made: the host's node of the same name, checked to be the device that was asked for.
 fn bind(device: &Device, dir: BorrowedFd) -> Result<()> {
     let copy = mount::clone_tree(CWD, &device.path, Depth::One).context("find the host's node of that name")?;
     check(device, &copy)?;
