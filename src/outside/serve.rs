@@ -71,8 +71,8 @@ pub fn until_ready(
                 Reply::Go { pid: child.pid }
             }
             Request::Ready => {
-                if let World::New(_) = &plan.world {
-                    cgroup.move_below(child.pid)?;
+                if let World::New(sandbox) = &plan.world {
+                    cgroup.move_below(child.pid, sandbox.cgroup.delegated_to)?;
                 }
                 if plan.caller == Caller::Root {
                     set_oom_score(&plan.process, child.pid)?;

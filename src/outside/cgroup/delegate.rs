@@ -17,18 +17,15 @@ const LIST: &str = "/sys/kernel/cgroup/delegate";
 /// The specification's, for want of that.
 const WITHOUT_LIST: &str = "cgroup.procs\ncgroup.subtree_control\ncgroup.threads";
 
-/// Makes the cgroup below, if there is to be one, and gives it or the container's own away. Otherwise nothing.
+/// Makes the cgroup below, if there is to be one; otherwise gives the container's own away, if that is planned.
 pub(super) fn hand_over(cgroup: &mut Cgroup, plan: &plan::Cgroup) -> Result<()> {
     let [dir] = &cgroup.dirs[..] else { return Ok(()) };
     if let Some(path) = &plan.place.subgroup {
         let (below, done) = dir.make_below(path);
         cgroup.subgroup = Some(below);
-        done?;
+        return done;
     }
-    match plan.delegated_to {
-        Some(uid) => give(cgroup.subgroup.as_ref().unwrap_or(dir), uid),
-        None => Ok(()),
-    }
+    plan.delegated_to.map_or(Ok(()), |uid| give(dir, uid))
 }
 
 /// The group stays: the specification speaks of the user alone.
@@ -50,7 +47,7 @@ fn give(dir: &Dir, uid: u32) -> Result<()> {
 }
 
 /// Only when it has its cgroup namespace: that begins at the container's cgroup, and shows the one below as a part of it.
-pub(super) fn move_below(cgroup: &Cgroup, pid: i32) -> Result<()> {
+pub(super) fn move_below(cgroup: &Cgroup, pid: i32, owner: Option<u32>) -> Result<()> {
     let ([dir], Some(below)) = (&cgroup.dirs[..], &cgroup.subgroup) else { return Ok(()) };
     join::add(below, pid)?;
     // Now that nobody is left above: a cgroup with processes passes no controllers on.
@@ -61,5 +58,5 @@ pub(super) fn move_below(cgroup: &Cgroup, pid: i32) -> Result<()> {
         let all = dir.read_parent(&path, "cgroup.controllers").unwrap_or_default();
         v2::enable_in(dir, &path, &all.split_whitespace().collect::<Vec<_>>()); // what it lacks, its owner sees
     }
-    Ok(())
+    owner.map_or(Ok(()), |uid| give(below, uid)) // now that the files of the controllers are there
 }

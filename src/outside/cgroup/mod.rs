@@ -203,9 +203,9 @@ impl Cgroup {
         }
     }
 
-    /// The first process is ready: from now on it lives in the cgroup that was made for it below.
-    pub fn move_below(&self, pid: i32) -> Result<()> {
-        delegate::move_below(self, pid)
+    /// The first process is ready: from now on it lives in the cgroup that was made for it below, which is given to its owner.
+    pub fn move_below(&self, pid: i32, owner: Option<u32>) -> Result<()> {
+        delegate::move_below(self, pid, owner)
     }
 
     /// The v2 cgroup that a process is in now, from the text of its /proc/PID/cgroup. A container's init may have moved
