@@ -55,7 +55,7 @@ nogroup:x:65534:' >"$1/etc/group"
     echo 'not executable' >"$1/etc/text"
     chmod 1777 "$1/tmp"
 }
-# an_image FILE NAME: an OCI image archive of that rootfs, by itself.
+# an_image FILE NAME [COMMAND_JSON]: an OCI image archive of that rootfs, by itself.
 an_image() {
     local dir digest config size diff
     dir=$(mktemp -d)
@@ -69,7 +69,7 @@ an_image() {
     blob "$dir/layer"
     diff=$digest
     local layer='{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": "sha256:'$digest'", "size": '$size'}'
-    echo '{"architecture": "'"$(dpkg --print-architecture)"'", "os": "linux", "config": {"Env": ["PATH=/bin", "MARK=image"], "Cmd": ["sh"], "WorkingDir": "/"},
+    echo '{"architecture": "'"$(dpkg --print-architecture)"'", "os": "linux", "config": {"Env": ["PATH=/bin", "MARK=image"], "Cmd": '"${3:-[\"sh\"]}"', "WorkingDir": "/"},
         "rootfs": {"type": "layers", "diff_ids": ["sha256:'"$diff"'"]}}' >"$dir/config"
     blob "$dir/config"
     config='{"mediaType": "application/vnd.oci.image.config.v1+json", "digest": "sha256:'$digest'", "size": '$size'}'
