@@ -2,6 +2,7 @@
 
 mod machine;
 mod random;
+mod reading;
 mod whole;
 
 use super::abi::{self, Names};
@@ -39,7 +40,7 @@ fn program_on(native: &str, arches: &[&str], default: &str, rules: Value) -> Pro
     value["syscalls"] = rules;
     let program =
         compile_for(abi::find(native).expect("a known architecture"), &profile(value)).expect("a valid profile");
-    assert!(invalid(&program).is_empty());
+    assert!(invalid(&program.instructions).is_empty());
     program
 }
 
@@ -53,7 +54,7 @@ fn ask_number(program: &Program, arch: &str, number: u32, args: &[u64]) -> u32 {
     let abi = abi::find(arch).expect("a known architecture");
     let mut all = [0; 6];
     all[..args.len()].copy_from_slice(args);
-    run(program, Call { audit: abi.audit, number, args: all }, abi.layout)
+    run(&program.instructions, Call { audit: abi.audit, number, args: all }, abi.layout)
 }
 
 #[test]
