@@ -1,7 +1,9 @@
 //! The compiler against a straight reading of the profile, on an interpreter of its programs.
 
+mod libseccomp;
 mod machine;
 mod random;
+mod reading;
 mod whole;
 
 use super::abi::{self, Names};
@@ -9,6 +11,7 @@ use super::{Program, compile_for};
 use machine::{Call, invalid, run};
 use oci_spec::runtime::LinuxSeccomp;
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 
 const X86_64: &str = "SCMP_ARCH_X86_64";
 const ALLOW: u32 = 0x7fff_0000;
@@ -39,7 +42,7 @@ fn program_on(native: &str, arches: &[&str], default: &str, rules: Value) -> Pro
     value["syscalls"] = rules;
     let program =
         compile_for(abi::find(native).expect("a known architecture"), &profile(value)).expect("a valid profile");
-    assert!(invalid(&program).is_empty());
+    assert!(invalid(&program.instructions).is_empty());
     program
 }
 
@@ -53,7 +56,28 @@ fn ask_number(program: &Program, arch: &str, number: u32, args: &[u64]) -> u32 {
     let abi = abi::find(arch).expect("a known architecture");
     let mut all = [0; 6];
     all[..args.len()].copy_from_slice(args);
-    run(program, Call { audit: abi.audit, number, args: all }, abi.layout)
+    run(&program.instructions, Call { audit: abi.audit, number, args: all }, abi.layout)
+}
+
+/// The folder of `integration/seccomp/run`: profiles, and what libseccomp made of them.
+fn folder() -> PathBuf {
+    std::env::var_os("RRUNTIME_TEST_SECCOMP").expect("RRUNTIME_TEST_SECCOMP is a folder of profiles").into()
+}
+
+/// The profiles in there.
+fn profiles() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder()).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let mut paths: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
+    paths.sort();
+    paths
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).expect("a file")).expect("JSON")
+}
+
+fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).expect("written");
 }
 
 #[test]
