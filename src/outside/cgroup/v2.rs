@@ -130,7 +130,10 @@ pub(super) fn wait_empty(dir: &Dir) -> Result<bool> {
 /// Waits until the events are as wanted, or says that they are not in time. A cgroup that is gone has nobody in it.
 fn wait(dir: &Dir, time: Duration, wanted: impl Fn(&Events) -> bool) -> Result<bool> {
     let doing = || format!("cgroup: read {dir}/cgroup.events");
-    let file = dir.open("cgroup.events", libc::O_RDONLY).with_context(doing)?;
+    let file = match dir.open("cgroup.events", libc::O_RDONLY) {
+        Err(error) if is_gone(error) => return Ok(true), // systemd removes a scope as soon as nobody is in it
+        file => file.with_context(doing)?,
+    };
     let end = Instant::now() + time;
     let mut buffer = [0; 256];
     loop {

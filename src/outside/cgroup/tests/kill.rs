@@ -55,3 +55,16 @@ fn kill_reaches_the_frozen_and_other_signals_leave_them_so() {
         until("it is dead", || victim.0.try_wait().unwrap().is_some());
     });
 }
+
+/// systemd removes a scope as soon as the last of its processes has ended, while we are waiting for that.
+#[test]
+fn a_cgroup_that_vanishes_has_nobody_left_in_it() {
+    on_each_layout(|host| {
+        let cgroup = create(&planned(host, &format!("/{}", name()), "{}")).unwrap().keep();
+        cgroup.remove().unwrap();
+        if let Some(dir) = cgroup.v2() {
+            assert!(v2::wait_empty(dir).unwrap());
+        }
+        cgroup.kill(libc::SIGKILL).unwrap();
+    });
+}
