@@ -57,11 +57,6 @@ pub fn boot_id() -> Result<String> {
     Ok(String::from_utf8_lossy(&read().with_context(|| format!("read {path}"))?).trim().to_string())
 }
 
-/// Is our user namespace the one that the machine started with? proc(5): the kernel's fixed number, `PROC_USER_INIT_INO`.
-pub fn is_in_first_user_namespace() -> bool {
-    file::stat_at(CWD, c"/proc/self/ns/user", 0).is_ok_and(|stat| stat.st_ino == 0xefff_fffd)
-}
-
 /// The processes that are in the same pid namespace as this one, in the order of their numbers. Those that we may not look
 /// at are in another.
 pub fn in_pid_namespace_of(pid: i32) -> Result<Vec<i32>> {

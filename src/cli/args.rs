@@ -5,8 +5,7 @@ use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::log::{self, Format, Level};
 use crate::ops::list::RootGiven;
 use crate::plan::cgroup::Driver;
-use crate::proc;
-use crate::sys::credentials;
+use crate::sys::{credentials, namespace};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -454,7 +453,7 @@ impl Asked {
 /// name; who says to be root there means /run.
 fn is_a_users() -> bool {
     credentials::effective_uid() != 0
-        || (std::env::var_os("USER").is_none_or(|name| name != "root") && !proc::is_in_first_user_namespace())
+        || (std::env::var_os("USER").is_none_or(|name| name != "root") && !namespace::is_in_first_user())
 }
 
 fn utf8(name: &str, value: &OsString) -> Result<String> {

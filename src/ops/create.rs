@@ -18,7 +18,7 @@ use crate::plan::labels::Asked;
 use crate::plan::{
     self, CreateRequest, Hooks, NewKeyring, Plan, RootChange, Sandbox, TerminalUse, World, host, host::Caller, place,
 };
-use crate::sys::{process, socket};
+use crate::sys::{namespace, process, socket};
 use crate::undo::Draft;
 use crate::{log, proc, spec};
 use std::os::fd::AsFd;
@@ -184,7 +184,7 @@ fn make_cgroup(plan: &Plan, sandbox: &Sandbox, record: &mut Record) -> Result<Dr
         Err(error)
             if sandbox.cgroup.place.owner == Owner::Us
                 && cgroup::is_denied(&error)
-                && !(plan.caller == Caller::Root && proc::is_in_first_user_namespace()) =>
+                && !(plan.caller == Caller::Root && namespace::is_in_first_user()) =>
         {
             error
         }

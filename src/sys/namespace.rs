@@ -1,5 +1,6 @@
 //! Namespaces: enter them, make them, ask what they are.
 
+use super::file::{self, CWD};
 use super::{Result, check};
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -31,4 +32,9 @@ pub fn set_hostname(name: &str) -> Result<()> {
 pub fn set_domainname(name: &str) -> Result<()> {
     // SAFETY: the pointer and the length are of the same live string.
     check(unsafe { libc::setdomainname(name.as_ptr().cast(), name.len()) }.into()).map(drop)
+}
+
+/// Is our user namespace the one that the machine started with? proc(5): the kernel's fixed number, `PROC_USER_INIT_INO`.
+pub fn is_in_first_user() -> bool {
+    file::stat_at(CWD, c"/proc/self/ns/user", 0).is_ok_and(|stat| stat.st_ino == 0xefff_fffd)
 }
