@@ -224,12 +224,3 @@ fn a_link_of_the_image_is_no_device_in_a_user_namespace() {
     let bundle = Bundle::busybox().without_dev().symlink("/dev/zero", "/etc/passwd").user_namespace();
     bundle.try_create().refused("make device /dev/zero: the image has a link");
 }
-
-#[test]
-fn who_may_not_make_nodes_binds_the_hosts() {
-    needs!(root);
-    let bundle = Bundle::busybox().sh("echo gone >/dev/null; stat -c %t:%T /dev/null /dev/urandom");
-    let wrapper = ["setpriv", "--bounding-set", "-mknod", "--inh-caps", "-mknod"];
-    assert_eq!(bundle.invocation("run").under(wrapper).output().ok().stdout, "1:3\n1:9\n");
-    bundle.assert_nothing_left();
-}

@@ -409,6 +409,7 @@ fn what_runs_is_found_fine() {
 fn root_without_its_rights_is_told_which_are_missing() {
     needs!(root);
     for (name, text) in [
+        ("mknod", "linux.devices: this process lacks CAP_MKNOD"),
         ("setpcap", "process.capabilities.bounding: this process lacks CAP_SETPCAP"),
         ("net_admin", "linux.namespaces: this process lacks CAP_NET_ADMIN"),
     ] {

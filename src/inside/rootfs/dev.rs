@@ -46,7 +46,7 @@ fn make(device: &Device, dir: BorrowedFd) -> Result<()> {
             set_rights(device, &node)
         }
         Err(sys::Error(Errno::EEXIST)) => adopt(device, dir),
-        // mknod(2): not without CAP_MKNOD, nor in a user namespace, where the caller may be already (Podman's users are).
+        // mknod(2): nobody may who is in a user namespace, as the caller may be already (Podman's users are).
         Err(sys::Error(Errno::EPERM)) => bind(device, dir).context("not allowed to make it, nor to bind the host's"),
         Err(error) => Err(error.into()),
     }

@@ -3,6 +3,7 @@
 use super::machine::{self, hard_limit};
 use super::{Finding, Scene, Whose};
 use crate::plan::cgroup::Layout;
+use crate::plan::devices::{DeviceKind, Way};
 use crate::sys::Errno;
 use crate::sys::file::{self, Right};
 use caps::Capability;
@@ -12,10 +13,11 @@ use std::path::{Path, PathBuf};
 type Row = (Capability, fn(&Scene) -> bool, &'static str, &'static str);
 
 /// In a user namespace the child has all of them.
-const NEEDED: [Row; 5] = [
+const NEEDED: [Row; 6] = [
     (Capability::CAP_SETGID, |_| true, "process.user", "to set the groups of the program"),
     (Capability::CAP_SETUID, |s| s.plan.process.user.uid != 0, "process.user.uid", "to become that user"),
     (Capability::CAP_SETPCAP, drops, "process.capabilities.bounding", "to take capabilities away"),
+    (Capability::CAP_MKNOD, makes_nodes, "linux.devices", "to make device nodes; a bind mount of /dev needs none"),
     (
         Capability::CAP_NET_ADMIN,
         |s| s.sandbox.namespaces.makes(libc::CLONE_NEWNET),
@@ -32,6 +34,10 @@ const NEEDED: [Row; 5] = [
 
 fn drops(scene: &Scene) -> bool {
     caps::all().iter().any(|capability| scene.plan.process.capabilities.bounding & capability.bitmask() == 0)
+}
+
+fn makes_nodes(scene: &Scene) -> bool {
+    scene.sandbox.devices.iter().any(|device| device.way == Way::Make && device.kind != DeviceKind::Fifo)
 }
 
 pub fn capabilities(scene: &Scene, findings: &mut Vec<Finding>) {
