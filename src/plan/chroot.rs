@@ -1,9 +1,9 @@
 //! Containers without a mount namespace. config-linux.md, "Namespaces": a type that is not listed MUST be inherited; so the
 //! container's mounts are made in the host's mount namespace, below its root filesystem, and chroot(2) makes that its "/".
 
-use super::RootChange;
 use super::mounts::{MountOp, MountWhat};
 use super::namespaces::Namespaces;
+use super::{RootChange, Rootfs};
 use crate::error::{Result, ensure};
 use crate::sys::mount::Depth;
 use oci_spec::runtime::Linux;
@@ -41,14 +41,22 @@ pub(super) fn root_change(
     Ok(RootChange::Chroot)
 }
 
-/// In a mount namespace of its own everything is a slave of the host's from the start. Here a bind would be the host's peer:
-/// what is mounted below it later, by the plan or by the container, would appear on the host as well, and stay there.
-pub(super) fn keep_in(change: RootChange, mounts: &mut [MountOp]) {
-    if change != RootChange::Chroot {
-        return;
-    }
-    for op in mounts.iter_mut().filter(|op| !matches!(op.what, MountWhat::Remount)) {
-        op.attributes.propagation.insert(0, (Depth::Recursive, libc::MS_SLAVE));
+/// In a mount namespace of its own everything is a slave of the host's from the start, unless `linux.rootfsPropagation` says
+/// otherwise. Then, and without a mount namespace, a bind would be the host's peer: what is mounted below it later, by the plan
+/// or by the container, would appear on the host as well. So it becomes a slave, if it does not say what it is to be.
+pub(super) fn keep_in(rootfs: &Rootfs, mounts: &mut [MountOp]) {
+    for op in mounts {
+        let cut = match rootfs.change {
+            RootChange::Chroot => !matches!(op.what, MountWhat::Remount),
+            _ => {
+                matches!(op.what, MountWhat::Bind { .. })
+                    && op.attributes.propagation.is_empty()
+                    && !rootfs.cuts_everything()
+            }
+        };
+        if cut {
+            op.attributes.propagation.insert(0, (Depth::Recursive, libc::MS_SLAVE));
+        }
     }
 }
 

@@ -102,6 +102,13 @@ pub struct Rootfs {
     pub change: RootChange,
 }
 
+impl Rootfs {
+    /// Does the planned propagation leave nothing shared with the host?
+    pub fn cuts_everything(&self) -> bool {
+        self.propagation & libc::MS_REC != 0 && self.propagation & (libc::MS_SLAVE | libc::MS_PRIVATE) != 0
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
     ReadWrite,
@@ -290,7 +297,7 @@ fn lower(
         label: mount_label.as_deref(),
     };
     let mut mounts = mounts::lower(spec, &scene, warnings)?;
-    chroot::keep_in(change, &mut mounts);
+    chroot::keep_in(&rootfs, &mut mounts);
     let uid = process.user.uid;
     let facts = cgroup::delegate::Facts { spec, namespaces: &namespaces, mounts: &mounts, uid, caller: host.caller() };
     cgroup.delegated_to = cgroup::delegate::owner(&cgroup, &facts);

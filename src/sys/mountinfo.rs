@@ -20,6 +20,8 @@ pub fn read(table: OwnedFd) -> Result<String> {
 pub struct MountLine<'a> {
     pub id: u64,
     pub parent: u64,
+    /// What of the file system is mounted: its "/", or a path in it (escaped).
+    pub root: &'a str,
     /// The mount point, as seen from the root of the process whose table it is.
     pub at: PathBuf,
     pub fs: &'a str,
@@ -30,7 +32,8 @@ impl MountLine<'_> {
         let (left, right) = line.split_once(" - ")?;
         let mut fields = left.split(' ');
         let (id, parent) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-        Some(MountLine { id, parent, at: unescape(fields.nth(2)?), fs: right.split(' ').next()? })
+        let (root, at) = (fields.nth(1)?, unescape(fields.next()?));
+        Some(MountLine { id, parent, root, at, fs: right.split(' ').next()? })
     }
 }
 

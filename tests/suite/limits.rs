@@ -251,7 +251,7 @@ fn run_says_that_its_program_was_killed_for_want_of_memory() {
     let bundle = small_memory(16 << 20).args(GREEDY);
     let output = bundle.run();
     assert_eq!(output.code, 137, "{output:?}");
-    let said = "the kernel killed it for want of memory: its limit is 16777216 bytes (16 MiB); raise \
+    let said = "the kernel killed a process of it for want of memory: its limit is 16777216 bytes (16 MiB); raise \
                 linux.resources.memory.limit";
     assert!(output.stderr.contains(said), "{output:?}");
     bundle.assert_nothing_left();

@@ -222,7 +222,9 @@ fn no_pivot_gives_the_root_the_planned_propagation() {
 #[test]
 fn no_propagation_changes_the_mounts_of_a_shared_host() {
     needs!(root);
-    let script = "test -z \"$1\" || mount --bind \"$1\" \"$1\"; shift; mount --make-rshared / || exit 99
+    // A volume with a mount in it, and the host's /proc, over which masks are laid.
+    let script = "mkdir -p \"$2/in\" && mount -t tmpfs in \"$2/in\" && mkdir \"$2/in/deep\" || exit 97
+        test -z \"$1\" || mount --bind \"$1\" \"$1\"; shift 2; mount --make-rshared / || exit 99
         before=$(cat /proc/self/mountinfo); \"$@\" || exit 98; after=$(cat /proc/self/mountinfo)
         test \"$before\" = \"$after\" || echo \"$after\"";
     for word in ["rslave", "slave", "rprivate", "private", "rshared", "shared", "runbindable", "unbindable"] {
@@ -230,12 +232,17 @@ fn no_propagation_changes_the_mounts_of_a_shared_host() {
             if change == "--no-pivot" && word.ends_with("private") {
                 continue; // refused
             }
-            let mut bundle = Bundle::busybox().set("/linux/rootfsPropagation", word).args(["true"]);
+            let bundle = Bundle::busybox().set("/linux/rootfsPropagation", word).args(["true"]);
+            let volume = bundle.host_directory("volume").display().to_string();
+            let bundle = bundle.without_mount("/proc").bind("/proc", "/proc", &["rbind"]).without_namespace("pid");
+            let bundle = bundle.bind(&volume, "/tmp", &["rbind"]).mount("/tmp/in/deep", "tmpfs", "tmpfs", &[]);
+            let mut bundle = bundle.mount("/tmp/in", "tmpfs", "tmpfs", &[]);
             if !change.is_empty() {
                 bundle = bundle.option(change);
             }
             let rootfs = if on_a_mount_of_its_own { bundle.rootfs().display().to_string() } else { String::new() };
-            let output = bundle.invocation("run").under(["unshare", "-m", "sh", "-c", script, "sh", &rootfs]).output();
+            let output =
+                bundle.invocation("run").under(["unshare", "-m", "sh", "-c", script, "sh", &rootfs, &volume]).output();
             assert_eq!((output.code, output.stdout.as_str()), (0, ""), "{word} {change} {rootfs}: {output:?}");
         }
     }

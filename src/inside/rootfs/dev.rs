@@ -46,8 +46,9 @@ fn make(device: &Device, dir: BorrowedFd) -> Result<()> {
             set_rights(device, &node)
         }
         Err(sys::Error(Errno::EEXIST)) => adopt(device, dir),
-        // mknod(2): nobody may who is in a user namespace, as the caller may be already (Podman's users are).
-        Err(sys::Error(Errno::EPERM)) => bind(device, dir).context("not allowed to make it, nor to bind the host's"),
+        // mknod(2): not in a user namespace, where the caller may be already (Podman's users are). Elsewhere the host's node
+        // would be in the hands of the container's root.
+        Err(sys::Error(Errno::EPERM)) if !sys::namespace::is_in_first_user() => bind(device, dir),
         Err(error) => Err(error.into()),
     }
 }

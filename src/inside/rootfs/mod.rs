@@ -23,6 +23,9 @@ use crate::sys;
 use crate::sys::mount::{Change, Depth};
 
 pub fn build(plan: &Plan, sandbox: &Sandbox, link: &link::Child, umask: &Umask) -> Result<()> {
+    if sandbox.namespaces.joins(libc::CLONE_NEWNS) {
+        sys::process::chdir(&sandbox.bundle).context("enter the bundle")?; // setns(2) has led us to that namespace's "/"
+    }
     let mut root = pivot::prepare(&sandbox.rootfs)?;
     for op in &sandbox.mounts {
         mount::perform(op, &mut root, link)

@@ -19,14 +19,14 @@ pub fn prepare(rootfs: &Rootfs) -> Result<Root> {
     }
     mount::change(c"/", while_building(rootfs.propagation)).context("set the propagation of \"/\"")?;
     let named = |what: &str| format!("config.json: root.path: {what} {}", rootfs.path.display());
-    if !cuts_everything(rootfs.propagation) {
+    if !rootfs.cuts_everything() {
         // pivot_root refuses a shared parent, and our mount must not appear on the host.
         make_parent_private(&rootfs.path).with_context(|| named("find the mount that holds"))?;
     }
     let copy = mount::clone_tree(CWD, &rootfs.path, Depth::Recursive).with_context(|| named("copy the mount of"))?;
     let at = file::open(CWD, &rootfs.path, libc::O_PATH | libc::O_DIRECTORY, 0).with_context(|| named("open"))?;
     mount::attach(&copy, at).with_context(|| named("mount"))?;
-    if !cuts_everything(rootfs.propagation) {
+    if !rootfs.cuts_everything() {
         // Mounts below the root may be shared with the host: ours, masks included, must not appear there.
         let slave = Change { depth: Depth::Recursive, set: 0, clear: 0, propagation: libc::MS_SLAVE };
         mount::change_attached(&copy, &slave).with_context(|| named("cut from the host"))?;
@@ -58,11 +58,6 @@ pub fn spread(rootfs: &Rootfs) -> Result<()> {
         mount::change(c"/", rootfs.propagation).context("set the root's propagation")?;
     }
     Ok(())
-}
-
-/// Does the planned propagation leave nothing shared with the host?
-fn cuts_everything(propagation: u64) -> bool {
-    propagation & libc::MS_REC != 0 && propagation & (libc::MS_SLAVE | libc::MS_PRIVATE) != 0
 }
 
 /// Climbs until the mount point is found: MS_PRIVATE on anything else answers EINVAL. Searching mountinfo would miss lines
@@ -97,7 +92,7 @@ fn pivot(rootfs: &Rootfs) -> Result<()> {
     mount::pivot_here().context("pivot_root: use --no-pivot if this host runs from its initramfs")?;
     process::fchdir(&old).context("enter the old root")?;
     drop(old);
-    if !cuts_everything(rootfs.propagation) {
+    if !rootfs.cuts_everything() {
         // Some of the old tree may still be shared with the host: the unmounting must not reach it.
         mount::change(c".", libc::MS_SLAVE | libc::MS_REC).context("cut the old root from the host")?;
     }
@@ -110,25 +105,27 @@ fn pivot(rootfs: &Rootfs) -> Result<()> {
 /// is shared with the host all is only covered: what is unmounted here may vanish there, as its parent's propagation says.
 fn move_and_chroot(rootfs: &Rootfs) -> Result<()> {
     let own = process::cwd().context("find the root filesystem")?;
-    let others = |table: &str| -> Vec<(PathBuf, String)> {
-        let lines = table.lines().rev().filter_map(MountLine::parse);
-        let others = lines.filter(|line| !line.at.starts_with(&own) && !own.starts_with(&line.at));
-        others.map(|line| (line.at, line.fs.to_owned())).collect()
-    };
+    let is_other = |line: &MountLine| !line.at.starts_with(&own) && !own.starts_with(&line.at);
     let (before, after) = (mount_table()?, mount_table()?); // opened while there is a /proc, read when it is time
-    if cuts_everything(rootfs.propagation) {
-        for (at, _) in others(&read(before)?) {
-            let path = CString::new(at.as_os_str().as_bytes())?;
+    let before = read(before)?;
+    if rootfs.cuts_everything() {
+        for line in before.lines().rev().filter_map(MountLine::parse).filter(is_other) {
+            let path = CString::new(line.at.as_os_str().as_bytes())?;
             // It may have gone with another one, or be locked: the second look tells.
             let _ = mount::change(&path, libc::MS_PRIVATE | libc::MS_REC).and_then(|()| mount::detach(&path));
         }
-    } else {
-        // What is moved to "/" must not appear on the host's.
-        mount::change(c"/", libc::MS_SLAVE).context("cut \"/\" from the host")?;
     }
-    for (at, _) in others(&read(after)?).iter().filter(|(_, fs)| fs == "proc" || fs == "sysfs") {
-        cover(at)
-            .with_context(|| format!("hide {} of the host: unmount it there, or leave out --no-pivot", at.display()))?;
+    // The kernel counts whole ones only.
+    let shows_all = |line: &MountLine| (line.fs == "proc" || line.fs == "sysfs") && line.root == "/";
+    let after = read(after)?;
+    for line in after.lines().rev().filter_map(MountLine::parse).filter(|line| is_other(line) && shows_all(line)) {
+        let named = || format!("hide {} of the host: unmount it there, or leave out --no-pivot", line.at.display());
+        cover(&line.at).with_context(named)?;
+    }
+    // What is moved to "/" must not appear on the host's, nor what the host mounts later in the tree that stays.
+    mount::change(c"/", libc::MS_PRIVATE).context("cut \"/\" from the host")?;
+    for line in after.lines().filter_map(MountLine::parse).filter(|line| !line.at.starts_with(&own)) {
+        let _ = mount::change(&CString::new(line.at.as_os_str().as_bytes())?, libc::MS_PRIVATE); // if it is to be seen
     }
     mount::move_here_to_root().context("move the root filesystem to \"/\"")?;
     mount::chroot_here().context("chroot")

@@ -19,12 +19,12 @@ pub fn verdict(cgroup: &Cgroup) -> Option<String> {
     };
     Some(match cgroup.dirs.iter().find_map(limit) {
         Some(limit) => format!(
-            "the kernel killed it for want of memory: its limit is {limit} bytes{}; raise \
+            "the kernel killed a process of it for want of memory: its limit is {limit} bytes{}; raise \
              linux.resources.memory.limit in config.json, or run less in it",
             if limit < 1 << 20 { String::new() } else { format!(" ({} MiB)", limit >> 20) }
         ),
         None => {
-            "the kernel killed it for want of memory, although it has no limit of its own: the machine, or a cgroup \
+            "the kernel killed a process of it for want of memory, although it has no limit of its own: the machine, or a cgroup \
                  above the container's, ran out"
                 .to_owned()
         }
