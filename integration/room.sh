@@ -25,37 +25,49 @@ make_room() {
     exec {lock}>&-
 }
 
-# in_room FILE... -- COMMAND ARG...: puts the files into /work of the room, and runs the command there, as root.
+# in_room FILE... -- COMMAND ARG...: puts the files into /work of the room, and runs the command there, as root. Ends the script, with
+# the command's status; whatever else ends it takes the room along.
 in_room() {
-    local files=() name=rruntime-test-room-$$ hierarchy dir dirs=() status=0
+    local files=() name=rruntime-test-room-$$ hierarchy dir status=0
+    room_cgroups=() room_process=''
     while [ "$1" != -- ]; do
         files+=("$(realpath "$1")") && shift
     done
     shift
+    trap 'leave_room' EXIT
+    trap 'exit 130' INT TERM HUP
     for hierarchy in $(room_hierarchies); do
         dir=$hierarchy$(room_own "$hierarchy")/$name
         mkdir "$dir"
-        dirs+=("$dir")
+        room_cgroups+=("$dir")
         [ ! -e "$dir/cpuset.cpus" ] || [ "$(stat -fc %T "$dir")" = cgroup2fs ] || {
             cat "$dir/../cpuset.cpus" >"$dir/cpuset.cpus"
             cat "$dir/../cpuset.mems" >"$dir/cpuset.mems"
         }
     done
     (
-        for dir in "${dirs[@]}"; do
-            echo "$BASHPID" >"$dir/cgroup.procs"
+        for dir in "${room_cgroups[@]}"; do
+            echo "$BASHPID" >"$dir/cgroup.procs" || exit 125 # nothing of it happens in a cgroup of others
         done
         exec unshare --mount --propagation private --pid --fork --kill-child --net --uts --ipc --cgroup \
             "$top/integration/room/inside" "$room" "${files[@]}" -- "$@"
-    ) || status=$?
-    for dir in "${dirs[@]}"; do
+    ) <&0 &
+    room_process=$!
+    wait "$room_process" || status=$?
+    exit "$status"
+}
+
+# shellcheck disable=SC2317 # called by the trap
+leave_room() {
+    local dir
+    [ -z "$room_process" ] || { kill -KILL "$room_process" && wait "$room_process"; } 2>/dev/null || true # and with it its child, pid 1 in there
+    for dir in "${room_cgroups[@]}"; do
         find "$dir" -name freezer.state -exec sh -c 'echo THAWED >"$1"' sh {} \; 2>/dev/null || true
         for _ in {1..50}; do # the kernel takes its time with those who have just ended
             find "$dir" -depth -type d -exec rmdir {} + 2>/dev/null && break
             sleep 0.1
         done
     done
-    return "$status"
 }
 
 # The mount points of the host's cgroups, and our cgroup in one of them.
