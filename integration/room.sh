@@ -25,7 +25,7 @@ make_room() {
     exec {lock}>&-
 }
 
-# in_room RUNTIME FILE... -- COMMAND ARG...: puts the files into /work of the room, the first as "rruntime", whatever runtime it is,
+# in_room RUNTIME FILE... -- COMMAND ARG...: puts the files into /room of it, the first as "rruntime", whatever runtime it is,
 # and runs the command there, as root. Ends the script, with the command's status; whatever else ends it takes the room along.
 in_room() {
     local files=() name=rruntime-test-room-$$ hierarchy dir status=0
