@@ -7,7 +7,8 @@ use crate::ops::list::RootGiven;
 use crate::plan::cgroup::Driver;
 use crate::sys::{credentials, namespace};
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -412,7 +413,7 @@ impl Asked {
             None => Level::Warning,
             Some(other) => bail!("invalid log-level: {other}; it is debug, warning or error"),
         };
-        let path = self.globals.get_one::<OsString>("log").map(PathBuf::from);
+        let path = self.globals.get_one::<OsString>("log").map(log_file).transpose()?;
         log::open(path.as_deref(), format, level)
     }
 
@@ -458,4 +459,17 @@ fn is_a_users() -> bool {
 
 fn utf8(name: &str, value: &OsString) -> Result<String> {
     value.to_str().map(str::to_string).ok_or_else(|| anyhow!("{name}: {value:?} is not UTF-8"))
+}
+
+/// `file:PATH` is crun's form of a path; of its others there is none.
+fn log_file(said: &OsString) -> Result<PathBuf> {
+    let text = said.to_string_lossy();
+    for other in ["journald", "syslog"] {
+        if text.strip_prefix(other).is_some_and(|rest| rest.starts_with(':')) {
+            bail!(
+                "--log {text}: a log is a file; name one, or leave --log out and give stderr to {other} (systemd-cat, logger)"
+            );
+        }
+    }
+    Ok(PathBuf::from(OsStr::from_bytes(said.as_bytes().strip_prefix(b"file:").unwrap_or(said.as_bytes()))))
 }

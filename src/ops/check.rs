@@ -163,6 +163,7 @@ fn request(bundle: &Path, driver: Driver) -> CreateRequest {
         listen_fds: 0,
         terminal: TerminalUse::Foreground,
         driver,
+        notify: None,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::outside::host_mount::{self, HostMount};
 use crate::outside::launch::{Failed, HooksRun, Ready};
 use crate::outside::record::{self, Held, Record, StateDir};
 use crate::outside::resctrl::{self, Group};
-use crate::outside::{Launch, launch, namespaces};
+use crate::outside::{Launch, launch, namespaces, notify};
 use crate::plan::cgroup::{Driver, Owner};
 use crate::plan::labels::Asked;
 use crate::plan::{
@@ -97,6 +97,7 @@ pub fn make(global: &Global, request: Create, stay: Stay, stop: Stop) -> Result<
         listen_fds: listen,
         terminal,
         driver: request.driver,
+        notify: notify::manager()?.map(|_| global.root.join(&request.id).join(plan::notify::DIRECTORY)),
     };
     if stop == Stop::Nowhere && read.spec.process().is_none() {
         bail!("config.json: process: is missing; a container needs a program to run");
@@ -129,6 +130,9 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
     state.save_intent(&record)?; // before anything else is made: whatever happens to us, this names what to clean up
     if let Some(mount) = &record.host_mount {
         refuse_shared_root(global, &plan.id, mount)?; // the intent is written: of two that come at once none overlooks the other
+    }
+    if sandbox.notify.is_some() {
+        notify::make_directory(&state)?;
     }
     let host_mount = detached.map(host_mount::attach).transpose()?;
     let mut cgroup = make_cgroup(plan, sandbox, &mut record)?;

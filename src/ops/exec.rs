@@ -100,7 +100,7 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
     request.announce.write_pid(ready.pid())?;
     let (child, master) = ready.go(&interrupt).inspect_err(|_| request.announce.remove_pid())?;
     match signals {
-        Some(signals) => Ok(wait::attend(&child, &signals, master)?.status()),
+        Some(signals) => Ok(wait::attend(&child, &signals, master, None)?.status()),
         None => Ok(0),
     }
 }

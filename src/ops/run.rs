@@ -4,7 +4,7 @@ use super::create::{self, Create, Made, Stay, Stop};
 use super::{Global, delete, say, start};
 use crate::error::{Context, Result, all};
 use crate::outside::cgroup::{self, Cgroup};
-use crate::outside::wait;
+use crate::outside::{notify, wait};
 use crate::sys::process::{self, Exit};
 use crate::sys::signal;
 use crate::undo::Draft;
@@ -45,6 +45,7 @@ pub fn run(global: &Global, request: Run) -> Result<u8> {
     };
     let Made { record, ready, cgroup, resctrl, host_mount, state, held, interrupt } =
         create::make(global, create, stay, Stop::Nowhere)?;
+    let proxy = notify::listen(&state, notify::manager()?)?;
     let (cgroup, state) = (cgroup.keep(), state.keep());
     resctrl.map(Draft::keep);
     host_mount.map(Draft::keep);
@@ -64,9 +65,10 @@ pub fn run(global: &Global, request: Run) -> Result<u8> {
         if started.is_err() {
             delete::clean_up(&state, &record, &cgroup)?;
         }
-        return started.map(|()| 0);
+        started?;
+        return start::until_ready(proxy.as_ref(), &record).map(|()| 0);
     };
-    let exit = wait::attend(&child, &signals, master).context("wait for the container");
+    let exit = wait::attend(&child, &signals, master, proxy.as_ref()).context("wait for the container");
     if let Ok(exit) = &exit {
         tell_of_oom(*exit, &record.id, &cgroup);
     }

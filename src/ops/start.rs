@@ -4,11 +4,12 @@ use super::Global;
 use crate::error::{Context, Result, bail};
 use crate::hooks::{self, Surroundings};
 use crate::link::gate;
+use crate::outside::notify::{self, Proxy};
 use crate::outside::record::{self, Lock, Record, StateDir, Status};
 use crate::sys::file;
 use std::os::fd::AsFd;
 
-/// Returns when the program runs and the poststart hooks have succeeded.
+/// Returns when the program runs and the poststart hooks have succeeded; under a service manager, when it is ready, too.
 pub fn start(global: &Global, id: &str) -> Result<()> {
     let (state, _) = record::load(&global.root, id)?;
     let held = state.lock(Lock::Exclusive)?;
@@ -19,10 +20,20 @@ pub fn start(global: &Global, id: &str) -> Result<()> {
         Status::Running => bail!("cannot start an already running container"),
         other => bail!("cannot start a container in the {} state", other.name()),
     }
+    let proxy = notify::listen(&state, notify::manager()?)?;
     gate::open(state.dir.as_fd())?;
     let _ = file::unlink(state.dir.as_fd(), gate::NAME); // it is closed for good; a leftover name misleads nobody
     drop(held); // the hooks may well call us
-    poststart(&state, &record)
+    poststart(&state, &record)?;
+    until_ready(proxy.as_ref(), &record)
+}
+
+/// runc and crun wait as well: a service whose `start` has returned is up.
+pub fn until_ready(proxy: Option<&Proxy>, record: &Record) -> Result<()> {
+    match (proxy, record.init, record.init_pidfd()?) {
+        (Some(proxy), Some(init), Some(pidfd)) => proxy.until_ready(pidfd.as_fd(), init.pid),
+        _ => Ok(()), // nobody waits for it, or it has ended
+    }
 }
 
 /// A poststart hook that fails stops the container. runtime.md, "Lifecycle", step 9.

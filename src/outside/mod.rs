@@ -11,6 +11,7 @@ mod mappings;
 mod mounts;
 pub mod namespaces;
 mod network;
+pub mod notify;
 pub mod record;
 pub mod resctrl;
 mod scheduling;

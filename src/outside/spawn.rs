@@ -257,7 +257,7 @@ fn explain_end(end: sys::Result<Exit>, cgroup: &Cgroup) -> anyhow::Error {
     let oom = || cgroup::oom_verdict(cgroup);
     match end {
         Ok(Exit::Signal(libc::SIGKILL)) => match oom() {
-            Some(verdict) => anyhow!("container init was OOM-killed: {verdict}"),
+            Some(verdict) => anyhow!("container init was OOM-killed (memory limit too low?): {verdict}"),
             None => anyhow!("container init died (signal {})", libc::SIGKILL),
         },
         Ok(Exit::Signal(signal)) => anyhow!("container init died (signal {signal})"),

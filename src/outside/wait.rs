@@ -1,8 +1,10 @@
 //! Staying with a container in the foreground: forward signals, carry the terminal's bytes, reap, return how it ended.
 //!
-//! No threads and no polling: one loop over a signal descriptor and, with a terminal, two streams.
+//! No threads and no polling: one loop over a signal descriptor, with a terminal two streams, and under a
+//! service manager what the payload tells it.
 
 use super::console::own_terminal;
+use super::notify::Proxy;
 use super::spawn::Child;
 use crate::error::{Context, Result};
 use crate::sys::process::{self, Events, Exit, STREAMS, Watch};
@@ -11,18 +13,23 @@ use crate::sys::{self, Errno, Error, file, tty};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Waits for the child's end. All signals have been blocked since before its clone, so none is lost.
-pub fn attend(child: &Child, signals: &Signals, master: Option<OwnedFd>) -> Result<Exit> {
+pub fn attend(child: &Child, signals: &Signals, master: Option<OwnedFd>, proxy: Option<&Proxy>) -> Result<Exit> {
     let mut relay = master.map(Relay::new).transpose()?;
     loop {
         let mut watches = vec![Watch { file: signals.as_fd(), events: Events::READ }];
+        watches.extend(proxy.map(|proxy| Watch { file: proxy.as_fd(), events: Events::READ }));
+        let streams = watches.len();
         if let Some(relay) = &relay {
             watches.extend(relay.watches());
         }
         sys::retry(|| process::watch(&mut watches)).context("wait for the container")?;
         let ready: Vec<bool> = watches.iter().map(|watch| watch.events != Events::NONE).collect();
         drop(watches);
+        if let Some(proxy) = proxy.filter(|_| ready[1]) {
+            proxy.hand_on(process::pid());
+        }
         if let Some(relay) = &mut relay
-            && ready[1..].contains(&true)
+            && ready[streams..].contains(&true)
         {
             relay.carry()?;
         }

@@ -19,6 +19,7 @@ mod mount_words;
 pub mod mounts;
 pub mod namespaces;
 pub mod network;
+pub mod notify;
 pub mod options;
 pub mod place;
 pub mod process;
@@ -87,6 +88,8 @@ pub struct Sandbox {
     pub mount_label: Option<String>,
     pub cgroup: cgroup::Cgroup,
     pub resctrl: Option<resctrl::Resctrl>,
+    /// The directory on the host that is bound to /run/notify.
+    pub notify: Option<PathBuf>,
     /// As it was said: `cgroup` is what becomes of it.
     pub resources: LinuxResources,
     pub annotations: BTreeMap<String, String>,
@@ -210,6 +213,8 @@ pub struct CreateRequest {
     pub listen_fds: u32,
     pub terminal: TerminalUse,
     pub driver: cgroup::Driver,
+    /// The caller has a service manager: the host's directory for what the payload will tell it.
+    pub notify: Option<PathBuf>,
 }
 
 /// `--no-new-keyring` or not.
@@ -297,6 +302,11 @@ fn lower(
         label: mount_label.as_deref(),
     };
     let mut mounts = mounts::lower(spec, &scene, warnings)?;
+    let notify = request.notify.clone().filter(|_| notify::is_wanted(&process));
+    if let Some(directory) = &notify {
+        mounts.push(scene.one(mounts.len(), &notify::mount(directory)?, warnings)?);
+        notify::tell(&mut process);
+    }
     chroot::keep_in(&rootfs, &mut mounts);
     let uid = process.user.uid;
     let facts = cgroup::delegate::Facts { spec, namespaces: &namespaces, mounts: &mounts, uid, caller: host.caller() };
@@ -319,6 +329,7 @@ fn lower(
         mount_label,
         cgroup,
         resctrl: resctrl::lower(&linux, &request.id)?,
+        notify,
         resources: linux.resources().clone().unwrap_or_default(),
         annotations: spec.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
         namespaces,

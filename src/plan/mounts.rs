@@ -136,7 +136,7 @@ pub(super) struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    fn one(&self, index: usize, mount: &Mount, warnings: &mut Vec<String>) -> Result<MountOp> {
+    pub(super) fn one(&self, index: usize, mount: &Mount, warnings: &mut Vec<String>) -> Result<MountOp> {
         let at = destination(mount.destination())?;
         if mount.destination().is_relative() {
             warnings.push(format!(

@@ -20,6 +20,7 @@ pub(super) fn request() -> CreateRequest {
         listen_fds: 0,
         terminal: TerminalUse::Foreground,
         driver: Driver::Cgroupfs,
+        notify: None,
     }
 }
 

@@ -52,34 +52,50 @@ pub fn receive(from: impl AsFd, buffer: &mut [u8]) -> Result<(usize, Option<Owne
     Ok((message.bytes, file))
 }
 
-/// A stream socket connected to the socket at `path`, whatever the path's length: a long one is reached through an O_PATH
-/// descriptor and /proc/self/fd (sun_path holds 107 bytes).
+/// A stream socket connected to the socket at `path`, whatever the path's length.
 pub fn connect_to(path: impl AsRef<Path>) -> Result<OwnedFd> {
-    let path = path.as_ref();
-    if path.as_os_str().len() < 108 {
-        return connect_plain(path);
-    }
-    let target = open(CWD, path, libc::O_PATH, 0)?;
-    connect_plain(Path::new(&format!("/proc/self/fd/{}", target.as_raw_fd())))
+    connect_path(path.as_ref(), SockType::Stream)
 }
 
 /// A stream socket connected to the abstract socket of that name. unix(7).
 pub fn connect_to_abstract(name: &[u8]) -> Result<OwnedFd> {
-    connect_address(&UnixAddr::new_abstract(name)?)
+    connect_address(&UnixAddr::new_abstract(name)?, SockType::Stream)
+}
+
+/// A datagram socket whose messages go to the one at `path`, whatever the path's length.
+pub fn speak_to(path: &Path) -> Result<OwnedFd> {
+    connect_path(path, SockType::Datagram)
+}
+
+/// The same, to the abstract socket of that name.
+pub fn speak_to_abstract(name: &[u8]) -> Result<OwnedFd> {
+    connect_address(&UnixAddr::new_abstract(name)?, SockType::Datagram)
 }
 
 /// Seconds that a connection, or a message on it, may take.
 const CONNECT_TIMEOUT: i64 = 10;
 
-fn connect_plain(path: &Path) -> Result<OwnedFd> {
-    connect_address(&UnixAddr::new(path)?)
+/// A long path is reached through an O_PATH descriptor and /proc/self/fd (sun_path holds 107 bytes).
+fn connect_path(path: &Path, kind: SockType) -> Result<OwnedFd> {
+    if path.as_os_str().len() < 108 {
+        return connect_address(&UnixAddr::new(path)?, kind);
+    }
+    let target = open(CWD, path, libc::O_PATH, 0)?;
+    connect_address(&UnixAddr::new(Path::new(&format!("/proc/self/fd/{}", target.as_raw_fd())))?, kind)
 }
 
-fn connect_address(address: &UnixAddr) -> Result<OwnedFd> {
-    let end = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+fn connect_address(address: &UnixAddr, kind: SockType) -> Result<OwnedFd> {
+    let end = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)?;
     // A listener that accepts nobody must not hold us for ever: with a full queue connect(2) then fails with EAGAIN.
     setsockopt(&end, sockopt::SendTimeout, &TimeVal::new(CONNECT_TIMEOUT, 0))?;
     connect(end.as_raw_fd(), address)?;
+    Ok(end)
+}
+
+/// A datagram socket called `name` in an open directory, for whoever may write to it there.
+pub fn hear_in(dir: BorrowedFd, name: &str) -> Result<OwnedFd> {
+    let end = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    bind(end.as_raw_fd(), &UnixAddr::new(Path::new(&format!("/proc/self/fd/{}/{name}", dir.as_raw_fd())))?)?;
     Ok(end)
 }
 

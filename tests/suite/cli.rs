@@ -108,12 +108,15 @@ fn the_default_spec_runs() {
 #[test]
 fn wrong_usage_exits_with_1_and_says_why() {
     let bundle = Bundle::busybox();
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 8] = [
         (&["create"], "container id is missing"),
         (&["state", "a", "b"], "state"),
         (&["create", "--bogus", "id"], "bogus"),
         (&["--log-format", "xml", "list"], "xml"),
         (&["--root", "/", "list"], "--root"),
+        (&["create", "--bundle"], "flag needs an argument: --bundle"),
+        (&["restore", "--lsm-mount-context"], "unknown command \"restore\""), // so Podman knows that it cannot
+        (&["--log", "journald:x", "list"], "journald"),
     ];
     for (words, text) in cases {
         let output = bundle.runtime(words.iter().copied()).output();

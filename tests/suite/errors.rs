@@ -60,8 +60,11 @@ fn the_log_is_appended_to() {
     let bundle = Bundle::busybox();
     let log = bundle.host_file("log.json", "{\"earlier\": true}\n");
     let log = log.to_str().unwrap();
-    for id in ["one", "two"] {
-        bundle.runtime(["--log", log, "--log-format=json", "state", id]).output().refused("container does not exist");
+    for log in [log.to_owned(), format!("file:{log}")] {
+        bundle
+            .runtime(["--log", &log, "--log-format=json", "state", "none"])
+            .output()
+            .refused("container does not exist");
     }
     let text = fs::read_to_string(log).unwrap();
     assert!(text.starts_with("{\"earlier\": true}\n") && text.lines().count() == 3, "{text}");

@@ -40,6 +40,7 @@ mod rootless;
 mod run;
 mod scheduling;
 mod seccomp_agent;
+mod service_manager;
 mod signals;
 mod statistics;
 mod systemd;

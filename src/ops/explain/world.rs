@@ -30,6 +30,7 @@ pub fn sections(plan: &Plan, sandbox: &Sandbox) -> (Vec<Section>, Vec<Section>) 
         mount_label,
         cgroup,
         resctrl,
+        notify: _,    // of the caller, not of the bundle
         resources: _, // the cgroup is what becomes of them
         annotations,
     } = sandbox;

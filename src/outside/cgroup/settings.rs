@@ -75,12 +75,20 @@ fn enable(dir: &Dir, setting: &Setting, all: &[Setting]) -> Option<String> {
 
 fn explain(dirs: &[Dir], setting: &Setting, error: Error, hint: Option<String>) -> anyhow::Error {
     let at = place(dirs, setting).map(|dir| format!("{dir}/")).unwrap_or_default();
+    let hint = hint.or_else(|| too_much_in_use(dirs, setting, error));
     let hint = hint.or_else(|| HINTS.iter().find(|h| h.fits(setting, error)).map(|h| h.text.to_owned()));
     let chain = match hint {
         Some(hint) => anyhow!(error).context(hint),
         None => anyhow!(error),
     };
     chain.context(format!("cgroup: write {:?} to {at}{}", setting.value, setting.file))
+}
+
+/// cgroup v1 refuses a limit that is passed already. In the words that people look for.
+fn too_much_in_use(dirs: &[Dir], setting: &Setting, error: Error) -> Option<String> {
+    let asked = (error.0 == Errno::EBUSY && setting.file == "memory.limit_in_bytes").then_some(&setting.value)?;
+    let used = place(dirs, setting)?.read("memory.usage_in_bytes").ok()?;
+    Some(format!("unable to set memory limit to {asked} (current usage: {})", used.trim()))
 }
 
 /// What an errno means in a file.
@@ -104,7 +112,6 @@ const fn hint(file: &'static str, errno: Errno, text: &'static str) -> Hint {
 const HINTS: &[Hint] = &[
     hint("memory.memsw", Errno::ENOENT, "the kernel does not count swap; boot it with swapaccount=1"),
     hint("memory.swap", Errno::ENOENT, "the kernel does not count swap; boot it with swapaccount=1"),
-    hint("memory.limit", Errno::EBUSY, "more is in use already"),
     hint("memory.oom_control", Errno::EINVAL, "the OOM killer cannot be disabled where memory has no hierarchy"),
     hint("cpuset.", Errno::EACCES, "the parent cgroup does not have all of them"),
     hint("cpuset.", Errno::EINVAL, "not a list of CPUs or nodes that this machine and the parent cgroup have"),

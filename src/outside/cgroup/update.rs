@@ -45,7 +45,7 @@ fn check_memory(cgroup: &Cgroup, limit: u64) -> Result<()> {
     match used {
         Some(used) if used > limit => {
             bail!(
-                "memory.checkBeforeUpdate: the container uses {used} bytes, which is more than the new limit {limit}: it \
+                "memory.checkBeforeUpdate: unable to set memory limit to {limit} (current usage: {used}): the container \
                  would be killed"
             )
         }
