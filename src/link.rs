@@ -112,12 +112,13 @@ impl Parent {
         }))
     }
 
-    pub fn reply(&self, reply: &Reply) -> Result<()> {
+    /// EPIPE when it is gone.
+    pub fn reply(&self, reply: &Reply) -> sys::Result<()> {
         let (bytes, file) = match reply {
             Reply::Go { pid } => ([&b"G"[..], &pid.to_le_bytes()].concat(), None),
             Reply::Mount(file) => (b"M".to_vec(), Some(file.as_fd())),
         };
-        socket::send(&self.0, &bytes, file).context("answer the child")
+        socket::send(&self.0, &bytes, file)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The documentation says what is: the table of fields has no empty cell, and the tests that it names are there.
+//! The documentation says what is: its tables have no empty cell, and the tests that they name are there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,9 +25,9 @@ fn rows(text: &str) -> Vec<(usize, Vec<&str>)> {
         .collect()
 }
 
-#[test]
-fn the_table_of_fields_is_full_and_its_tests_are_there() {
-    let text = fs::read_to_string(top().join("docs/fields.md")).unwrap();
+/// Checks every table of a document: full, and its last column names tests that exist. How many rows there are, and how many tests.
+fn check_tables(document: &str) -> (usize, usize) {
+    let text = fs::read_to_string(top().join(document)).unwrap();
     let (mut suite, mut plan) = (Vec::new(), Vec::new());
     sources(&top().join("tests/suite"), &mut suite);
     sources(&top().join("src"), &mut plan);
@@ -36,24 +36,34 @@ fn the_table_of_fields_is_full_and_its_tests_are_there() {
         let name = format!("fn {test}()");
         files.iter().filter(of_module).any(|file| fs::read_to_string(file).unwrap().contains(&name))
     };
-    let mut columns = 0;
-    let mut named = 0;
+    let (mut columns, mut lines, mut named) = (0, 0, 0);
     for (number, cells) in rows(&text) {
         if cells.last() == Some(&"test") {
             columns = cells.len();
             continue;
         }
-        assert!(columns > 0, "docs/fields.md:{number}: a table that names no tests");
-        assert_eq!(cells.len(), columns, "docs/fields.md:{number}: {} cells in a table of {columns}", cells.len());
-        assert!(cells.iter().all(|cell| !cell.is_empty()), "docs/fields.md:{number}: an empty cell");
+        assert!(columns > 0, "{document}:{number}: a table that names no tests");
+        assert_eq!(cells.len(), columns, "{document}:{number}: {} cells in a table of {columns}", cells.len());
+        assert!(cells.iter().all(|cell| !cell.is_empty()), "{document}:{number}: an empty cell");
+        lines += 1;
         for name in cells[columns - 1].split(", ") {
-            let name = name.trim_matches('`');
-            let (module, rest) = name.split_once("::").unwrap_or_else(|| panic!("docs/fields.md:{number}: {name:?}"));
-            let test = rest.rsplit("::").next().unwrap_or(rest);
-            let found = if module == "plan" { holds(&plan, module, test) } else { holds(&suite, module, test) };
-            assert!(found, "docs/fields.md:{number}: there is no test {name}");
+            let parts: Vec<_> = name.trim_matches('`').split("::").collect();
+            let [.., module, test] = parts[..] else { panic!("{document}:{number}: {name:?}") };
+            let found = if parts[0] == "plan" { holds(&plan, "plan", test) } else { holds(&suite, module, test) };
+            assert!(found, "{document}:{number}: there is no test {name}");
             named += 1;
         }
     }
+    (lines, named)
+}
+
+#[test]
+fn the_table_of_fields_is_full_and_its_tests_are_there() {
+    let (_, named) = check_tables("docs/fields.md");
     assert!(named > 80, "{named} tests are named only");
+}
+
+#[test]
+fn the_table_of_faults_is_full_and_its_tests_are_there() {
+    assert_eq!(check_tables("docs/faults.md").0, 30);
 }

@@ -52,7 +52,7 @@ fn delete_known(global: &Global, id: &str, force: Force) -> Result<()> {
         bail!("cannot delete container {id} that is not stopped: {}", status.name());
     }
     let cgroup = state.cgroup(&record)?;
-    clean_up(&state, &record, &cgroup)
+    clean_up(&state, &record, &cgroup, force)
 }
 
 /// A directory whose record was never written (the creator was killed at once: nothing else was made), or is damaged.
@@ -67,7 +67,7 @@ fn delete_remnant(state: &StateDir, force: Force, error: anyhow::Error) -> Resul
     log::warning(format!("{error:#}; going by what was written before it was made"));
     let intent = state.read_intent().context("neither record can be read: kill its processes by hand")?;
     let cgroup = state.cgroup(&intent)?;
-    clean_up(state, &intent, &cgroup)
+    clean_up(state, &intent, &cgroup, force)
 }
 
 /// --force: a creator that still works on it is stopped first; its child ends with it.
@@ -87,10 +87,14 @@ fn stop_creator(state: &StateDir, record: &Record) -> Result<()> {
 
 /// Kills and removes everything of a container, in the order in which nothing can come back. The record goes last: as long
 /// as anything is left, `delete` can be repeated.
-pub fn clean_up(state: &StateDir, record: &Record, cgroup: &Cgroup) -> Result<()> {
+pub fn clean_up(state: &StateDir, record: &Record, cgroup: &Cgroup, force: Force) -> Result<()> {
     let mut errors = Vec::new();
-    errors.extend(kill_in(record, cgroup).err());
-    errors.extend(cgroup.remove().err());
+    errors.extend(kill_in(record, cgroup, force).err());
+    let removed = cgroup.remove();
+    errors.extend(match force {
+        Force::No => removed.context("remove the cgroup; `delete --force` ends whoever is in it").err(),
+        Force::Yes => removed.err(),
+    });
     errors.extend(record.resctrl.as_ref().and_then(|group| resctrl::remove(group).err()));
     errors.extend(take_down_mounts(record).err());
     for error in poststop(record) {
@@ -113,7 +117,7 @@ fn take_down_mounts(record: &Record) -> Result<()> {
 /// `run` at the end of its own container: unless somebody has deleted it in the meantime.
 pub fn clean_up_own(state: &StateDir, record: &Record, cgroup: &Cgroup) -> Result<()> {
     match state.lock(Lock::Exclusive) {
-        Ok(_held) => clean_up(state, record, cgroup),
+        Ok(_held) => clean_up(state, record, cgroup, Force::No),
         Err(error) if is(&error, Kind::NotExist) => Ok(()),
         Err(error) => Err(error),
     }
@@ -121,17 +125,18 @@ pub fn clean_up_own(state: &StateDir, record: &Record, cgroup: &Cgroup) -> Resul
 
 /// The same for callers that only want it stopped.
 pub fn kill_everything(state: &StateDir, record: &Record) -> Result<()> {
-    kill_in(record, &state.cgroup(record)?)
+    kill_in(record, &state.cgroup(record)?, Force::Yes)
 }
 
-fn kill_in(record: &Record, cgroup: &Cgroup) -> Result<()> {
+fn kill_in(record: &Record, cgroup: &Cgroup, force: Force) -> Result<()> {
     let init = record.init_pidfd()?;
     if let Some(pidfd) = &init {
         gone_is_fine(process::pidfd_signal(pidfd, libc::SIGKILL)).context("kill init")?;
     }
-    // With a pid namespace of its own everybody dies with init, unless frozen, or put into the cgroup by others.
-    let alone = record.family == Family::DiesWithInit && !cgroup.is_frozen().unwrap_or(true);
-    if !alone || init.is_none() {
+    // With a pid namespace of its own everybody dies with init, unless frozen. Whoever is still in the cgroup then was put
+    // there by others, and is not ours to kill unasked.
+    let all_die = record.family == Family::DiesWithInit && !cgroup.is_frozen().unwrap_or(true);
+    if !all_die || (init.is_none() && force == Force::Yes) {
         cgroup.kill(libc::SIGKILL).context("kill what is left in the cgroup")?;
     }
     match (&init, record.init) {

@@ -1,7 +1,8 @@
 //! run: create and start in one, and with --detach not stay.
 
 use super::create::{self, Create, Made, Stay, Stop};
-use super::{Global, delete, say, start};
+use super::delete::{self, Force};
+use super::{Global, say, start};
 use crate::error::{Context, Result, all};
 use crate::outside::cgroup::{self, Cgroup};
 use crate::outside::{notify, wait};
@@ -55,7 +56,7 @@ pub fn run(global: &Global, request: Run) -> Result<u8> {
         Ok(started) => started,
         Err(error) => {
             // Its hooks may have prepared something outside: those that take it down again are owed.
-            let cleaned = delete::clean_up(&state, &record, &cgroup).context("delete the container");
+            let cleaned = delete::clean_up(&state, &record, &cgroup, Force::No).context("delete the container");
             create_announce.remove_pid();
             return Err(all([Some(error), cleaned.err()].into_iter().flatten().collect()).expect("one error at least"));
         }
@@ -63,7 +64,7 @@ pub fn run(global: &Global, request: Run) -> Result<u8> {
     let started = start::poststart(&state, &record);
     let Some(signals) = signals else {
         if started.is_err() {
-            delete::clean_up(&state, &record, &cgroup)?;
+            delete::clean_up(&state, &record, &cgroup, Force::No)?;
         }
         started?;
         return start::until_ready(proxy.as_ref(), &record).map(|()| 0);

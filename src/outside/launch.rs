@@ -6,7 +6,7 @@ use super::labels;
 use super::network::Moved;
 use super::serve;
 use super::spawn::{self, Birth, Child};
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::interrupt::Interrupt;
 use crate::link::{self, Door, Ends, Entry, Reply};
 use crate::plan::{Plan, World};
@@ -94,14 +94,14 @@ impl Ready {
 
     /// Lets the child go on to its gate, and lets go of it: whoever reaps orphans above us reaps it.
     pub fn go_to_gate(self) -> Result<Child> {
-        self.link.reply(&Reply::Go { pid: self.child.pid })?;
+        self.link.reply(&Reply::Go { pid: self.child.pid }).context("answer the child")?;
         self.moved.map(Draft::keep);
         Ok(self.child.keep())
     }
 
     /// Lets the child become the program; returns when it has, or with why it has not.
     pub fn go(self, interrupt: &Interrupt) -> Result<(Child, Option<OwnedFd>)> {
-        self.link.reply(&Reply::Go { pid: self.child.pid })?;
+        self.link.reply(&Reply::Go { pid: self.child.pid }).context("answer the child")?;
         interrupt.wait_for([self.link.as_fd()], -1)?;
         match self.link.next()? {
             // Closed by execve, or by a death in between: then its status tells, as that of any program.

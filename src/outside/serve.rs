@@ -16,6 +16,7 @@ use crate::plan::host::Caller;
 use crate::plan::{Plan, Process, Sandbox, World};
 use crate::sys::file::{self, CWD};
 use crate::sys::process;
+use crate::sys::{Errno, Error};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Returns when the child has asked `Ready`, which the caller answers. The terminal's master is returned when it is ours
@@ -80,7 +81,10 @@ pub fn until_ready(
                 return Ok(master);
             }
         };
-        link.reply(&reply)?;
+        match link.reply(&reply) {
+            Err(Error(Errno::EPIPE)) => {} // it is gone, and what it left to say comes next
+            other => other.context("answer the child")?,
+        }
     }
 }
 

@@ -86,6 +86,17 @@ fn a_corrupt_record_does_not_stop_delete_by_force() {
 }
 
 #[test]
+fn a_huge_record_costs_no_memory() {
+    needs!(root);
+    let container = Bundle::busybox().start();
+    let file = fs::File::options().write(true).open(record(&container)).unwrap();
+    file.set_len(100 << 30).unwrap(); // a sparse file
+    let limited = container.runtime(["state", container.id()]).after_shell("ulimit -v 1500000").output();
+    assert!(limited.code == 1 && limited.stderr.contains("state.json"), "{limited:?}");
+    container.end();
+}
+
+#[test]
 fn a_missing_record_does_not_stop_delete_by_force() {
     needs!(root);
     survives("no record", |container| fs::remove_file(record(container)).unwrap());
@@ -97,6 +108,10 @@ fn a_record_that_is_no_file_is_neither_followed_nor_waited_for() {
     survives("a directory", |container| {
         fs::remove_file(record(container)).unwrap();
         fs::create_dir(record(container)).unwrap();
+    });
+    survives("a link", |container| {
+        fs::remove_file(record(container)).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", record(container)).unwrap();
     });
     survives("a fifo", |container| {
         fs::remove_file(record(container)).unwrap();

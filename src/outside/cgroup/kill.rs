@@ -9,6 +9,10 @@ use super::{Cgroup, v2};
 use crate::error::{Context, Result, anyhow};
 use crate::log;
 use crate::sys::{Errno, Error, process};
+use std::time::Duration;
+
+/// Seconds that the killed may take to be gone: tearing down much memory takes its time.
+const DEATH_TIME: u32 = 10;
 
 pub(super) fn all(cgroup: &Cgroup, signal: i32) -> Result<()> {
     if signal != libc::SIGKILL {
@@ -17,11 +21,17 @@ pub(super) fn all(cgroup: &Cgroup, signal: i32) -> Result<()> {
     if let Some(dir) = cgroup.v2().filter(|dir| dir.fd().is_some())
         && v2::kill(dir)?.is_some()
     {
-        // v2's own freezer lets the killed go; that of v1 holds them until they are thawed.
-        if cgroup.v1_freezer().is_some() {
-            thaw_if_frozen(cgroup)?;
+        for _ in 0..DEATH_TIME {
+            // v2's own freezer lets the killed go; that of v1 holds them until they are thawed, and may be closed again by
+            // another command at any time.
+            if cgroup.v1_freezer().is_some() {
+                thaw_if_frozen(cgroup)?;
+            }
+            if v2::wait_empty(dir, Duration::from_secs(1))? {
+                return Ok(());
+            }
         }
-        return if v2::wait_empty(dir)? { Ok(()) } else { Err(survivors(&dir.processes()?)) };
+        return Err(survivors(&dir.processes()?));
     }
     let patience = &mut Patience::new();
     loop {

@@ -11,9 +11,6 @@ use std::time::{Duration, Instant};
 /// How long a freeze may take before we give up and thaw: a process in an uninterruptible sleep cannot be frozen.
 const FREEZE_TIME: Duration = Duration::from_secs(10);
 
-/// How long killed processes may take to be gone: tearing down much memory takes its time.
-const DEATH_TIME: Duration = Duration::from_secs(10);
-
 const SUBTREE: &str = "cgroup.subtree_control";
 
 /// Refuses a cgroup that no container could live in. A fresh one directly below the mount can only be good.
@@ -122,9 +119,9 @@ pub(super) fn kill(dir: &Dir) -> Result<Option<()>> {
     }
 }
 
-/// Waits until the killed are gone. False when some are not, after ten seconds.
-pub(super) fn wait_empty(dir: &Dir) -> Result<bool> {
-    wait(dir, DEATH_TIME, |events| !events.populated)
+/// Waits until the killed are gone. False when some are not, after that time.
+pub(super) fn wait_empty(dir: &Dir, time: Duration) -> Result<bool> {
+    wait(dir, time, |events| !events.populated)
 }
 
 /// Waits until the events are as wanted, or says that they are not in time. A cgroup that is gone has nobody in it.

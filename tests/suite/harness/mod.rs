@@ -66,3 +66,8 @@ pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
 pub fn read(path: impl AsRef<Path>) -> String {
     std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
+
+/// How many times as long as in CI a test tries what it could go on trying (`RRUNTIME_TEST_ROUNDS`).
+pub fn effort() -> usize {
+    std::env::var("RRUNTIME_TEST_ROUNDS").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
+}

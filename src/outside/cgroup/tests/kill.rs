@@ -63,7 +63,7 @@ fn a_cgroup_that_vanishes_has_nobody_left_in_it() {
         let cgroup = create(&planned(host, &format!("/{}", name()), "{}")).unwrap().keep();
         cgroup.remove().unwrap();
         if let Some(dir) = cgroup.v2() {
-            assert!(v2::wait_empty(dir).unwrap());
+            assert!(v2::wait_empty(dir, std::time::Duration::from_secs(10)).unwrap());
         }
         cgroup.kill(libc::SIGKILL).unwrap();
     });

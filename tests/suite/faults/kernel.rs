@@ -1,0 +1,72 @@
+//! A kernel that refuses, or that is older than the calls we make: the same meaning, or a clear refusal.
+
+use super::with_faults;
+use crate::harness::Bundle;
+use crate::needs;
+
+#[test]
+fn a_create_that_the_kernel_refuses_leaves_nothing() {
+    needs!(root);
+    needs!(program "strace");
+    // Runtime and child alike; each either falls back or gives up cleanly.
+    let refusals = [
+        "clone3:error=EAGAIN",
+        "mount,move_mount:error=EPERM",
+        "pivot_root:error=EINVAL",
+        "mkdir,mkdirat:error=ENOSPC",
+        "capset:error=EPERM",
+        "sethostname:error=EPERM",
+        "rename,renameat,renameat2:error=ENOSPC:when=1",
+        "sendmsg,sendto:error=ENOMEM",
+    ];
+    for refusal in refusals {
+        let bundle = Bundle::busybox();
+        let (container, output) = bundle.create_by(|create| with_faults(create, &[refusal]));
+        if output.code != 0 {
+            assert!(output.code == 1 && !output.stderr.trim().is_empty(), "{refusal}: {output:?}");
+            bundle.assert_nothing_left_after(refusal);
+        }
+        drop(container);
+    }
+}
+
+/// An older kernel, or a runtime inside a container whose seccomp profile knows no newer calls.
+#[test]
+fn kernel_calls_that_are_missing_are_done_without_or_named() {
+    needs!(root);
+    needs!(program "strace");
+    let mut without = Vec::new();
+    for call in [
+        "openat2",
+        "clone3",
+        "close_range",
+        "pidfd_open",
+        "pidfd_send_signal",
+        "fsopen",
+        "fsmount",
+        "open_tree",
+        "move_mount",
+        "mount_setattr",
+        "statx",
+        "memfd_create",
+        "keyctl",
+        "set_mempolicy",
+    ] {
+        for error in ["ENOSYS", "EPERM"] {
+            let bundle = Bundle::busybox().args(["echo", "fine"]);
+            let fault = format!("{call}:error={error}");
+            let output = with_faults(bundle.invocation("run"), &[&fault]).output();
+            let clear = output.code == 1 && output.stderr.contains(&format!("({error})"));
+            assert!(output.stdout == "fine\n" && output.code == 0 || clear, "{fault}: {output:?}");
+            if output.code == 0 {
+                without.push(fault.clone());
+            }
+            let container = bundle.handle();
+            container.delete_by_force().ok();
+            bundle.assert_nothing_left_after(&fault);
+        }
+    }
+    for call in ["mount_setattr", "memfd_create", "keyctl", "statx"] {
+        assert!(without.contains(&format!("{call}:error=ENOSYS")), "{call} is not done without: {without:?}");
+    }
+}
