@@ -7,6 +7,7 @@ mod capabilities;
 mod cgroups;
 mod cli;
 mod copy_up;
+mod cve;
 mod delegation;
 mod descriptors;
 mod devices;
