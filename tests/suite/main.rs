@@ -12,7 +12,6 @@ mod delegation;
 mod descriptors;
 mod devices;
 mod errors;
-mod escapes;
 mod exec;
 mod exec_user;
 mod explain;

@@ -1,6 +1,6 @@
 //! A user without any privileges runs containers.
 
-use crate::harness::{Bundle, Container, Invocation, host, read};
+use crate::harness::{Bundle, Container, Invocation, read};
 use crate::needs;
 use serde_json::{Value, json};
 use std::fs;

@@ -36,7 +36,8 @@ fn cve_2016_8867_a_user_has_no_capability_that_was_not_made_ambient_for_it() {
     needs!(root);
     let names = ["CAP_CHOWN", "CAP_DAC_OVERRIDE"];
     let read = "cat /secret 2>/dev/null; grep Cap /proc/self/status";
-    let of = |sets: &[&str]| with(sets, &names).script("/secret", "secret\n", 0o600).user(1000, 1000).sh(read).run().ok();
+    let of =
+        |sets: &[&str]| with(sets, &names).script("/secret", "secret\n", 0o600).user(1000, 1000).sh(read).run().ok();
     // What the vulnerable version did to every container: all of it ambient.
     let careless = of(&SETS);
     assert!(careless.stdout.starts_with("secret\n"), "the attack does not bite: {careless:?}");

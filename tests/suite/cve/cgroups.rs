@@ -42,7 +42,10 @@ fn ghsa_5g49_no_name_of_a_limit_leaves_the_cgroup() {
     needs!(root);
     let bundle = base();
     let victim = Victim::new(&format!("rruntime-test-victim-{}", bundle.id()));
-    let (up, other) = (format!("../rruntime-test-victim-{}/x", bundle.id()), format!("../rruntime-test-victim-{}/{}", bundle.id(), limit()));
+    let (up, other) = (
+        format!("../rruntime-test-victim-{}/x", bundle.id()),
+        format!("../rruntime-test-victim-{}/{}", bundle.id(), limit()),
+    );
     // Careless: the name glued to the directory of a cgroup next to it.
     let near = Victim::new(&format!("rruntime-test-near-{}", bundle.id()));
     weakly(&bundle, &format!("echo 7 > {}/{other}", near.0.display()));
@@ -50,16 +53,19 @@ fn ghsa_5g49_no_name_of_a_limit_leaves_the_cgroup() {
     fs::write(victim.0.join(limit()), "1000").unwrap();
     drop(near);
 
-    for (n, key) in [other.as_str(), "../a", "a/b", "cgroup.procs", "pids.max\n", "pids.max\0x", "", "/pids.max", ".", ".."]
-        .into_iter()
-        .enumerate()
+    for (n, key) in
+        [other.as_str(), "../a", "a/b", "cgroup.procs", "pids.max\n", "pids.max\0x", "", "/pids.max", ".", ".."]
+            .into_iter()
+            .enumerate()
     {
         let bundle = bundle.twin(&format!("u{n}")).set("/linux/resources/unified", json!({key: "5"}));
         let output = bundle.run();
         assert!(output.code == 1 && output.stdout.is_empty(), "unified {key:?}: {output:?}");
         bundle.assert_nothing_left();
     }
-    for (n, size) in [up.as_str(), "../../x", "2MB/../../x", "2MB\n", "", "/2MB", ".", "2MB.rsvd/../x"].into_iter().enumerate() {
+    for (n, size) in
+        [up.as_str(), "../../x", "2MB/../../x", "2MB\n", "", "/2MB", ".", "2MB.rsvd/../x"].into_iter().enumerate()
+    {
         let limit = json!([{"pageSize": size, "limit": 0}]);
         let bundle = bundle.twin(&format!("h{n}")).set("/linux/resources/hugepageLimits", limit);
         let output = bundle.run();
@@ -117,12 +123,14 @@ fn no_cve_exec_joins_no_cgroup_but_the_containers_own() {
     let fine = container.exec_with(["--cgroup", "sub"], ["cat", "/proc/self/cgroup"]).ok().stdout;
     assert!(fine.lines().any(|line| line.ends_with("/sub")), "{fine}");
     let absolute = format!("/{}", sibling.id());
-    let others = ["..", "../", "/..", "/../x", "sub/../../..", "sub/..", "missing", ".", "./../x", "sub\n", "//sub/../.."];
+    let others =
+        ["..", "../", "/..", "/../x", "sub/../../..", "sub/..", "missing", ".", "./../x", "sub\n", "//sub/../.."];
     let deep = format!("a/../../{}", sibling.id());
     let slashed = format!("/../{}", sibling.id());
     for path in others.into_iter().chain([climb.as_str(), &absolute, &deep, &slashed]) {
         let output = container.exec_with(["--cgroup", path], ["cat", "/proc/self/cgroup"]);
-        let stayed = output.stdout.lines().all(|line| line.contains(&format!("/{}", container.id())) || line.ends_with(":/"));
+        let stayed =
+            output.stdout.lines().all(|line| line.contains(&format!("/{}", container.id())) || line.ends_with(":/"));
         let foreign = output.stdout.contains(sibling.id());
         assert!(output.code != 0 && output.stdout.is_empty() || stayed && !foreign, "{path:?}: {output:?}");
     }
@@ -160,7 +168,8 @@ fn no_cve_a_kernel_that_writes_past_the_end_of_a_question_finds_room_there() {
     // Every question the runtime asks has room for the whole of the largest attribute.
     let log = container.home().join("bpf.log");
     let strace = ["strace", "-qq", "-e", "trace=bpf", "-o", log.to_str().unwrap()];
-    let update = json!({"devices": [{"allow": true, "type": "c", "major": 1, "minor": 3, "access": "rwm"}]}).to_string();
+    let update =
+        json!({"devices": [{"allow": true, "type": "c", "major": 1, "minor": 3, "access": "rwm"}]}).to_string();
     let rules = container.home().join("rules.json");
     fs::write(&rules, update).unwrap();
     let other = bundle.twin("traced");

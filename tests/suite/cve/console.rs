@@ -1,6 +1,6 @@
 //! The console: what the image or a volume has at /dev/console and in /dev/pts.
 
-use super::{HostState, base, base_without_dev, weakly, ways_to};
+use super::{HostState, base, base_without_dev, ways_to, weakly};
 use crate::harness::terminal::Console;
 use crate::harness::{Bundle, read};
 use crate::needs;
@@ -70,7 +70,9 @@ fn cve_2025_52565_no_image_chooses_what_becomes_the_console() {
         let bundle = bundle.without_mount("/dev/pts").bind(&pts, "/dev/pts", &["rbind"]);
         console_is_a_terminal_or_there_is_no_container(ptmx, bundle);
     }
-    for (name, target) in [("link", "/target"), ("dangling", "/created"), ("into proc", "/proc/sys/kernel/core_pattern")] {
+    for (name, target) in
+        [("link", "/target"), ("dangling", "/created"), ("into proc", "/proc/sys/kernel/core_pattern")]
+    {
         let bundle = base_without_dev().file("/target", "the target\n").symlink("/dev/console", target);
         console_is_a_terminal_or_there_is_no_container(name, bundle);
         // In a directory of the host that is bound on /dev, with a devpts of the container's own.

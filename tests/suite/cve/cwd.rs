@@ -39,7 +39,8 @@ fn cve_2024_21626_no_descriptor_of_the_host_is_a_working_directory() {
     needs!(root);
     let bundle = base();
     let script = look(&bundle);
-    let careless = format!("mount -t proc proc $ROOT/proc; exec 7</; chroot $ROOT /bin/sh -c 'cd /proc/self/fd/7; {script}'");
+    let careless =
+        format!("mount -t proc proc $ROOT/proc; exec 7</; chroot $ROOT /bin/sh -c 'cd /proc/self/fd/7; {script}'");
     assert!(weakly(&bundle, &careless).stdout.starts_with("of the host"), "the attack does not bite");
 
     let descriptors = "0\n1\n2\n";
@@ -73,7 +74,9 @@ fn cve_2024_21626_no_link_of_the_image_makes_a_descriptor_the_working_directory(
     let bundle = bundle.symlink("/place", canary.dir());
     weakly(&bundle, "mkdir -p $ROOT/place/new");
     assert!(!canary.changes().is_empty(), "the attack does not bite");
-    for output in super::never_leads_out(|bundle, canary| bundle.symlink("/place", canary).set("/process/cwd", "/place")) {
+    for output in
+        super::never_leads_out(|bundle, canary| bundle.symlink("/place", canary).set("/process/cwd", "/place"))
+    {
         assert!(output.code == 1 || output.stdout == "fine\n", "{output:?}");
     }
     super::never_leads_out(|bundle, canary| bundle.symlink("/place", canary).set("/process/cwd", "/place/new"));
@@ -81,7 +84,8 @@ fn cve_2024_21626_no_link_of_the_image_makes_a_descriptor_the_working_directory(
 
 /// A container to exec into, with a link to each descriptor.
 fn with_links() -> Container {
-    let bundle = (3..20).fold(base(), |bundle, fd| bundle.symlink(&format!("/work{fd}"), format!("/proc/self/fd/{fd}")));
+    let bundle =
+        (3..20).fold(base(), |bundle, fd| bundle.symlink(&format!("/work{fd}"), format!("/proc/self/fd/{fd}")));
     bundle.args(["sleep", "600"]).start()
 }
 
@@ -108,10 +112,8 @@ fn cve_2024_21626_no_program_of_the_host_is_run_by_a_descriptor() {
     let busybox = "bin/busybox";
     assert!(fs::metadata(format!("/{busybox}")).is_ok(), "the host has the program that the attack names");
     let careless = base();
-    let output = weakly(
-        &careless,
-        "mount -t proc proc $ROOT/proc; exec 7</; chroot $ROOT /proc/self/fd/7/bin/busybox echo out",
-    );
+    let output =
+        weakly(&careless, "mount -t proc proc $ROOT/proc; exec 7</; chroot $ROOT /proc/self/fd/7/bin/busybox echo out");
     assert_eq!(output.stdout, "out\n", "the attack does not bite");
     for fd in 3..20 {
         for path in [format!("/proc/self/fd/{fd}/{busybox}"), format!("/work{fd}/{busybox}")] {

@@ -6,7 +6,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 /// What runtimes did by string: the link to the multiplexer is made anew, devices and links are made.
-const CARELESS: &str = "rm -f $ROOT/dev/ptmx; ln -s pts/ptmx $ROOT/dev/ptmx; mknod $ROOT/dev/zero c 1 5; ln -s /proc/self/fd $ROOT/dev/fd";
+const CARELESS: &str =
+    "rm -f $ROOT/dev/ptmx; ln -s pts/ptmx $ROOT/dev/ptmx; mknod $ROOT/dev/zero c 1 5; ln -s /proc/self/fd $ROOT/dev/fd";
 
 #[test]
 fn cve_2026_41579_a_dev_that_is_a_link_has_nothing_removed_or_linked_behind_it() {
@@ -31,7 +32,9 @@ fn cve_2026_47766_a_dev_that_is_a_link_has_no_device_made_behind_it() {
     weakly(&bundle, CARELESS);
     assert!(canary.changes().iter().any(|it| it.contains("/zero ")), "the attack does not bite");
     let device = serde_json::json!({"path": "/dev/deep/own", "type": "c", "major": 1, "minor": 3});
-    never_leads_out(|bundle, canary| bundle.without_dev().symlink("/dev", canary).push("/linux/devices", device.clone()));
+    never_leads_out(|bundle, canary| {
+        bundle.without_dev().symlink("/dev", canary).push("/linux/devices", device.clone())
+    });
     never_leads_out(|bundle, canary| {
         bundle.without_dev().symlink("/dev/deep", canary).push("/linux/devices", device.clone())
     });

@@ -103,7 +103,8 @@ fn cve_2019_5736_nor_can_a_program_on_a_file_system_in_memory_or_behind_a_read_o
         let place = Bundle::busybox();
         let copy = copy(&place);
         let (file, dir) = (copy.display(), place.host_directory("place").display().to_string());
-        let then = if mount.contains("bind") { format!("mount -o remount,bind,ro {dir}/rruntime") } else { "true".into() };
+        let then =
+            if mount.contains("bind") { format!("mount -o remount,bind,ro {dir}/rruntime") } else { "true".into() };
         let script = format!(
             "{mount} {dir} && cp {file} {dir}/rruntime && mount --bind {dir}/rruntime {dir}/rruntime && {then} && shift && \
              {dir}/rruntime \"$@\""
@@ -181,7 +182,9 @@ fn cve_2026_84042_no_program_of_the_image_runs_before_the_payload_or_beside_it()
         let (container, created) = bundle.create_by(|it| it.env("PATH", &caller));
         created.ok();
         let container = container.start();
-        for words in [&["exec", container.id(), "true"][..], &["ps", container.id()], &["events", "--stats", container.id()]] {
+        for words in
+            [&["exec", container.id(), "true"][..], &["ps", container.id()], &["events", "--stats", container.id()]]
+        {
             container.runtime(words.iter().copied()).env("PATH", &caller).output();
         }
         for verb in ["checkpoint", "restore", "pause", "resume"] {

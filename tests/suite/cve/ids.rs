@@ -55,7 +55,8 @@ fn cve_2026_30892_exec_runs_as_exactly_the_ids_it_was_given_or_not_at_all() {
     }
     let thirty = "123456789012345678901234567890";
     let others = ["5:x", "5:", "x", "-1", "+1", " 1", "1 ", "01", "0x1", "4294967295", "4294967296", thirty, "1:2:3"];
-    for user in others.into_iter().chain(["1:4294967295", "1:-1", "1: 2", ":5", "", ":", "1:", "00001:1", "1,2", "1.5"]) {
+    for user in others.into_iter().chain(["1:4294967295", "1:-1", "1: 2", ":5", "", ":", "1:", "00001:1", "1,2", "1.5"])
+    {
         let output = container.exec_with(["--user", user], IDS);
         assert!(output.code != 0 || !output.stdout.contains("Uid:\t0"), "--user {user:?}: {output:?}");
         let first = user.split(':').next().unwrap_or_default().trim_start_matches(['0', '+']);

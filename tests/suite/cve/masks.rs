@@ -81,7 +81,8 @@ fn masks_hold_while_dev_null_changes() {
     let paths: Vec<_> = (0..24).map(|n| format!("/secrets/{n}")).collect();
     let bundle = paths.iter().fold(bundle, |bundle, path| bundle.file(path, "the secret\n"));
     let bundle = bundle.set("/linux/maskedPaths", json!(paths)).bind(&dev, "/dev", &["rbind"]);
-    let bundle = bundle.sh("cat /secrets/*; for f in /secrets/*; do echo attack > $f; done 2>&-; cat /secrets/*; echo end");
+    let bundle =
+        bundle.sh("cat /secrets/*; for f in /secrets/*; do echo attack > $f; done 2>&-; cat /secrets/*; echo end");
     let (mut runs, mut made) = (0, 0);
     for _ in rounds(3000) {
         let output = bundle.run();
@@ -148,7 +149,10 @@ fn cve_2026_115521_what_is_to_be_read_only_is_so_whatever_the_image_has_in_proc(
             let bundle = if proc {
                 bundle
             } else {
-                bundle.without_mount("/proc").set("/linux/maskedPaths", json!([])).set("/linux/readonlyPaths", json!([]))
+                bundle
+                    .without_mount("/proc")
+                    .set("/linux/maskedPaths", json!([]))
+                    .set("/linux/readonlyPaths", json!([]))
             };
             let bundle = bundle.set("/root/readonly", true).directory("/tmpro");
             let bundle = bundle.bind(&volume, "/vol", &["rw"]).bind(&fixed, "/ro", &["ro"]);

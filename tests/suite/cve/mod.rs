@@ -34,15 +34,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How a runtime under strace gets slow where the races are: 0.2 ms before each of these calls.
-const SLOW: [&str; 7] = [
-    "strace",
-    "-f",
-    "-qq",
-    "-o",
-    "/dev/null",
-    "-e",
-    "inject=mount,move_mount,mkdirat,mknodat:delay_enter=200",
-];
+const SLOW: [&str; 7] =
+    ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=mount,move_mount,mkdirat,mknodat:delay_enter=200"];
 
 /// The usual bundle: all namespaces, /proc, /dev, /sys, masks, few capabilities.
 fn base() -> Bundle {

@@ -261,7 +261,8 @@ fn no_cve_a_chain_of_links_longer_than_any_path_ends_in_an_error_or_inside() {
     let bundle = bundle.symlink("/more0", "more1").symlink("/more1", "link0");
     for (kind, name) in [("directory", ""), ("directory", "/new"), ("file", "/file"), ("directory", "/deep/new")] {
         for link in ["link0", "more1", "more0"] {
-            let bundle = with(bundle.twin(&format!("{link}{}", name.replace('/', "-"))), kind, &format!("/{link}{name}"));
+            let bundle =
+                with(bundle.twin(&format!("{link}{}", name.replace('/', "-"))), kind, &format!("/{link}{name}"));
             let output = bundle.run();
             assert!(output.code == 0 || output.code == 1 && !output.stderr.is_empty(), "{link}{name}: {output:?}");
         }

@@ -32,10 +32,8 @@ fn cve_2019_16884_nothing_but_a_procfs_may_be_mounted_on_proc() {
     needs!(root);
     let bundle = base();
     let fake = fake_proc(&bundle);
-    let careless = format!(
-        "mount --bind {} $ROOT/proc && echo label > $ROOT/proc/self/attr/exec && echo written",
-        fake.display()
-    );
+    let careless =
+        format!("mount --bind {} $ROOT/proc && echo label > $ROOT/proc/self/attr/exec && echo written", fake.display());
     assert_eq!(weakly(&bundle, &careless).stdout, "written\n", "the attack does not bite");
     assert_eq!(written(&fake), "label\n");
     fs::write(fake.join("self/attr/exec"), "").unwrap();
@@ -176,11 +174,14 @@ fn cve_2025_52881_a_sysctl_is_written_to_the_kernel_or_not_at_all_while_links_ch
     {
         let bundle = base().directory("/vol");
         let (volume, swap) = volume_that_swaps(&bundle, Path::new(target));
-        fs::create_dir_all(volume.join("a").join(below)).or_else(|_| fs::create_dir_all(volume.join("b").join(below))).ok();
+        fs::create_dir_all(volume.join("a").join(below))
+            .or_else(|_| fs::create_dir_all(volume.join("b").join(below)))
+            .ok();
         let bundle = bundle.bind(&volume, "/vol", &["rbind"]).set("/linux/sysctl", json!({"net.ipv4.ip_forward": "1"}));
         let bundle = (0..8).fold(bundle, |bundle, _| bundle.mount(&format!("/vol/a/{below}"), "tmpfs", "tmpfs", &[]));
         let look = "grep -c ' /proc/self\\| /proc/[0-9]\\| /proc/sys/net' /proc/self/mountinfo; cat /proc/sys/net/ipv4/ip_forward; sleep 600";
-        let (bundle, slow) = (bundle.twin("plain").sh(look), bundle.twin("slow").args(["cat", "/proc/sys/net/ipv4/ip_forward"]));
+        let (bundle, slow) =
+            (bundle.twin("plain").sh(look), bundle.twin("slow").args(["cat", "/proc/sys/net/ipv4/ip_forward"]));
         let mut made = 0;
         for round in rounds(1000).take_while(|round| *round < 30 || n == 1) {
             if round % 16 == 15 {

@@ -59,7 +59,10 @@ fn cve_2021_43784_words_of_any_length_change_no_namespace_and_no_other_word() {
     }
     for (n, attack) in attacks.into_iter().enumerate() {
         let output = attack.run();
-        assert!(output.code == 1 && output.stdout.is_empty() && !output.stderr.is_empty(), "attack {n}: {output:.500?}");
+        assert!(
+            output.code == 1 && output.stdout.is_empty() && !output.stderr.is_empty(),
+            "attack {n}: {output:.500?}"
+        );
         attack.assert_nothing_left();
     }
     // Words that may be as long as that arrive whole, and the namespaces are those that were asked for.
@@ -123,14 +126,17 @@ fn cve_2026_115520_checkpoint_is_not_offered_and_a_mount_point_with_separators_i
     assert_eq!(external_mount(&text), Some(("/x", "/etc]:/m")), "the attack does not bite");
     verb_is_not_offered("checkpoint");
     // The same for every name that is a part of texts elsewhere: option strings, tables of mounts, lists of layers.
-    for name in ["x]:", "a,ro", "a:b", "back\\slash", "new\nline", "a b", "tab\tular", "\\040", "quo\"te", "lower=x:upper=y"] {
+    for name in
+        ["x]:", "a,ro", "a:b", "back\\slash", "new\nline", "a b", "tab\tular", "\\040", "quo\"te", "lower=x:upper=y"]
+    {
         let bundle = base();
         let volume = bundle.host_directory("volumes").join(name);
         fs::create_dir(&volume).unwrap();
         fs::write(volume.join("file"), "the right one\n").unwrap();
         let at = format!("/at/{name}");
         let layers = ["lowerdir+", "="].concat() + volume.to_str().unwrap();
-        let bound = bundle.twin("bound").bind(&volume, &at, &["ro"]).set("/process/args", json!(["cat", format!("{at}/file")]));
+        let bound =
+            bundle.twin("bound").bind(&volume, &at, &["ro"]).set("/process/args", json!(["cat", format!("{at}/file")]));
         assert_eq!(bound.run().ok().stdout, "the right one\n", "{name:?}");
         let _ = layers;
         let linked = bundle.symlink("/m", format!("at/{name}")).twin("linked").bind(&volume, "/m", &["ro"]);

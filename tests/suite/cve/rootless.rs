@@ -22,7 +22,8 @@ fn cve_2023_25809_the_users_own_cgroup_cannot_be_written_below_sys() {
              d={0}/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup); mkdir $d/careless && rmdir $d/careless && echo made'",
             bundle.rootfs().join("sys").display()
         );
-        let careless = bundle.command(["sh", "-c", &script]).under(crate::rootless::AS_USER).after_shell(&enter).output();
+        let careless =
+            bundle.command(["sh", "-c", &script]).under(crate::rootless::AS_USER).after_shell(&enter).output();
         undelegate(&bundle);
         assert_eq!(careless.stdout, "made\n", "the attack does not bite: {careless:?}");
     }
