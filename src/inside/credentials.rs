@@ -145,7 +145,7 @@ fn put_capabilities(plan: &Process, more_effective: u64, more_permitted: u64) ->
     credentials::set_capabilities(effective, permitted, sets.inheritable).with_context(|| {
         format!(
             "set capabilities: effective {effective:#x}, permitted {permitted:#x}, inheritable {:#x}: \
-             effective must be within permitted",
+             effective must be within permitted, inheritable within the bounding set",
             sets.inheritable
         )
     })

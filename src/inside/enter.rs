@@ -48,6 +48,34 @@ pub fn enter(plan: &Plan, ends: Ends) -> ! {
     sys::process::exit_now(1)
 }
 
+/// What an intermediate process does, so that the real child is born where it belongs. The parent has placed it in its
+/// cgroups.
+pub fn stage(plan: &Plan, entry: &Entry, kept: &[BorrowedFd]) -> Result<()> {
+    // The child is in sight of the container from its birth: by then nothing of the host's may be open. A payload with
+    // CAP_SYS_PTRACE would reach it through /proc/PID/fd (CVE-2016-9962).
+    let log = match &plan.world {
+        World::New(_) => log::file(),
+        // What there is to warn of, `create` has warned of: the process is the template's.
+        World::Join(_) => {
+            log::leave();
+            None
+        }
+    };
+    let kept: Vec<BorrowedFd> = kept.iter().copied().chain(log).chain(doors(entry)).collect();
+    process::close_all_but(&plan.process, &kept)?;
+    process::hide(plan)?;
+    world::stage(plan, entry)
+}
+
+/// What leads to the namespaces that are to be entered.
+fn doors(entry: &Entry) -> Vec<BorrowedFd<'_>> {
+    match entry {
+        Entry::Direct { joined } => joined.iter().map(|(_, file)| file.as_fd()).collect(),
+        Entry::Target(door) => [&door.init].into_iter().chain(&door.root).map(AsFd::as_fd).collect(),
+        Entry::Staged => Vec::new(),
+    }
+}
+
 /// What the child was born with and needs.
 fn belongings<'a>(
     ear: &'a Ear,
@@ -61,11 +89,7 @@ fn belongings<'a>(
         Ear::Start(connection) => kept.push(connection.as_fd()),
         Ear::Deaf => {}
     }
-    match entry {
-        Entry::Direct { joined } => kept.extend(joined.iter().map(|(_, file)| file.as_fd())),
-        Entry::Target(door) => kept.extend([&door.init].into_iter().chain(&door.root).map(AsFd::as_fd)),
-        Entry::Staged => {}
-    }
+    kept.extend(doors(entry));
     kept
 }
 

@@ -13,5 +13,4 @@ pub mod rootfs;
 pub mod terminal;
 pub mod world;
 
-pub use enter::enter;
-pub use world::stage;
+pub use enter::{enter, stage};

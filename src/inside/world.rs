@@ -144,9 +144,8 @@ pub fn private_procfs(subset: Subset) -> Result<OwnedFd> {
     Ok(procfs)
 }
 
-/// What an intermediate process enters, so that the real child is born there. The parent has placed it in its cgroups.
+/// What an intermediate process enters, so that the real child is born there.
 pub fn stage(plan: &Plan, entry: &Entry) -> Result<()> {
-    super::process::hide(plan)?;
     match (&plan.world, entry) {
         (World::Join(target), Entry::Target(door)) => enter_target(target, door),
         (_, Entry::Direct { joined }) => enter_joined(joined),

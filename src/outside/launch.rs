@@ -11,13 +11,13 @@ use crate::interrupt::Interrupt;
 use crate::link::{self, Door, Ends, Entry, Reply};
 use crate::plan::{Plan, World};
 use crate::undo::Draft;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What the child runs. `ops` passes it, so that this side of the wall need not know the other.
 pub struct Inside {
     pub enter: fn(&Plan, Ends) -> !,
-    /// What an intermediate process does before the real clone.
-    pub stage: fn(&Plan, &Entry) -> Result<()>,
+    /// What an intermediate process does before the real clone, and the descriptors that it and the real child need.
+    pub stage: fn(&Plan, &Entry, &[BorrowedFd]) -> Result<()>,
 }
 
 /// Looks for another cgroup, only when it is needed.

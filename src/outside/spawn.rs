@@ -16,7 +16,7 @@ use crate::sys::file::{self, CWD};
 use crate::sys::process::{self, Clone, Exit, Sibling, Side};
 use crate::sys::{self, Errno, namespace, socket};
 use crate::undo::Draft;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 /// The process between clone and execve, and init after it.
@@ -180,7 +180,10 @@ fn in_stages(
             let ask = Clone { namespaces: new, cgroup: None, sibling: Sibling::Yes };
             let mut word = [0u8; 8];
             let placed = socket::receive(&tell, &mut word).context("wait for the placement");
-            let staged = placed.and_then(|_| (inside.stage)(plan, &entry));
+            let kept: Vec<BorrowedFd> =
+                [link.as_fd(), tell.as_fd()].into_iter().chain(gate.iter().chain(&procfs).map(AsFd::as_fd)).collect();
+            let staged = placed.and_then(|_| (inside.stage)(plan, &entry, &kept));
+            drop(entry); // what led us here is not for those in there to see
             match staged.and_then(|()| process::clone(&ask).map_err(|e| explain(e, new))) {
                 Ok(Side::Child) => (inside.enter)(plan, Ends { link, gate, entry: Entry::Staged, procfs }),
                 Ok(Side::Parent { pidfd, .. }) => {

@@ -53,15 +53,6 @@ fn a_missing_set_is_empty() {
 }
 
 #[test]
-fn nothing_is_inheritable_or_ambient_unless_it_says_so() {
-    needs!(root);
-    // CVE-2016-8867, CVE-2022-29162
-    let bundle = Bundle::busybox();
-    let seen = sets(with(&bundle, &["bounding", "effective", "permitted"], &["CAP_KILL", "CAP_CHOWN"]));
-    assert_eq!(seen, [0, KILL | CHOWN, KILL | CHOWN, KILL | CHOWN, 0]);
-}
-
-#[test]
 fn a_user_other_than_root_has_only_ambient_capabilities() {
     needs!(root);
     let bundle = Bundle::busybox();

@@ -155,3 +155,14 @@ fn a_plain_tmpfs_has_the_mode_of_what_it_covers() {
     let new = bundle.twin("new").mount("/new", "tmpfs", "tmpfs", &[]);
     assert_eq!(new.sh("stat -c %a /new").run().ok().stdout, "1777\n");
 }
+
+#[test]
+fn a_link_of_the_image_brings_nothing_of_the_host_in() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let canary = bundle.canary();
+    let bundle =
+        bundle.symlink("/var", canary.dir()).mount("/var", "tmpfs", "tmpfs", &["tmpcopyup"]).sh("cat /var/marker");
+    assert_ne!(bundle.run().stdout, "marker", "a file of the host was copied in");
+    canary.assert_unchanged();
+}

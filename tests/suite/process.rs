@@ -1,10 +1,9 @@
 //! The payload's process: who it is, where it stands, what it inherits.
 
-use crate::harness::{Bundle, binary, read};
+use crate::harness::{Bundle, read};
 use crate::needs;
 use serde_json::json;
 use std::fs;
-use std::path::Path;
 
 /// What `script` prints in a container like this.
 #[track_caller]
@@ -212,55 +211,6 @@ fn signals_the_caller_ignores_or_blocks_are_not_inherited() {
     assert!(output.contains("SigBlk:\t0000000000000000"), "{output}");
     let ignored = u64::from_str_radix(output.split("SigIgn:\t").nth(1).unwrap().trim(), 16).unwrap();
     assert_eq!(ignored & (1 << 12), 0, "SIGPIPE is ignored: {output}");
-}
-
-// --- the runtime's own file ---
-
-#[test]
-fn a_container_cannot_reach_the_runtimes_file() {
-    needs!(root);
-    // CVE-2019-5736: before its start the process is still the runtime's program. A handle of it must not be writable, not
-    // even when nobody executes it any more.
-    use std::os::unix::fs::OpenOptionsExt;
-    // A copy of the runtime that no other test runs: while anybody executes a file, the kernel lets nobody write it anyway.
-    let bundle = Bundle::busybox();
-    let copy = bundle.home().join("copy");
-    fs::copy(binary(), &copy).unwrap();
-    let (copy, root) = (copy.display().to_string(), bundle.state_root().display().to_string());
-    let dir = bundle.write().dir().to_str().unwrap();
-    bundle.command([&copy, "--root", &root, "create", "-b", dir, bundle.id()]).output().ok();
-    let container = bundle.handle();
-    let handle = fs::File::options().read(true).custom_flags(libc::O_PATH).open(container.proc("exe")).unwrap();
-    container.kill("KILL");
-    drop(container);
-    let again = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&handle));
-    let opened = fs::File::options().write(true).open(again);
-    let error = opened.expect_err("the runtime's program can be written through a container").raw_os_error();
-    assert!([libc::EROFS, libc::EPERM, libc::EACCES].map(Some).contains(&error), "{error:?}");
-}
-
-#[test]
-fn a_payload_that_is_the_runtime_itself_leaves_it_unchanged() {
-    needs!(root);
-    use std::os::unix::fs::MetadataExt;
-    let look = |path: &Path| fs::metadata(path).map(|it| (it.ino(), it.size(), it.mtime(), it.mtime_nsec())).unwrap();
-    let before = look(&binary());
-    let bundle = Bundle::busybox().script("/attack", "#!/proc/self/exe\n", 0o755).args(["/attack"]);
-    bundle.run();
-    let container = bundle.twin("exec").args(["sleep", "600"]).start();
-    container.exec(["/attack"]);
-    container.exec(["/proc/self/exe", "--version"]);
-    container.exec(["sh", "-c", "for exe in /proc/[0-9]*/exe; do : > $exe; done"]);
-    assert_eq!(look(&binary()), before);
-}
-
-#[test]
-fn a_created_container_cannot_be_looked_into() {
-    needs!(root);
-    // CVE-2016-9962: until execve the process is the runtime, with its memory, environment and descriptors.
-    let container = Bundle::busybox().create();
-    let script = "readlink /proc/1/exe; readlink /proc/1/cwd; cat /proc/1/environ; readlink /proc/1/fd/*; echo end";
-    assert_eq!(container.exec(["sh", "-c", script]).ok().stdout, "end\n");
 }
 
 #[test]

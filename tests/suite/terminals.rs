@@ -238,38 +238,6 @@ fn keys_of_the_terminal_reach_the_payload_as_signals() {
 }
 
 #[test]
-fn an_image_cannot_choose_what_becomes_the_console() {
-    needs!(root);
-    // CVE-2025-52565
-    let bundle = Bundle::busybox();
-    let canary = bundle.canary();
-    let pts = bundle.host_directory("pts");
-    for number in 0..8 {
-        std::os::unix::fs::symlink("/proc/sys/kernel/core_pattern", pts.join(number.to_string())).unwrap();
-    }
-    fs::write(pts.join("ptmx"), "no device").unwrap();
-    let pattern = crate::harness::read("/proc/sys/kernel/core_pattern");
-    let attacks = [
-        bundle.twin("pts").without_mount("/dev/pts").bind(&pts, "/dev/pts", &["rbind"]),
-        bundle.twin("link").without_dev().symlink("/dev/console", canary.dir().join("console")),
-        bundle.twin("dangling").without_dev().symlink("/dev/console", canary.dir().join("created")),
-    ];
-    for attack in attacks {
-        let (attack, console) = with_console(attack.sh("echo attack > /dev/console"));
-        let (container, created) = attack.create_by(|it| it);
-        if created.code == 0 {
-            let mut terminal = console.terminal();
-            let container = container.start();
-            container.reaches("stopped");
-            let _ = terminal.seen();
-        }
-        fs::remove_file(attack.home().join("console.sock")).unwrap();
-        canary.assert_unchanged();
-        assert_eq!(crate::harness::read("/proc/sys/kernel/core_pattern"), pattern);
-    }
-}
-
-#[test]
 fn a_terminal_is_not_mounted_on_what_a_link_in_a_bound_dev_leads_to() {
     needs!(root);
     // CVE-2025-52565: the terminal would cover any file that the owner of that directory likes.

@@ -23,6 +23,15 @@ impl Canary {
         &self.dir
     }
 
+    /// What has changed about the files, line by line; the second snapshot becomes the first.
+    pub fn changes(&mut self) -> Vec<String> {
+        let now = snapshot(&self.dir);
+        let before = std::mem::replace(&mut self.before, now);
+        let gone = before.iter().filter(|line| !self.before.contains(line)).map(|line| format!("- {line}"));
+        let new = self.before.iter().filter(|line| !before.contains(line)).map(|line| format!("+ {line}"));
+        gone.chain(new).collect()
+    }
+
     /// Fails the test when anything about the files has changed.
     #[track_caller]
     pub fn assert_unchanged(&self) {
@@ -30,12 +39,17 @@ impl Canary {
     }
 }
 
-/// Everything one can see of a tree without changing it.
+/// Everything one can see of a tree without changing it. The time of the last change of status stands for what is not
+/// listed, extended attributes for example.
 fn snapshot(path: &Path) -> Vec<String> {
     let meta = fs::symlink_metadata(path).expect("look at the canary");
     let (mode, uid, gid, size) = (meta.mode(), meta.uid(), meta.gid(), meta.size());
     let times = (meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec());
-    let text = if meta.is_file() { super::read(path) } else { String::new() };
+    let text = match meta.file_type() {
+        kind if kind.is_file() => super::read(path),
+        kind if kind.is_symlink() => format!("-> {}", fs::read_link(path).expect("a link").display()),
+        _ => String::new(),
+    };
     let what = format!("{} {}:{} {mode:o} {uid}:{gid} {size} {times:?} {text}", path.display(), meta.dev(), meta.ino());
     let mut lines = vec![what];
     if meta.is_dir() {
