@@ -45,6 +45,7 @@ mod signals;
 mod statistics;
 mod systemd;
 mod terminals;
+mod traces;
 mod update;
 mod user_namespace;
 mod volumes;
