@@ -4,7 +4,7 @@ use super::{base, binary, probe, rounds};
 use crate::harness::{Bundle, Container, Invocation, within};
 use crate::needs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Slow from the first step into the container to the last.
@@ -51,7 +51,7 @@ fn the_spy_sees(container: &Container, drop: &[&str]) {
 
 /// `exec` by this program, again and again.
 #[track_caller]
-fn nobody_is_caught(kind: &str, capabilities: &[&str], drop: &[&str], program: Option<PathBuf>) {
+fn nobody_is_caught(kind: &str, capabilities: &[&str], drop: &[&str], program: Option<&Path>) {
     let (weak, _) = spying(kind, capabilities);
     the_spy_sees(&weak, drop);
     std::mem::drop(weak);
@@ -60,7 +60,7 @@ fn nobody_is_caught(kind: &str, capabilities: &[&str], drop: &[&str], program: O
     let log = container.home().join("log").display().to_string();
     let mut count = 0;
     for round in rounds(500) {
-        let exec: Invocation = match &program {
+        let exec: Invocation = match program {
             Some(program) => container.command([
                 program.to_str().unwrap(),
                 "--root",
@@ -108,7 +108,7 @@ fn cve_2020_14300_the_program_as_installed_lets_nobody_look_into_who_comes_in() 
     needs!(program "nsenter");
     let bundle = Bundle::busybox();
     let program = installed(&bundle);
-    nobody_is_caught("spy", &["CAP_SYS_PTRACE", "CAP_KILL"], &[], Some(program));
+    nobody_is_caught("spy", &["CAP_SYS_PTRACE", "CAP_KILL"], &[], Some(&program));
 }
 
 #[test]

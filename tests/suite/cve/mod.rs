@@ -159,8 +159,12 @@ fn volume_that_swaps(bundle: &Bundle, target: &Path) -> (PathBuf, Swap) {
 
 /// At most `count` numbers, for at most six seconds; both times RRUNTIME_TEST_ROUNDS.
 fn rounds(count: u32) -> impl Iterator<Item = u32> {
+    rounds_within(Duration::from_secs(6), count)
+}
+
+fn rounds_within(time: Duration, count: u32) -> impl Iterator<Item = u32> {
     let factor = std::env::var("RRUNTIME_TEST_ROUNDS").ok().and_then(|it| it.parse().ok()).unwrap_or(1);
-    let end = Instant::now() + Duration::from_secs(6) * factor;
+    let end = Instant::now() + time * factor;
     (0..count * factor).take_while(move |_| Instant::now() < end)
 }
 
