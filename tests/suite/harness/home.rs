@@ -57,7 +57,9 @@ impl Home {
 
     /// What is left of the test's containers on this machine.
     pub fn leftovers(&self) -> Vec<String> {
-        let states = fs::read_dir(self.state()).into_iter().flatten().flatten();
+        // crun keeps a directory to mask others with.
+        let of_containers = |entry: &fs::DirEntry| entry.file_name() != ".empty-directory";
+        let states = fs::read_dir(self.state()).into_iter().flatten().flatten().filter(of_containers);
         let mut left: Vec<_> = states.map(|entry| format!("state directory {}", entry.path().display())).collect();
         left.extend(host::cgroups(&self.name).iter().map(|dir| format!("cgroup {}", dir.display())));
         left.extend(host::mounts(&self.path).iter().map(|line| format!("mount {line}")));
