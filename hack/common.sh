@@ -28,7 +28,9 @@ become_root() {
     [ "$(id -u)" = 0 ] && return
     command -v sudo >/dev/null || fail "needs root: run it as root, or install sudo"
     exec sudo env "PATH=$PATH" "CARGO_HOME=${CARGO_HOME:-$HOME/.cargo}" "RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup}" \
-        "CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$top/target/root}" "RRUNTIME=${RRUNTIME:-}" "CI=${CI:-}" "$self" "$@"
+        "CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$top/target/root}" "RRUNTIME=${RRUNTIME:-}" "CI=${CI:-}" \
+        "RRUNTIME_ROOM_SUITE=${RRUNTIME_ROOM_SUITE:-}" "RRUNTIME_ROOM_LAYOUT=${RRUNTIME_ROOM_LAYOUT:-}" \
+        "RRUNTIME_VM_SUITE=${RRUNTIME_VM_SUITE:-}" "RRUNTIME_VM_LIMIT=${RRUNTIME_VM_LIMIT:-}" "$self" "$@"
 }
 
 has_static_busybox() { command -v busybox >/dev/null && ! ldd "$(command -v busybox)" >/dev/null 2>&1; }

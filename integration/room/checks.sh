@@ -1,11 +1,20 @@
 # What the checks of an engine share; sourced, in a room.
 # shellcheck shell=bash
 
-passed=0 failed=0
+passed=0 failed=0 skipped=0
 ok() { passed=$((passed + 1)) && echo "ok     $1"; }
 bad() { # NAME WHAT_IT_IS WHAT_IT_SHOULD_BE
     failed=$((failed + 1))
     printf 'FAILED %s\n       is:        %s\n       should be: %s\n' "$1" "$2" "$3"
+}
+skip() { skipped=$((skipped + 1)) && echo "skip   $1: $2"; } # NAME REASON
+# controlled NAME CONTROLLER...: whether the room has these; else the check is skipped.
+controlled() {
+    local controller missing=''
+    for controller in "${@:2}"; do
+        [ -d "/sys/fs/cgroup/$controller" ] || grep -qsw "$controller" /sys/fs/cgroup/cgroup.controllers || missing+=" $controller"
+    done
+    [ -z "$missing" ] || { skip "$1" "this room's cgroups have no controller$missing" && false; }
 }
 # is NAME EXPECTED ACTUAL
 is() { if [ "$2" = "$3" ]; then ok "$1"; else bad "$1" "$3" "$2"; fi; }
@@ -37,7 +46,8 @@ within() {
 on_terminal() { script -qec "$1" /dev/null </dev/null | tr -d '\r'; }
 # The closing line, in the form of cargo's tests.
 result() {
-    printf 'test result: %s. %d passed; %d failed; in %d s\n' "$([ $failed = 0 ] && echo ok || echo FAILED)" $passed $failed $SECONDS
+    printf 'test result: %s. %d passed; %d failed; %d ignored; in %d s\n' "$([ $failed = 0 ] && echo ok || echo FAILED)" \
+        $passed $failed $skipped $SECONDS
     [ $failed = 0 ]
 }
 # a_rootfs DIRECTORY: busybox with a few files around it.

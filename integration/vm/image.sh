@@ -1,16 +1,17 @@
 # Builds the machine of integration/vm/run from Debian's packages: kernel, initramfs and root file system, in $image. Sourced.
 # shellcheck shell=bash
 
-# What is in it beyond Debian's minimal system: systemd with users' managers, and the programs that the tests call.
+# What is in it beyond Debian's minimal system: systemd with users' managers, the programs that the tests call, and Podman.
 packages=(systemd systemd-sysv udev dbus dbus-user-session libpam-systemd kmod procps util-linux uidmap iproute2 strace
-    busybox-static e2fsprogs jq apparmor)
+    busybox-static e2fsprogs jq apparmor podman crun conmon catatonit)
 # What a machine without network, seat, time or future has no use for; each costs seconds of an emulated boot.
 masked=(apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer
     systemd-tmpfiles-clean.timer systemd-timesyncd.service systemd-networkd.service systemd-resolved.service systemd-pstore.service
     getty@tty1.service getty.target console-getty.service serial-getty@ttyS0.service apparmor.service tmp.mount
     systemd-random-seed.service systemd-update-utmp.service systemd-journal-flush.service systemd-machine-id-commit.service
     systemd-hwdb-update.service systemd-binfmt.service systemd-tpm2-setup.service systemd-tpm2-setup-early.service
-    systemd-pcrphase.service ldconfig.service)
+    systemd-pcrphase.service ldconfig.service podman-auto-update.timer podman-auto-update.service podman-restart.service
+    podman-clean-transient.service podman.socket netavark-dhcp-proxy.socket netavark-dhcp-proxy.service remote-fs.target)
 
 # In the new root, before apt's lists are thrown away: the kernel without its hooks, which would make an initramfs of Debian's.
 # shellcheck disable=SC2016 # expanded by mmdebstrap's shell, and by the one inside
@@ -31,6 +32,9 @@ configure() { # ROOT
     echo '/dev/vda / ext4 rw,noatime 0 1' >"$root/etc/fstab"
     for unit in "${masked[@]}"; do
         ln -sf /dev/null "$root/etc/systemd/system/$unit"
+    done
+    for unit in podman-auto-update.timer podman-restart.service podman.socket gpg-agent.socket dirmngr.socket; do
+        ln -sf /dev/null "$root/etc/systemd/user/$unit"
     done
     install -D -m 755 "$here/guest/agent" "$root/usr/local/sbin/agent"
     cat >"$root/etc/systemd/system/agent.service" <<'END'

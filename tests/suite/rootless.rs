@@ -241,3 +241,18 @@ fn root_of_a_user_namespace_runs_a_container_without_another() {
     let words: Vec<&str> = output.stdout.split_whitespace().collect();
     assert_eq!(words, ["0", "0", &USER.to_string(), "1", "1:3", "1:5"], "{output:?}");
 }
+
+/// As Podman makes a user's unit that is a container: the cgroup is delegated, and device rules are the first namespace's.
+#[test]
+fn root_of_a_user_namespace_has_its_cgroup_and_no_device_rules() {
+    needs!(root);
+    let bundle = Bundle::busybox().without_namespace("cgroup").set("/linux/resources", json!({}));
+    let bundle = bundle.push("/linux/resources/devices", json!({"allow": false, "access": "rwm"}));
+    assert_eq!(bundle.config()["mounts"][2]["destination"], "/dev/pts");
+    let bundle = bundle.set("/mounts/2/options", json!(["newinstance", "ptmxmode=0666"])); // gid 5 is nobody there
+    let bundle = bundle.sh("cat /proc/self/cgroup; echo gone >/dev/null; mknod /tmp/node c 1 3 || echo no node");
+    bundle.write();
+    let output = bundle.invocation("run").under(["unshare", "--user", "--map-root-user"]).output().ok();
+    assert!(output.stdout.contains(bundle.id()), "{output:?}");
+    assert!(output.stdout.contains("no node"), "{output:?}");
+}

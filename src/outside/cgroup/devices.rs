@@ -3,13 +3,14 @@
 //! Runs in the runtime's process, before anything of the container runs in the cgroup.
 
 use super::dir::{Dir, Version};
+use super::is_denied;
 use crate::error::{Context, Result, anyhow};
 use crate::plan::device_rules::DeviceRules;
 use crate::sys::file::write_once;
-use crate::sys::{Errno, Error, bpf};
+use crate::sys::{Errno, Error, bpf, namespace};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-/// `dirs` are those of one cgroup. What was in force there before is replaced.
+/// `dirs` are those of one cgroup. What was in force there before is replaced. Does nothing for root of a user namespace.
 pub(super) fn apply(dirs: &[Dir], rules: &DeviceRules) -> Result<()> {
     // The controller of v1 where there is one; the unified hierarchy of a hybrid machine can stand in for it.
     let v1 = dirs.iter().find(|dir| dir.has("devices"));
@@ -17,9 +18,15 @@ pub(super) fn apply(dirs: &[Dir], rules: &DeviceRules) -> Result<()> {
     let Some((dir, fd)) = dir.and_then(|dir| Some((dir, dir.fd()?))) else {
         return Ok(());
     };
-    match dir.version {
+    let result = match dir.version {
         Version::V1 => write(dir, rules),
         Version::V2 => attach(dir, fd, rules).with_context(|| format!("cgroup: device rules of {dir}")),
+    };
+    match result {
+        // In a user namespace nobody may restrict devices, but neither can anybody make a node: what the container has is
+        // bound from the host, which decides who opens it. So it is for users (`plan::cgroup::lower`).
+        Err(error) if is_denied(&error) && !namespace::is_in_first_user() => Ok(()),
+        result => result,
     }
 }
 
