@@ -182,6 +182,34 @@ fn kill_says_when_a_container_is_not_running() {
 }
 
 #[test]
+fn signal_0_asks_whether_a_container_is_there() {
+    needs!(root);
+    let container = Bundle::busybox().create();
+    container.kill("0").ok();
+    let container = container.start();
+    container.kill("0").ok();
+    container.kill("KILL").ok();
+    container.reaches("stopped");
+    container.kill("0").refused("container not running");
+}
+
+#[test]
+fn sigkill_ends_those_whom_init_has_left_behind() {
+    needs!(root);
+    let container = Bundle::busybox().without_namespace("pid").start();
+    container.exec_with(["--detach"], ["sleep", "600"]).ok();
+    let left = |what: &str| host::processes(container.home(), container.id()).iter().any(|(_, it)| it.starts_with(what));
+    let init = nix::unistd::Pid::from_raw(container.pid());
+    nix::sys::signal::kill(init, nix::sys::signal::Signal::SIGKILL).unwrap();
+    container.reaches("stopped");
+    assert!(left("sleep"), "nobody ended it yet");
+    container.kill("TERM").refused("container not running");
+    container.kill("KILL").ok();
+    assert!(!left("sleep"));
+    container.kill("KILL").refused("container not running");
+}
+
+#[test]
 fn two_deletes_at_once_both_succeed() {
     needs!(root);
     let container = Bundle::busybox().start();
