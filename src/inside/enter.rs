@@ -139,7 +139,7 @@ fn live(
         *ear = Ear::Start(gate::wait(&gate)?);
     }
     exec::expect(&program)?;
-    exec::start_container_hooks(plan, pid)?;
+    exec::start_container_hooks(plan, &program, pid)?;
     ear.going()?;
     if !exec::needs_early_filter(&plan.process) {
         exec::install_filter(&plan.process, None)?; // as late as can be: the profile need not allow what we did above

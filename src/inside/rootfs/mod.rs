@@ -60,7 +60,7 @@ fn make_cwd(plan: &Plan, root: &Root) -> Result<()> {
 }
 
 /// prestart and createRuntime by the parent, in its namespaces; createContainer here. runtime.md, "Lifecycle".
-fn run_hooks(plan: &Plan, sandbox: &Sandbox, link: &link::Child) -> Result<()> {
+fn run_hooks(plan: &Plan, sandbox: &Sandbox, root: &Root, link: &link::Child) -> Result<()> {
     let hooks = &plan.hooks;
     if hooks.prestart.is_empty() && hooks.create_runtime.is_empty() && hooks.create_container.is_empty() {
         return Ok(());
@@ -69,6 +69,7 @@ fn run_hooks(plan: &Plan, sandbox: &Sandbox, link: &link::Child) -> Result<()> {
     ensure!(pid > 0, "the parent does not know our pid");
     let (bundle, annotations) = (&sandbox.bundle, &sandbox.annotations);
     let state = hooks::State { id: &plan.id, status: "creating", pid, bundle, annotations };
-    let nothing = Surroundings::Exactly(&[]);
-    hooks::run("createContainer", &hooks.create_container, &state, &nothing, None)
+    // As runc's: what such a hook mounts or makes is in the image, which may lie anywhere.
+    sys::process::fchdir(root).context("enter the root filesystem")?;
+    hooks::run("createContainer", &hooks.create_container, &state, &Surroundings::Nothing, None)
 }
