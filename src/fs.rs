@@ -82,13 +82,13 @@ impl Root {
             }
             Err(sys::Error(Errno::ENOENT)) => {}
             Err(sys::Error(Errno::ELOOP | Errno::ENOTDIR)) => {
-                bail!("must be mounted on an ordinary directory")
+                bail!("must be mounted on ordinary directory: a link of the image stands in its path")
             }
             Err(error) => return Err(error.into()),
         }
         let names = self.would_be(path)?;
         let straight = path.components().skip(1).map(Component::as_os_str).eq(names.iter().map(OsString::as_os_str));
-        ensure!(straight, "must be mounted on an ordinary directory");
+        ensure!(straight, "must be mounted on ordinary directory: a link of the image stands in its path");
         Ok(Target { file: self.walk(&names)?, made: Made::Now })
     }
 

@@ -11,6 +11,7 @@ use crate::error::{Context, Result, anyhow, bail};
 use crate::interrupt::Interrupt;
 use crate::plan::Hook;
 use crate::sys::process;
+use crate::sys::seccomp::Filter;
 use output::Output;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -52,11 +53,13 @@ impl State<'_> {
     }
 }
 
-/// The environment of hooks that name none of their own.
+/// The environment of hooks that name none of their own, and what holds them.
 pub enum Surroundings<'a> {
     /// The caller's own.
     Inherit,
-    Exactly(&'a [String]),
+    Nothing,
+    /// The container's. What runs there comes from the image, so the filter holds it too, where it is not in force yet.
+    Container { env: &'a [String], filter: Option<&'a Filter> },
 }
 
 /// Runs the hooks one after another, in `cwd` or where this process is; the first failure ends it.
@@ -95,10 +98,14 @@ fn run_one(hook: &Hook, state: &str, env: &Surroundings, cwd: Option<&Path>, to:
     drop(sink);
     match (&hook.env, env) {
         (Some(own), _) => set_env(&mut command, own),
-        (None, Surroundings::Exactly(pairs)) => set_env(&mut command, pairs),
+        (None, Surroundings::Container { env, .. }) => set_env(&mut command, env),
+        (None, Surroundings::Nothing) => set_env(&mut command, &[]),
         (None, Surroundings::Inherit) => {}
     }
     process::die_with_us(&mut command);
+    if let Surroundings::Container { filter: Some(filter), .. } = env {
+        filter.hold(&mut command); // after the line above, whose calls the profile need not allow
+    }
     let interrupt = Interrupt::take()?;
     let child = command.spawn().map_err(|e| anyhow!(crate::sys::Error::from(e)))?;
     drop(command); // our copies of the pipe's writing end
@@ -167,6 +174,7 @@ fn attend(
     }
     let how = match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}"),
+        (_, Some(libc::SIGSYS)) => "killed by SIGSYS, bad system call: linux.seccomp forbids it".to_string(),
         (_, Some(signal)) => format!("killed by signal {signal}"),
         _ => "ended".to_string(),
     };

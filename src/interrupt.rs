@@ -40,6 +40,21 @@ impl Interrupt {
             }
         }
     }
+
+    /// Waits until the file can be read or has ended. When that and being asked to end have come both, the file wins, and
+    /// the signal is left for whoever takes the signals next.
+    pub fn wait_rather_for(&self, file: BorrowedFd) -> Result<()> {
+        loop {
+            let ready = crate::sys::retry(|| poll(&[file, self.signals.as_fd()], -1)).context("wait")?;
+            if ready[0] {
+                return Ok(());
+            }
+            let signal = self.signals.next().context("read the signals")?;
+            if let Some(signal) = signal.filter(|signal| !signal::is_ignored(*signal)) {
+                return Err(anyhow!(Kind::Interrupted(signal)));
+            }
+        }
+    }
 }
 
 impl Drop for Interrupt {
@@ -61,6 +76,7 @@ mod tests {
         crate::sys::socket::send(&tell, b"x", None).unwrap();
         assert_eq!(interrupt.wait_for([hear.as_fd()], 0).unwrap(), [true]);
         nix::sys::signal::raise(nix::sys::signal::SIGTERM).unwrap(); // to this thread
+        interrupt.wait_rather_for(hear.as_fd()).unwrap(); // and leaves the signal
         let error = interrupt.wait_for([hear.as_fd()], 0).unwrap_err();
         assert!(is(&error, Kind::Interrupted(libc::SIGTERM)) && format!("{error}") == "interrupted by SIGTERM");
     }

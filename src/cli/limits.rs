@@ -23,7 +23,7 @@ const FLAGS: &[(&str, &str, &str, Form)] = &[
     ("memory-swap", "memory", "swap", Form::Size),
     ("kernel-memory", "memory", "kernel", Form::Size),
     ("kernel-memory-tcp", "memory", "kernelTCP", Form::Size),
-    ("pids-limit", "pids", "limit", Form::Signed),
+    ("pids-limit", "pids", "limit", Form::Processes),
 ];
 
 #[derive(Clone, Copy)]
@@ -32,6 +32,8 @@ enum Form {
     Signed,
     Text,
     Size,
+    /// 0 is a limit as in config.json, where 1 does the same; in resources sent by an engine it says nothing.
+    Processes,
 }
 
 /// A file of resources wins over single flags, as with runc.
@@ -59,6 +61,10 @@ fn value(text: &str, form: Form) -> Result<Value> {
         Form::Unsigned => json!(text.parse::<u64>().map_err(|_| number())?),
         Form::Signed => json!(text.parse::<i64>().map_err(|_| number())?),
         Form::Size => json!(size(text)?),
+        Form::Processes => match text.parse::<i64>().map_err(|_| number())? {
+            0 => json!(1),
+            limit => json!(limit),
+        },
     })
 }
 

@@ -5,7 +5,7 @@ use crate::error::{Context, Result, ensure};
 use crate::fs::Root;
 use crate::log;
 use crate::plan::Process;
-use crate::plan::process::{Home, NoNewPrivileges};
+use crate::plan::process::{Home, NoNewPrivileges, capability_name};
 use crate::sys::file::{self, CWD};
 use crate::sys::process::Dumpable;
 use crate::sys::{self, Errno, credentials, process};
@@ -21,7 +21,7 @@ pub fn prepare(plan: &Process) -> Result<()> {
         if plan.capabilities.bounding >> capability & 1 == 0 {
             match credentials::drop_from_bounding(capability) {
                 Err(sys::Error(Errno::EINVAL)) => break, // beyond the last one that this kernel knows
-                other => other.with_context(|| format!("drop capability {capability} from the bounding set"))?,
+                other => other.with_context(|| format!("drop {} from the bounding set", capability_name(capability)))?,
             }
         }
     }
@@ -158,7 +158,8 @@ fn set_capabilities(plan: &Process) -> Result<()> {
     for capability in (0..64).filter(|bit| sets.ambient >> bit & 1 == 1) {
         if let Err(error) = credentials::raise_ambient(capability) {
             // It must be permitted and inheritable; a set that cannot be had in full is a warning (config.md).
-            log::warning(format!("process.capabilities.ambient: capability {capability} could not be raised: {error}"));
+            let name = capability_name(capability);
+            log::warning(format!("process.capabilities.ambient: can't raise ambient capability {name}: {error}"));
         }
     }
     Ok(())

@@ -126,6 +126,9 @@ fn live(
     log::leave();
     let kept: Vec<BorrowedFd> = [Some(link.as_fd()), gate.as_ref().map(AsFd::as_fd)].into_iter().flatten().collect();
     process::close_all_but(&plan.process, &kept)?;
+    if gate.is_some() {
+        sys::signal::end_when_asked().context("handle the signals that end a created container")?; // before a filter
+    }
     if exec::needs_early_filter(&plan.process) {
         // At the latest here: before CAP_SYS_ADMIN goes, and after every call that a profile of an older day has not heard of.
         credentials::as_administrator(&plan.process, || exec::install_filter(&plan.process, Some(link)))?;
@@ -136,7 +139,7 @@ fn live(
         *ear = Ear::Start(gate::wait(&gate)?);
     }
     exec::expect(&program)?;
-    exec::start_container_hooks(plan, pid)?;
+    exec::start_container_hooks(plan, &program, pid)?;
     ear.going()?;
     if !exec::needs_early_filter(&plan.process) {
         exec::install_filter(&plan.process, None)?; // as late as can be: the profile need not allow what we did above

@@ -4,8 +4,8 @@ use crate::error::{Context, Result, anyhow};
 use crate::hooks::{self, Surroundings};
 use crate::link::{self, Request};
 use crate::plan::process::NoNewPrivileges;
-use crate::plan::{Plan, Process, World};
-use crate::sys::seccomp::{self, Notify};
+use crate::plan::{self, Plan, Process, World};
+use crate::sys::seccomp::{self, Filter, Notify};
 use crate::sys::{self, Errno, process};
 use std::ffi::CString;
 
@@ -75,18 +75,22 @@ fn check(path: &str) -> sys::Result<()> {
     }
 }
 
+fn filter_of(program: &plan::seccomp::Program) -> Filter {
+    let instruction = |i: &plan::seccomp::Instruction| libc::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k };
+    Filter { program: program.instructions.iter().map(instruction).collect(), flags: program.flags }
+}
+
 /// The container's filter, compiled long ago. exec has the one of create. When an agent is to answer calls, it has its
 /// descriptor when this returns; until then we make none but sendmsg and recvmsg, which the plan does not let it ask about.
 pub fn install_filter(plan: &Process, link: Option<&link::Child>) -> Result<()> {
     let Some(program) = &plan.seccomp else {
         return Ok(());
     };
-    let filter: Vec<libc::sock_filter> =
-        program.instructions.iter().map(|i| libc::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k }).collect();
+    let Filter { program: filter, flags } = filter_of(program);
     let Some(link) = link.filter(|_| program.listener.is_some()) else {
-        return seccomp::install(&filter, program.flags, Notify::No).map(drop).context("install the seccomp filter");
+        return seccomp::install(&filter, flags, Notify::No).map(drop).context("install the seccomp filter");
     };
-    let listener = seccomp::install(&filter, program.flags, Notify::Yes).context("install the seccomp filter")?;
+    let listener = seccomp::install(&filter, flags, Notify::Yes).context("install the seccomp filter")?;
     listener.map_or(Ok(()), |listener| link.ask_go(&Request::Listener(listener)).map(drop))
 }
 
@@ -95,15 +99,21 @@ pub fn needs_early_filter(plan: &Process) -> bool {
     plan.no_new_privileges == NoNewPrivileges::Unset || plan.seccomp.as_ref().is_some_and(|it| it.listener.is_some())
 }
 
-/// In the container, before the program; exec has none.
-pub fn start_container_hooks(plan: &Plan, pid: i32) -> Result<()> {
+/// In the container, before the program and with its environment; exec has none.
+pub fn start_container_hooks(plan: &Plan, program: &Program, pid: i32) -> Result<()> {
     let World::New(sandbox) = &plan.world else {
         return Ok(());
     };
+    let hooks = &plan.hooks.start_container;
+    if hooks.is_empty() {
+        return Ok(());
+    }
     let (bundle, annotations) = (&sandbox.bundle, &sandbox.annotations);
     let state = hooks::State { id: &plan.id, status: "created", pid, bundle, annotations };
-    let env = Surroundings::Exactly(&plan.process.env);
-    hooks::run("startContainer", &plan.hooks.start_container, &state, &env, Some(&plan.process.cwd))
+    let env: Vec<String> = program.env.iter().map(|pair| pair.to_string_lossy().into_owned()).collect();
+    let filter = plan.process.seccomp.as_ref().filter(|_| !needs_early_filter(&plan.process)).map(filter_of);
+    let surroundings = Surroundings::Container { env: &env, filter: filter.as_ref() };
+    hooks::run("startContainer", hooks, &state, &surroundings, Some(&plan.process.cwd))
 }
 
 /// runtime.md, "Start": an error when there is no process.
@@ -120,10 +130,10 @@ pub fn run(program: &Program) -> anyhow::Error {
     let error = process::exec(&program.path, &program.args, &program.env);
     let name = program.path.to_string_lossy();
     let hint = match error.0 {
-        Errno::ENOENT => ": is the interpreter that it names (after #!, or its loader) in the image?",
-        Errno::ENOEXEC => ": is it for another architecture, or a script without #! line?",
-        Errno::E2BIG => ": args and env together are too long for the stack limit",
+        Errno::ENOENT => "; is the interpreter that it names (after #!, or its loader) in the image?",
+        Errno::ENOEXEC => "; is it for another architecture, or a script without #! line?",
+        Errno::E2BIG => "; args and env together are too long for the stack limit",
         _ => "",
     };
-    anyhow!(error).context(format!("exec {name}{hint}"))
+    anyhow!("exec {name}: {error}{hint}")
 }

@@ -23,11 +23,11 @@ pub fn settle(sandbox: &Sandbox, link: &link::Child, entry: Entry) -> Result<()>
     if namespaces.maps.is_some() {
         link.ask_go(&Request::MapIds)?;
     }
+    if !namespaces.time_offsets.is_empty() {
+        set_clocks(&namespaces.time_offsets)?; // as who we were: a hidden process's files in /proc are the host's root's
+    }
     if namespaces.has(libc::CLONE_NEWUSER) {
         become_root()?;
-    }
-    if !namespaces.time_offsets.is_empty() {
-        set_clocks(&namespaces.time_offsets)?;
     }
     if namespaces.makes(libc::CLONE_NEWCGROUP) {
         // Not by the clone: the namespace's root is the cgroup that its maker is in, and that must be the container's.

@@ -53,12 +53,11 @@ pub fn events(global: &Global, id: &str, pace: Pace, print: fn(&str) -> Result<(
     }
 }
 
+/// The type comes first: scripts search the text for `{"type":"oom","id":…}`.
 fn line(kind: &str, id: &str, data: Option<Value>) -> String {
-    let mut event = json!({"type": kind, "id": id});
-    if let Some(data) = data {
-        event["data"] = data;
-    }
-    format!("{event}\n")
+    let (kind, id) = (json!(kind), json!(id));
+    let data = data.map(|data| format!(r#","data":{data}"#)).unwrap_or_default();
+    format!("{{\"type\":{kind},\"id\":{id}{data}}}\n")
 }
 
 /// What a container has used up to now, for a table.

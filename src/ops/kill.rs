@@ -20,13 +20,11 @@ pub fn kill(global: &Global, id: &str, signal: &str, whom: Whom) -> Result<()> {
     // Without a pid namespace of its own, the end of init ends nobody else.
     let everybody = whom == Whom::Everybody || (signal == libc::SIGKILL && record.family == Family::Survives);
     let Some(init) = record.init_pidfd()? else {
-        if everybody {
+        let some_are_left = everybody && !cgroup.processes()?.is_empty(); // init is gone, but ended nobody else
+        if some_are_left {
             cgroup.kill(signal)?;
         }
-        return match whom {
-            Whom::Everybody => Ok(()),
-            Whom::Init => Err(anyhow!(Kind::NotRunning)),
-        };
+        return if some_are_left || whom == Whom::Everybody { Ok(()) } else { Err(anyhow!(Kind::NotRunning)) };
     };
     match process::pidfd_signal(&init, signal) {
         Err(sys::Error(Errno::ESRCH)) => {
@@ -44,9 +42,9 @@ pub fn kill(global: &Global, id: &str, signal: &str, whom: Whom) -> Result<()> {
 
 /// A number, or a name in any case with or without `SIG`, real-time ones as `RTMIN+n` and `RTMAX-n`.
 pub fn parse_signal(text: &str) -> Result<i32> {
-    let unknown = || anyhow!("unknown signal {text:?}: use a number from 1 to 64, or a name such as TERM");
+    let unknown = || anyhow!("unknown signal {text:?}: use a number from 0 (is there anybody?) to 64, or a name such as TERM");
     if let Ok(number) = text.parse::<i32>() {
-        return if (1..=64).contains(&number) { Ok(number) } else { Err(unknown()) };
+        return if (0..=64).contains(&number) { Ok(number) } else { Err(unknown()) };
     }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
@@ -78,6 +76,7 @@ mod tests {
     #[test]
     fn signals_have_many_names() {
         for (text, number) in [
+            ("0", 0),
             ("9", 9),
             ("KILL", 9),
             ("sigterm", 15),
@@ -91,7 +90,7 @@ mod tests {
         ] {
             assert_eq!(parse_signal(text).unwrap(), number, "{text}");
         }
-        for text in ["", "0", "65", "-1", "SIG", "NOSUCH", "RTMIN-1", "RTMIN+99", "9x"] {
+        for text in ["", "65", "-1", "SIG", "NOSUCH", "RTMIN-1", "RTMIN+99", "9x"] {
             assert!(parse_signal(text).is_err(), "{text}");
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::error::{Context, Result, bail};
 use crate::sys::file::{self, CWD};
+use crate::sys::process::STREAMS;
 use crate::sys::{socket, tty};
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -39,6 +40,10 @@ impl Console {
                 if let Some(Ok(size)) = own_terminal().map(tty::size) {
                     tty::set_size(&master, size).context("set the terminal's size")?;
                 }
+                if !tty::is_terminal(STREAMS[1]) {
+                    // A file or a pipe gets the lines as they were written; a terminal in raw mode needs the returns.
+                    tty::keep_newlines(&master).context("prepare the terminal for an output that is none")?;
+                }
                 Ok(Some(master))
             }
         }
@@ -47,7 +52,6 @@ impl Console {
 
 /// The terminal of whoever called us, if there is one: on a standard stream, else the controlling one.
 pub fn own_terminal() -> Option<OwnedFd> {
-    use crate::sys::process::STREAMS;
     let on_stream = [2, 1, 0].into_iter().map(|i| STREAMS[i]).find(|stream| tty::is_terminal(stream));
     match on_stream {
         Some(stream) => file::duplicate(stream).ok(),

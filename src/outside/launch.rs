@@ -102,7 +102,7 @@ impl Ready {
     /// Lets the child become the program; returns when it has, or with why it has not.
     pub fn go(self, interrupt: &Interrupt) -> Result<(Child, Option<OwnedFd>)> {
         self.link.reply(&Reply::Go { pid: self.child.pid }).context("answer the child")?;
-        interrupt.wait_for([self.link.as_fd()], -1)?;
+        interrupt.wait_rather_for(self.link.as_fd())?; // once the program runs, signals are for it
         match self.link.next()? {
             // Closed by execve, or by a death in between: then its status tells, as that of any program.
             None => {

@@ -260,9 +260,9 @@ fn new_filesystem(
     let mut data: Vec<(String, Option<String>)> = Vec::new();
     if !has_shared_superblock(fs) {
         // `rw` is what a file system is anyway; saying so would be refused by some. Nothing could be copied into a
-        // superblock that is read-only: there the mount alone is.
+        // superblock that is read-only, or made in it for what is mounted there: of a tmpfs the mount alone is.
         let asked = words.superblock.iter().filter(|(_, word)| *word != "rw");
-        let asked = asked.filter(|(_, word)| *word != "ro" || words.copy_up.is_none());
+        let asked = asked.filter(|(_, word)| *word != "ro" || (words.copy_up.is_none() && fs != "tmpfs"));
         data.extend(asked.map(|(_, word)| ((*word).to_string(), None)));
     }
     for (_, word) in &words.data {

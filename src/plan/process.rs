@@ -386,6 +386,12 @@ pub fn capability(name: &str) -> Result<u64> {
     }
 }
 
+/// The name of a capability by its number, or the number of one that is newer than this runtime.
+pub fn capability_name(number: u32) -> String {
+    let named = caps::all().into_iter().find(|known| u32::from(known.index()) == number);
+    named.map_or_else(|| format!("capability {number}"), |known| known.to_string())
+}
+
 fn capabilities(sets: &LinuxCapabilities, host: &Host, warnings: &mut Vec<String>) -> Capabilities {
     let mut missing = 0;
     let mut mask = |set: &Option<oci::Capabilities>| {

@@ -77,7 +77,10 @@ pub fn set_io_priority(group: i32, priority: IoPriority) -> Result<()> {
 /// `set_mempolicy`: the mode with its flags, and one bit a node. ENOSYS when the kernel is built without CONFIG_NUMA; EINVAL
 /// for nodes that it has not, or not in the cpuset, and for modes that it does not know.
 pub fn set_memory_policy(mode: u32, nodes: &[u64]) -> Result<()> {
-    let bits = if nodes.is_empty() { 0 } else { nodes.len() * 64 + 1 }; // the kernel counts one less than it is told
-    // SAFETY: the mask lives for the call; the kernel reads the words that hold that many bits less one.
-    check(unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, nodes.as_ptr(), bits) }).map(drop)
+    let (mask, bits) = match nodes {
+        [] => (std::ptr::null(), 0),
+        words => (words.as_ptr(), words.len() * 64 + 1), // the kernel counts one less than it is told
+    };
+    // SAFETY: the mask lives for the call; the kernel reads the words that hold that many bits less one, of null none.
+    check(unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, mask, bits) }).map(drop)
 }

@@ -15,6 +15,25 @@ pub enum Notify {
     Yes,
 }
 
+/// A program for the kernel, and the flags to install it with.
+pub struct Filter {
+    pub program: Vec<libc::sock_filter>,
+    pub flags: u32,
+}
+
+impl Filter {
+    /// Has the command run under the filter, which need not hold this process. Its execve is the first call that is judged.
+    pub fn hold(&self, command: &mut std::process::Command) {
+        let (program, flags) = (self.program.clone(), self.flags);
+        let submit = move || match install(&program, flags, Notify::No) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(std::io::Error::from_raw_os_error(error.0 as i32)),
+        };
+        // SAFETY: between fork and execve it makes one system call, and allocates nothing.
+        unsafe { std::os::unix::process::CommandExt::pre_exec(command, submit) };
+    }
+}
+
 /// Puts the filter on this thread. EACCES without CAP_SYS_ADMIN when no_new_privs is not set; EINVAL for a program or flag
 /// that the kernel refuses.
 pub fn install(program: &[libc::sock_filter], flags: u32, notify: Notify) -> Result<Option<OwnedFd>> {

@@ -61,6 +61,21 @@ pub fn restore() -> Result<()> {
     unblock()
 }
 
+/// The signals that ask a program to end will end this process, with 128 + n, until it becomes a program. Without this the
+/// first process of a pid namespace does not even hear them: the kernel delivers to it only what it handles
+/// (pid_namespaces(7)).
+pub fn end_when_asked() -> Result<()> {
+    extern "C" fn end(signal: libc::c_int) {
+        // SAFETY: _exit(2) may be called in a signal handler, and does not return.
+        unsafe { libc::_exit(128 + signal) }
+    }
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT] {
+        // SAFETY: the handler only makes a system call.
+        check(unsafe { libc::signal(signal, end as *const () as libc::sighandler_t) }.cast_signed() as libc::c_long)?;
+    }
+    Ok(())
+}
+
 /// Nothing blocked.
 pub fn unblock() -> Result<()> {
     Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)

@@ -2,7 +2,7 @@
 
 use super::file::own;
 use super::{Result, check};
-use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// Rows and columns, in characters.
@@ -45,6 +45,13 @@ pub fn set_size(terminal: impl AsFd, size: Size) -> Result<()> {
 
 pub fn is_terminal(file: impl AsFd) -> bool {
     nix::unistd::isatty(file).unwrap_or(false)
+}
+
+/// Has a terminal's lines end as its programs end them: with a newline, without a carriage return before it.
+pub fn keep_newlines(terminal: impl AsFd) -> Result<()> {
+    let mut settings = tcgetattr(&terminal)?;
+    settings.output_flags.remove(OutputFlags::ONLCR);
+    Ok(tcsetattr(&terminal, SetArg::TCSANOW, &settings)?)
 }
 
 /// A terminal in raw mode; dropped, it is as it was.

@@ -63,6 +63,17 @@ fn a_user_other_than_root_has_only_ambient_capabilities() {
 }
 
 #[test]
+fn an_ambient_capability_that_cannot_be_raised_is_named_in_a_warning() {
+    needs!(root);
+    let bundle = with(&Bundle::busybox(), &["bounding", "effective", "permitted"], &["CAP_KILL", "CAP_CHOWN"]);
+    let bundle = bundle.capabilities("inheritable", &["CAP_KILL"]).capabilities("ambient", &["CAP_CHOWN", "CAP_KILL"]);
+    let output = bundle.args(["grep", "CapAmb", "/proc/self/status"]).run().ok();
+    assert_eq!(output.stdout, "CapAmb:\t0000000000000020\n");
+    let text = "process.capabilities.ambient: can't raise ambient capability CAP_CHOWN: operation not permitted (EPERM)";
+    assert!(output.stderr.contains(text), "{output:?}");
+}
+
+#[test]
 fn an_unknown_capability_is_a_warning_and_no_error() {
     needs!(root);
     let bundle = Bundle::busybox();

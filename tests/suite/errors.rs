@@ -27,6 +27,16 @@ fn a_program_that_cannot_run_is_named_in_the_words_engines_know() {
 }
 
 #[test]
+fn a_missing_interpreter_is_named_after_the_error() {
+    needs!(root);
+    // Callers look for the program and the error side by side.
+    let bundle = Bundle::busybox().script("/script", "#!/no/such/interpreter\n", 0o755);
+    let text = "exec /script: no such file or directory (ENOENT); is the interpreter that it names";
+    bundle.twin("run").args(["/script"]).run().refused(text);
+    bundle.start().exec(["/script"]).failed(255, text);
+}
+
+#[test]
 fn a_json_log_has_one_object_with_the_three_keys() {
     needs!(root);
     let bundle = Bundle::busybox().args(["/missing"]);

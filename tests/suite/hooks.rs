@@ -150,6 +150,41 @@ fn a_relative_hook_path_is_refused() {
 }
 
 #[test]
+fn start_container_hooks_have_the_programs_environment_home_included() {
+    needs!(root);
+    let hook = "echo $HOME $WHO > /tmp/seen";
+    let bundle = Bundle::busybox().env("WHO=me").hook("startContainer", hook).args(["cat", "/tmp/seen"]);
+    let home = bundle.twin("home").args(["sh", "-c", "echo $HOME $WHO"]).run().ok().stdout;
+    assert!(home.starts_with('/'), "{home}");
+    assert_eq!(bundle.run().ok().stdout, home);
+}
+
+#[test]
+fn create_container_hooks_run_in_the_root_of_the_container_to_be() {
+    needs!(root);
+    // Below a mount of the container's, too, which its name on the host would lead to as well.
+    let bundle = Bundle::busybox().mount("/mnt", "tmpfs", "tmpfs", &[]);
+    let bundle = bundle.hook("createContainer", "pwd -P > mnt/where; echo late > mnt/file");
+    let bundle = bundle.args(["cat", "/mnt/where", "/mnt/file"]);
+    assert_eq!(bundle.run().ok().stdout, format!("{}\nlate\n", bundle.rootfs().display()));
+}
+
+#[test]
+fn start_container_hooks_are_held_by_the_seccomp_filter() {
+    needs!(root);
+    // They may be programs of the image, as the payload is.
+    for no_new_privileges in [true, false] {
+        let bundle = Bundle::busybox().set("/process/noNewPrivileges", no_new_privileges).deny_syscall("mkdir");
+        let hook = "mkdir /tmp/made 2>&1 || grep Seccomp: /proc/self/status > /tmp/seen";
+        let denied = bundle.twin("denied").hook("startContainer", hook).args(["cat", "/tmp/seen"]);
+        assert_eq!(denied.run().ok().stdout, "Seccomp:\t2\n", "{no_new_privileges}");
+        let killed = bundle.twin("killed").set("/linux/seccomp/syscalls/0/action", "SCMP_ACT_KILL_PROCESS");
+        let text = "error running startContainer hook #0: /bin/sh: failed: killed by SIGSYS, bad system call";
+        killed.hook("startContainer", "exec mkdir /tmp/made").run().refused(text);
+    }
+}
+
+#[test]
 fn a_failing_hook_before_start_fails_create_and_leaves_nothing() {
     needs!(root);
     let faults = [

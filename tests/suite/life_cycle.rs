@@ -1,6 +1,6 @@
 //! create, start, kill, delete: the life of a container as an engine drives it.
 
-use crate::harness::{Bundle, host};
+use crate::harness::{Bundle, host, read};
 use crate::needs;
 use std::fs;
 
@@ -36,6 +36,30 @@ fn a_created_container_can_be_killed() {
     container.reaches("stopped");
     container.does("start", []).refused("cannot start a container that has stopped");
     container.delete().ok();
+}
+
+#[test]
+fn a_created_container_ends_when_asked_to() {
+    needs!(root);
+    // As the first process of a pid namespace it would not even hear the signal. With a filter and without.
+    for (signal, no_new_privileges) in [("TERM", true), ("INT", false), ("HUP", true), ("QUIT", false)] {
+        let bundle = Bundle::busybox().set("/process/noNewPrivileges", no_new_privileges).deny_syscall("rt_sigaction");
+        let container = bundle.create();
+        container.kill(signal).ok();
+        container.reaches("stopped");
+        container.does("start", []).refused("cannot start a container that has stopped");
+    }
+}
+
+#[test]
+fn a_program_does_not_inherit_how_its_creation_ends() {
+    needs!(root);
+    let container = Bundle::busybox().create().start();
+    let status = read(container.proc("status"));
+    for mask in ["SigBlk:", "SigCgt:"] {
+        let line = status.lines().find(|line| line.starts_with(mask)).unwrap();
+        assert!(line.ends_with("\t0000000000000000"), "{line}");
+    }
 }
 
 #[test]
@@ -179,6 +203,34 @@ fn kill_says_when_a_container_is_not_running() {
     container.reaches("stopped");
     container.kill("TERM").refused("container not running");
     container.runtime(["kill", "--all", container.id(), "9"]).output().ok();
+}
+
+#[test]
+fn signal_0_asks_whether_a_container_is_there() {
+    needs!(root);
+    let container = Bundle::busybox().create();
+    container.kill("0").ok();
+    let container = container.start();
+    container.kill("0").ok();
+    container.kill("KILL").ok();
+    container.reaches("stopped");
+    container.kill("0").refused("container not running");
+}
+
+#[test]
+fn sigkill_ends_those_whom_init_has_left_behind() {
+    needs!(root);
+    let container = Bundle::busybox().without_namespace("pid").start();
+    container.exec_with(["--detach"], ["sleep", "600"]).ok();
+    let left = |what: &str| host::processes(container.home(), container.id()).iter().any(|(_, it)| it.starts_with(what));
+    let init = nix::unistd::Pid::from_raw(container.pid());
+    nix::sys::signal::kill(init, nix::sys::signal::Signal::SIGKILL).unwrap();
+    container.reaches("stopped");
+    assert!(left("sleep"), "nobody ended it yet");
+    container.kill("TERM").refused("container not running");
+    container.kill("KILL").ok();
+    assert!(!left("sleep"));
+    container.kill("KILL").refused("container not running");
 }
 
 #[test]

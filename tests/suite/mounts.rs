@@ -61,6 +61,17 @@ fn later_words_undo_earlier_ones() {
 }
 
 #[test]
+fn a_read_only_tmpfs_gets_what_is_made_and_mounted_in_it_first() {
+    needs!(root);
+    let bundle = Bundle::busybox().push("/mounts/1/options", "ro");
+    assert_eq!(bundle.config()["mounts"][1]["destination"], "/dev");
+    let bundle = bundle.mount("/tmp", "tmpfs", "tmpfs", &["ro"]).mount("/tmp/deep/er", "tmpfs", "tmpfs", &["mode=755"]);
+    let script = "echo x > /dev/null && ls -d /dev/pts/ptmx /dev/shm /dev/fd > /dev/null && touch /tmp/deep/er/file && \
+                  ! touch /dev/new /tmp/new 2> /dev/null && grep -c ' /\\(dev\\|tmp\\) tmpfs ro' /proc/mounts";
+    assert_eq!(bundle.sh(script).run().ok().stdout, "2\n");
+}
+
+#[test]
 fn recursive_options_reach_the_mounts_below() {
     needs!(root);
     let words = [

@@ -259,6 +259,22 @@ fn time_offsets_move_the_containers_clocks() {
 }
 
 #[test]
+fn time_offsets_are_set_in_a_user_namespace_too() {
+    needs!(root);
+    needs!(file "/proc/self/timens_offsets");
+    let offsets = json!({"monotonic": {"secs": 7881, "nanosecs": 2_718_281}, "boottime": {"secs": 1337}});
+    let bundle = Bundle::busybox().user_namespace().namespace("time").set("/linux/timeOffsets", offsets);
+    let container = bundle.start();
+    let seen = container.exec(["cat", "/proc/self/timens_offsets"]).ok().stdout;
+    let words: Vec<_> = seen.split_whitespace().collect();
+    assert_eq!(words, ["monotonic", "7881", "2718281", "boottime", "1337", "0"]);
+    // Another one's user namespace, and clocks of its own.
+    let joins = bundle.twin("joins").unset("/linux/uidMappings").unset("/linux/gidMappings");
+    let joins = joins.without_namespace("user").join_namespace("user", container.proc("ns/user"));
+    assert!(joins.args(["cat", "/proc/self/timens_offsets"]).run().ok().stdout.contains("2718281"));
+}
+
+#[test]
 fn time_offsets_need_a_time_namespace() {
     needs!(root);
     let bundle = Bundle::busybox().set("/linux/timeOffsets", json!({"boottime": {"secs": 1}}));

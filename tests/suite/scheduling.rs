@@ -202,6 +202,17 @@ fn the_memory_policy_is_the_configured_one_and_exec_inherits_it() {
 }
 
 #[test]
+fn a_memory_policy_without_nodes_is_set() {
+    needs!(root);
+    needs!(file "/proc/self/numa_maps");
+    for (mode, word) in [("MPOL_DEFAULT", " default"), ("MPOL_LOCAL", " local"), ("MPOL_PREFERRED", " local")] {
+        let container = Bundle::busybox().set("/linux/memoryPolicy", json!({"mode": mode})).start();
+        let maps = read(container.proc("numa_maps"));
+        assert!(maps.lines().all(|line| line.contains(word)), "{mode}: {maps}");
+    }
+}
+
+#[test]
 fn a_memory_policy_that_cannot_be_is_refused() {
     needs!(root);
     needs!(file "/proc/self/numa_maps");

@@ -12,8 +12,10 @@ fn lines(text: &str) -> Vec<Value> {
 fn one_line_of_statistics() {
     needs!(root);
     let container = Bundle::busybox().sh("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 600").start();
-    let once = || lines(&container.does("events", ["--stats"]).ok().stdout).pop().expect("one line");
-    let line = once();
+    let text = container.does("events", ["--stats"]).ok().stdout;
+    let start = format!("{{\"type\":\"stats\",\"id\":\"{}\",\"data\":{{", container.id());
+    assert!(text.starts_with(&start), "scripts read it as text: {text}");
+    let line = lines(&text).pop().expect("one line");
     assert_eq!((line["type"].as_str(), line["id"].as_str()), (Some("stats"), Some(container.id())));
     for key in ["cpu", "cpuset", "memory", "pids", "blkio", "hugetlb", "intel_rdt"] {
         assert!(line["data"][key].is_object(), "{key} in {line}");

@@ -160,6 +160,20 @@ fn run_connects_the_callers_terminal() {
 }
 
 #[test]
+fn lines_end_as_the_program_ends_them_unless_a_terminal_shows_them() {
+    needs!(root);
+    let script = "echo one; echo two";
+    let bundle = Bundle::busybox().terminal(true).sh(script);
+    assert_eq!(bundle.run().ok().stdout, "one\ntwo\n");
+    let container = Bundle::busybox().start();
+    assert_eq!(container.exec_with(["-t"], ["sh", "-c", script]).ok().stdout, "one\ntwo\n");
+    // The caller's own is raw meanwhile: it needs the carriage returns.
+    let (mut outside, slave, _) = pair();
+    bundle.twin("shown").invocation("run").terminal(slave).output().ok();
+    outside.has_shown("one\r\ntwo\r\n");
+}
+
+#[test]
 fn run_gives_back_the_terminal_as_it_was() {
     needs!(root);
     let bundle = Bundle::busybox().terminal(true).sh("echo ready; read line");

@@ -49,6 +49,10 @@ fn limits_are_changed_by_flags() {
     update(&container, &["--memory", "-1"]).ok();
     assert_eq!(file(&container, "memory", "memory.memsw.limit_in_bytes", "memory.swap.max"), no_limit());
     assert_eq!(file(&container, "pids", "pids.max", "pids.max"), "33", "what is not said stays");
+    update(&container, &["--pids-limit", "0"]).ok(); // a limit, as in config.json
+    assert_eq!(file(&container, "pids", "pids.max", "pids.max"), "1");
+    update(&container, &["--pids-limit", "-1"]).ok();
+    assert_eq!(file(&container, "pids", "pids.max", "pids.max"), "max");
 }
 
 #[test]

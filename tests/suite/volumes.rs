@@ -220,6 +220,44 @@ fn no_pivot_gives_the_root_the_planned_propagation() {
 
 /// On most hosts every mount is shared: what is mounted, unmounted and moved in the container's namespace may appear there.
 #[test]
+fn what_no_word_names_stays_as_the_source_has_it() {
+    needs!(root);
+    let script = "mount -t tmpfs v \"$1\" && mount -o remount,bind,nosuid,nodev,noexec,noatime \"$1\" || exit 99
+        shift; exec \"$@\"";
+    for (options, expected) in [
+        (&["bind"][..], "rw,nosuid,nodev,noexec,noatime"),
+        (&["bind", "ro"], "ro,nosuid,nodev,noexec,noatime"),
+        (&["bind", "suid", "exec"], "rw,nodev,noatime"),
+        (&["bind", "dev", "relatime", "nosymfollow"], "rw,nosuid,noexec,relatime,nosymfollow"),
+    ] {
+        let bundle = Bundle::busybox().args(["sh", "-c", "grep ' /tmp ' /proc/self/mounts | cut -d' ' -f4"]);
+        let volume = bundle.host_directory("volume");
+        let bundle = bundle.bind(&volume, "/tmp", options);
+        let volume = volume.to_str().unwrap();
+        let output = bundle.invocation("run").under(["unshare", "-m", "sh", "-c", script, "sh", volume]).output();
+        let flags: Vec<_> = output.ok().stdout.trim().split(',').map(str::to_owned).collect();
+        let kept: Vec<_> = flags.iter().map(String::as_str).filter(|it| !it.contains('=') && *it != "inode64").collect();
+        assert_eq!(kept.join(","), expected, "{options:?}");
+    }
+}
+
+#[test]
+fn the_root_is_a_slave_of_a_shared_host_when_it_says_so() {
+    needs!(root);
+    let script = "test -z \"$1\" || mount --bind \"$1\" \"$1\"; shift; mount --make-rshared / || exit 99; exec \"$@\"";
+    for (word, is_slave) in [("slave", true), ("rslave", true), ("private", false), ("rprivate", false)] {
+        for on_a_mount_of_its_own in [false, true] {
+            let bundle = Bundle::busybox().set("/linux/rootfsPropagation", word).sh("grep ' / / \\|rootfs / ' /proc/self/mountinfo");
+            let rootfs = if on_a_mount_of_its_own { bundle.rootfs().display().to_string() } else { String::new() };
+            let invocation = bundle.invocation("run").under(["unshare", "-m", "sh", "-c", script, "sh", &rootfs]);
+            let line = invocation.output().ok().stdout;
+            assert_eq!(line.contains(" master:"), is_slave, "{word} {rootfs}: {line}");
+            assert!(!line.contains(" shared:"), "{word}: {line}");
+        }
+    }
+}
+
+#[test]
 fn no_propagation_changes_the_mounts_of_a_shared_host() {
     needs!(root);
     // A volume with a mount in it, and the host's /proc, over which masks are laid.

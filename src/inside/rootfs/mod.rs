@@ -18,7 +18,7 @@ use crate::error::{Context, Result, ensure};
 use crate::fs::Root;
 use crate::hooks::{self, Surroundings};
 use crate::link::{self, Request};
-use crate::plan::{Access, DevSetup, Plan, Sandbox};
+use crate::plan::{Access, DevSetup, MountOp, Plan, Sandbox};
 use crate::sys;
 use crate::sys::mount::{Change, Depth};
 
@@ -27,9 +27,11 @@ pub fn build(plan: &Plan, sandbox: &Sandbox, link: &link::Child, umask: &Umask) 
         sys::process::chdir(&sandbox.bundle).context("enter the bundle")?; // setns(2) has led us to that namespace's "/"
     }
     let mut root = pivot::prepare(&sandbox.rootfs)?;
+    let named = |op: &MountOp| format!("config.json: mounts[{}]: mount on {}", op.index, op.at.display());
+    let mut unfinished = Vec::new();
     for op in &sandbox.mounts {
-        mount::perform(op, &mut root, link)
-            .with_context(|| format!("config.json: mounts[{}]: mount on {}", op.index, op.at.display()))?;
+        let mount = mount::perform(op, &mut root, link).with_context(|| named(op))?;
+        unfinished.extend(mount.map(|mount| (op, mount)));
     }
     dev::make_nodes(&sandbox.devices, &root)?;
     if sandbox.dev_setup == DevSetup::Furnish {
@@ -39,7 +41,10 @@ pub fn build(plan: &Plan, sandbox: &Sandbox, link: &link::Child, umask: &Umask) 
         dev::make_console(&root, sandbox.dev_setup)?;
     }
     make_cwd(plan, &root)?;
-    umask.during(|| run_hooks(plan, sandbox, link))?; // the host's tree is still there, for what hooks bind from it
+    umask.during(|| run_hooks(plan, sandbox, &root, link))?; // the host's tree is still there, for what hooks bind from it
+    for (op, mount) in unfinished {
+        mount::close(&mount).with_context(|| named(op))?;
+    }
     mask::protect(sandbox, &root)?; // last, so that nothing can be mounted over a mask
     if sandbox.rootfs.access == Access::ReadOnly {
         let change = Change { depth: Depth::One, set: sys::mount::ATTR_RDONLY, clear: 0, propagation: 0 };
@@ -55,7 +60,7 @@ fn make_cwd(plan: &Plan, root: &Root) -> Result<()> {
 }
 
 /// prestart and createRuntime by the parent, in its namespaces; createContainer here. runtime.md, "Lifecycle".
-fn run_hooks(plan: &Plan, sandbox: &Sandbox, link: &link::Child) -> Result<()> {
+fn run_hooks(plan: &Plan, sandbox: &Sandbox, root: &Root, link: &link::Child) -> Result<()> {
     let hooks = &plan.hooks;
     if hooks.prestart.is_empty() && hooks.create_runtime.is_empty() && hooks.create_container.is_empty() {
         return Ok(());
@@ -64,6 +69,7 @@ fn run_hooks(plan: &Plan, sandbox: &Sandbox, link: &link::Child) -> Result<()> {
     ensure!(pid > 0, "the parent does not know our pid");
     let (bundle, annotations) = (&sandbox.bundle, &sandbox.annotations);
     let state = hooks::State { id: &plan.id, status: "creating", pid, bundle, annotations };
-    let nothing = Surroundings::Exactly(&[]);
-    hooks::run("createContainer", &hooks.create_container, &state, &nothing, None)
+    // As runc's: what such a hook mounts or makes is in the image, which may lie anywhere.
+    sys::process::fchdir(root).context("enter the root filesystem")?;
+    hooks::run("createContainer", &hooks.create_container, &state, &Surroundings::Nothing, None)
 }

@@ -12,14 +12,15 @@ use crate::sys::{self, Errno};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child) -> Result<()> {
+/// Returns the mount when it still has to become read-only, after the last one: `close`.
+pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child) -> Result<Option<OwnedFd>> {
     match &op.what {
         MountWhat::New { fs, source, options, content, instead } => {
             let target = directory(root, &op.at, fs)?;
             refuse_procfs(&op.at, &target)?;
             let copies = *content == Content::Covered && target.made == Made::Before;
-            // Into what is read-only nothing could be copied: it becomes so afterwards.
-            let later = if copies { op.attributes.set & mount::ATTR_RDONLY } else { 0 };
+            // In what is read-only nothing finds a place: no copy, no device, no mount of a later entry (a /dev).
+            let later = if copies || fs == "tmpfs" { op.attributes.set & mount::ATTR_RDONLY } else { 0 };
             let made = new_filesystem(fs, source.as_deref(), options, op.attributes.set & !later, &target);
             let made = match (made, instead) {
                 (Err(error), Some(source)) if is_not_permitted(&error) => bind_of_host(source, op.attributes.set)?,
@@ -28,8 +29,10 @@ pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child) -> Result<()> 
             if copies {
                 copy_up::copy(&target.file, &made, options)?;
             }
-            let attributes = Attributes { set: later, clear: 0, ..op.attributes.clone() };
-            put(made, op, &attributes, &target, root)
+            let attributes = Attributes { set: 0, clear: 0, ..op.attributes.clone() };
+            let unfinished = if later == 0 { None } else { Some(made.try_clone().context("hold it")?) };
+            put(made, op, &attributes, &target, root)?;
+            Ok(unfinished)
         }
         MountWhat::Bind { source, depth, opener, source_link, target_link, .. } => {
             let copy = match opener {
@@ -43,24 +46,30 @@ pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child) -> Result<()> 
             let kind = file::stat(&copy)?.st_mode & libc::S_IFMT;
             if *source_link == SourceLink::Recreate && kind == libc::S_IFLNK {
                 let content = file::readlink(copy.as_fd(), "").context("read the link")?;
-                return root.make_link(&op.at, &content).context("copy the link");
+                return root.make_link(&op.at, &content).context("copy the link").map(|()| None);
             }
             let target = place_for(&copy, kind, *target_link, root, op)?;
             refuse_procfs(&op.at, &target)?;
-            put(copy, op, &op.attributes, &target, root)
+            put(copy, op, &op.attributes, &target, root).map(|()| None)
         }
         MountWhat::Cgroup(view) => {
             let target = directory(root, &op.at, "cgroup")?;
-            cgroupfs::mount(view, &op.attributes, target.file)
+            cgroupfs::mount(view, &op.attributes, target.file).map(|()| None)
         }
         MountWhat::Remount => {
             let target = root.open(&op.at)?;
             for change in changes(&op.attributes) {
                 mount::change_attached(&target, &change).map_err(explain_change)?;
             }
-            propagate(&target, &op.attributes)
+            propagate(&target, &op.attributes).map(|()| None)
         }
     }
+}
+
+/// Makes read-only what had to stay open while places were made in it.
+pub fn close(mount: &OwnedFd) -> Result<()> {
+    let change = Change { depth: Depth::One, set: mount::ATTR_RDONLY, clear: 0, propagation: 0 };
+    mount::change_attached(mount, &change).context("make it read-only")
 }
 
 fn is_not_permitted(error: &anyhow::Error) -> bool {

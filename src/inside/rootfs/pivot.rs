@@ -21,7 +21,7 @@ pub fn prepare(rootfs: &Rootfs) -> Result<Root> {
     let named = |what: &str| format!("config.json: root.path: {what} {}", rootfs.path.display());
     if !rootfs.cuts_everything() {
         // pivot_root refuses a shared parent, and our mount must not appear on the host.
-        make_parent_private(&rootfs.path).with_context(|| named("find the mount that holds"))?;
+        cut_parent(rootfs).with_context(|| named("find the mount that holds"))?;
     }
     let copy = mount::clone_tree(CWD, &rootfs.path, Depth::Recursive).with_context(|| named("copy the mount of"))?;
     let at = file::open(CWD, &rootfs.path, libc::O_PATH | libc::O_DIRECTORY, 0).with_context(|| named("open"))?;
@@ -60,13 +60,14 @@ pub fn spread(rootfs: &Rootfs) -> Result<()> {
     Ok(())
 }
 
-/// Climbs until the mount point is found: MS_PRIVATE on anything else answers EINVAL. Searching mountinfo would miss lines
-/// that the kernel (before 5.8) skips while the table changes.
-fn make_parent_private(path: &Path) -> Result<()> {
-    let mut at: PathBuf = std::fs::canonicalize(path)?;
+/// Climbs until the mount point is found: a change of propagation answers EINVAL on anything else. Searching mountinfo would
+/// miss lines that the kernel (before 5.8) skips while the table changes. A root that is to be a slave is a copy of one.
+fn cut_parent(rootfs: &Rootfs) -> Result<()> {
+    let cut = if rootfs.propagation & libc::MS_SLAVE != 0 { libc::MS_SLAVE } else { libc::MS_PRIVATE };
+    let mut at: PathBuf = std::fs::canonicalize(&rootfs.path)?;
     loop {
         let here = CString::new(at.as_os_str().as_bytes())?;
-        match mount::change(&here, libc::MS_PRIVATE) {
+        match mount::change(&here, cut) {
             Ok(()) => return Ok(()),
             Err(Error(Errno::EINVAL)) if at.pop() => {}
             Err(error) => return Err(error.into()),

@@ -75,7 +75,7 @@ pub(super) const TABLE: &[Row] = &[
     refuse(
         "unified",
         |r| r.unified().as_ref().is_some_and(|unified| !unified.is_empty()),
-        "cannot use unified on cgroup v1, whose files it does not name; use the other fields of linux.resources",
+        "invalid configuration: cannot use unified on cgroup v1, whose files it does not name; use the other fields of linux.resources",
     ),
 ];
 
