@@ -59,7 +59,10 @@ pub enum Surroundings<'a> {
     Inherit,
     Nothing,
     /// The container's. What runs there comes from the image, so the filter holds it too, where it is not in force yet.
-    Container { env: &'a [String], filter: Option<&'a Filter> },
+    Container {
+        env: &'a [String],
+        filter: Option<&'a Filter>,
+    },
 }
 
 /// Runs the hooks one after another, in `cwd` or where this process is; the first failure ends it.

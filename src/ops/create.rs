@@ -156,7 +156,11 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
         elsewhere: &|| Ok(None),
     });
     let ready = launched.map_err(|failed| explain(failed, plan, sandbox))?;
-    log::debug(format!("process {} is ready to become {:?}", ready.pid(), plan.process.args.first().map_or("nothing", String::as_str)));
+    log::debug(format!(
+        "process {} is ready to become {:?}",
+        ready.pid(),
+        plan.process.args.first().map_or("nothing", String::as_str)
+    ));
     if let Some(group) = &record.resctrl {
         group.add(ready.pid())?;
     }

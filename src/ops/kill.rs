@@ -42,7 +42,8 @@ pub fn kill(global: &Global, id: &str, signal: &str, whom: Whom) -> Result<()> {
 
 /// A number, or a name in any case with or without `SIG`, real-time ones as `RTMIN+n` and `RTMAX-n`.
 pub fn parse_signal(text: &str) -> Result<i32> {
-    let unknown = || anyhow!("unknown signal {text:?}: use a number from 0 (is there anybody?) to 64, or a name such as TERM");
+    let unknown =
+        || anyhow!("unknown signal {text:?}: use a number from 0 (is there anybody?) to 64, or a name such as TERM");
     if let Ok(number) = text.parse::<i32>() {
         return if (0..=64).contains(&number) { Ok(number) } else { Err(unknown()) };
     }

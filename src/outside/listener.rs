@@ -27,7 +27,11 @@ pub fn send(plan: &Plan, listener: &OwnedFd, pid: i32) -> Result<()> {
         message["metadata"] = serde_json::json!(agent.metadata);
     }
     let path = agent.path.display();
-    let named = || format!("config.json: linux.seccomp.listenerPath: {path}: failed to connect with seccomp agent, which must be listening there");
+    let named = || {
+        format!(
+            "config.json: linux.seccomp.listenerPath: {path}: failed to connect with seccomp agent, which must be listening there"
+        )
+    };
     let connection = socket::connect_to(&agent.path).with_context(named)?;
     socket::send(&connection, message.to_string().as_bytes(), Some(listener.as_fd())).with_context(named)
 }

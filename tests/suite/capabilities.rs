@@ -69,7 +69,8 @@ fn an_ambient_capability_that_cannot_be_raised_is_named_in_a_warning() {
     let bundle = bundle.capabilities("inheritable", &["CAP_KILL"]).capabilities("ambient", &["CAP_CHOWN", "CAP_KILL"]);
     let output = bundle.args(["grep", "CapAmb", "/proc/self/status"]).run().ok();
     assert_eq!(output.stdout, "CapAmb:\t0000000000000020\n");
-    let text = "process.capabilities.ambient: can't raise ambient capability CAP_CHOWN: operation not permitted (EPERM)";
+    let text =
+        "process.capabilities.ambient: can't raise ambient capability CAP_CHOWN: operation not permitted (EPERM)";
     assert!(output.stderr.contains(text), "{output:?}");
 }
 

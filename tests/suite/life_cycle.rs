@@ -222,7 +222,8 @@ fn sigkill_ends_those_whom_init_has_left_behind() {
     needs!(root);
     let container = Bundle::busybox().without_namespace("pid").start();
     container.exec_with(["--detach"], ["sleep", "600"]).ok();
-    let left = |what: &str| host::processes(container.home(), container.id()).iter().any(|(_, it)| it.starts_with(what));
+    let left =
+        |what: &str| host::processes(container.home(), container.id()).iter().any(|(_, it)| it.starts_with(what));
     let init = nix::unistd::Pid::from_raw(container.pid());
     nix::sys::signal::kill(init, nix::sys::signal::Signal::SIGKILL).unwrap();
     container.reaches("stopped");

@@ -236,7 +236,8 @@ fn what_no_word_names_stays_as_the_source_has_it() {
         let volume = volume.to_str().unwrap();
         let output = bundle.invocation("run").under(["unshare", "-m", "sh", "-c", script, "sh", volume]).output();
         let flags: Vec<_> = output.ok().stdout.trim().split(',').map(str::to_owned).collect();
-        let kept: Vec<_> = flags.iter().map(String::as_str).filter(|it| !it.contains('=') && *it != "inode64").collect();
+        let kept: Vec<_> =
+            flags.iter().map(String::as_str).filter(|it| !it.contains('=') && *it != "inode64").collect();
         assert_eq!(kept.join(","), expected, "{options:?}");
     }
 }
@@ -247,7 +248,9 @@ fn the_root_is_a_slave_of_a_shared_host_when_it_says_so() {
     let script = "test -z \"$1\" || mount --bind \"$1\" \"$1\"; shift; mount --make-rshared / || exit 99; exec \"$@\"";
     for (word, is_slave) in [("slave", true), ("rslave", true), ("private", false), ("rprivate", false)] {
         for on_a_mount_of_its_own in [false, true] {
-            let bundle = Bundle::busybox().set("/linux/rootfsPropagation", word).sh("grep ' / / \\|rootfs / ' /proc/self/mountinfo");
+            let bundle = Bundle::busybox()
+                .set("/linux/rootfsPropagation", word)
+                .sh("grep ' / / \\|rootfs / ' /proc/self/mountinfo");
             let rootfs = if on_a_mount_of_its_own { bundle.rootfs().display().to_string() } else { String::new() };
             let invocation = bundle.invocation("run").under(["unshare", "-m", "sh", "-c", script, "sh", &rootfs]);
             let line = invocation.output().ok().stdout;

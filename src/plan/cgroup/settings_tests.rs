@@ -211,7 +211,10 @@ fn unified_is_written_as_given_and_last() {
     assert_eq!(written(&v2(), json), expected);
     let (settings, _) = lowered(&v2(), json).unwrap();
     assert_eq!(settings.last().unwrap().controller, "memory");
-    assert!(refusal(&v1(), json).starts_with("linux.resources.unified: invalid configuration: cannot use unified on cgroup v1"));
+    assert!(
+        refusal(&v1(), json)
+            .starts_with("linux.resources.unified: invalid configuration: cannot use unified on cgroup v1")
+    );
     assert!(lowered(&v1(), r#"{"unified": {}}"#).is_ok());
 }
 
