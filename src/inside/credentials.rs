@@ -21,9 +21,7 @@ pub fn prepare(plan: &Process) -> Result<()> {
         if plan.capabilities.bounding >> capability & 1 == 0 {
             match credentials::drop_from_bounding(capability) {
                 Err(sys::Error(Errno::EINVAL)) => break, // beyond the last one that this kernel knows
-                other => {
-                    other.with_context(|| format!("drop {} from the bounding set", capability_name(capability)))?
-                }
+                other => other.with_context(|| format!("bounding set: drop {}", capability_name(capability)))?,
             }
         }
     }

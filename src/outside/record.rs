@@ -146,7 +146,9 @@ pub fn claim(root: &Path, id: &str) -> Result<(Draft<StateDir>, Held)> {
         Err(sys::Error(Errno::EEXIST)) => bail!("container with given ID already exists: {id}"),
         other => other.with_context(|| format!("claim container id {id}"))?,
     }
-    let state = StateDir { dir: open_dir(root.as_fd(), id)?, root, id: id.to_string() };
+    let dir =
+        open_dir(root.as_fd(), id).with_context(|| format!("claim container id {id}: another command removed it"))?;
+    let state = StateDir { dir, root, id: id.to_string() };
     let held = state.lock(Lock::Exclusive)?; // somebody may have deleted it already: then it is not ours to remove
     let state = Draft::new(state, |state| {
         if let Err(error) = state.remove() {
