@@ -78,7 +78,7 @@ fn masks_hold_while_dev_null_changes() {
     );
     super::bites("a mask by string", || weakly(&bundle, &careless).stdout.contains("another"));
     // Each mask is a round.
-    let paths: Vec<_> = (0..24).map(|n| format!("/secrets/{n}")).collect();
+    let paths: Vec<_> = (0..100).map(|n| format!("/secrets/{n}")).collect();
     let bundle = paths.iter().fold(bundle, |bundle, path| bundle.file(path, "the secret\n"));
     let bundle = bundle.set("/linux/maskedPaths", json!(paths)).bind(&dev, "/dev", &["rbind"]);
     let bundle =

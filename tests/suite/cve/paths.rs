@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Mount points of one container: each is a round of the race.
-const MANY: usize = 20;
+const MANY: usize = 60;
 
 /// Binds a file or a directory of the host.
 fn with(bundle: Bundle, kind: &str, at: &str) -> Bundle {
