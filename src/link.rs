@@ -290,4 +290,23 @@ mod tests {
             assert!(parent.next().is_err());
         }
     }
+
+    #[test]
+    fn any_message_is_one_or_refused() {
+        let tags = b"PIMNUSHTLR!GX";
+        crate::fuzz::often(3000, |random| {
+            let (parent, child) = pair().unwrap();
+            let mut bytes = vec![tags[random.below(tags.len())]];
+            for _ in 0..random.below(4) {
+                random.damage(&mut bytes);
+            }
+            bytes.truncate(LIMIT);
+            let (file, _) = socket::pair().unwrap();
+            let file = random.one_in(2).then_some(file.as_fd());
+            socket::send(&child.0, &bytes, file).unwrap();
+            let _ = parent.next();
+            socket::send(&parent.0, &bytes, file).unwrap();
+            let _ = child.ask(&Request::Ready);
+        });
+    }
 }

@@ -9,6 +9,8 @@
 mod cli;
 mod error;
 mod fs;
+#[cfg(test)]
+mod fuzz;
 mod hooks;
 mod inside;
 mod interrupt;

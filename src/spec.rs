@@ -206,12 +206,16 @@ fn spell_as_the_parser_does(process: &mut Value) {
     }
 }
 
+/// Bytes that may be read over and over again to find a place: seconds. In what is larger, the place found is an outer one.
+const EFFORT: usize = 64 << 20;
+
 /// Finds the innermost place that makes the configuration unreadable: a value is guilty when the whole would be read
 /// (or would fail elsewhere) without it.
 fn locate<T: DeserializeOwned>(value: &Value, at: &str, complaint: &str) -> anyhow::Error {
     let mut path = String::new();
     let mut trial = value.clone();
-    while let Some(step) = guilty_child::<T>(&mut trial, &path, complaint) {
+    let mut trials = EFFORT / value.to_string().len().max(1);
+    while let Some(step) = guilty_child::<T>(&mut trial, &path, complaint, &mut trials) {
         path.push('/');
         path.push_str(&step);
     }
@@ -239,13 +243,19 @@ fn hint(complaint: &str) -> String {
     }
 }
 
-fn guilty_child<T: DeserializeOwned>(whole: &mut Value, path: &str, complaint: &str) -> Option<String> {
+fn guilty_child<T: DeserializeOwned>(
+    whole: &mut Value,
+    path: &str,
+    complaint: &str,
+    trials: &mut usize,
+) -> Option<String> {
     let keys: Vec<String> = match whole.pointer(path)? {
         Value::Object(map) => map.keys().cloned().collect(),
         Value::Array(list) => (0..list.len().min(256)).map(|i| i.to_string()).collect(),
         _ => return None,
     };
-    keys.into_iter().find(|key| {
+    keys.into_iter().take(*trials).find(|key| {
+        *trials -= 1;
         let mut without = whole.clone();
         match without.pointer_mut(path) {
             Some(Value::Object(map)) => drop(map.remove(key)),

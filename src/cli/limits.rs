@@ -107,4 +107,12 @@ mod tests {
             assert!(size(text).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn any_word_is_a_size_or_refused() {
+        crate::fuzz::often(20_000, |random| {
+            let text = random.text();
+            assert!(size(&text).is_err() || size(&text).is_ok_and(|bytes| bytes >= -1), "{text:?}");
+        });
+    }
 }

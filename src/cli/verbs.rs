@@ -291,4 +291,16 @@ mod tests {
         }
         assert!(user(&"9".repeat(30)).is_err());
     }
+
+    /// A number in it is the one that was written, or there is none: never root by mistake (CVE-2026-30892).
+    #[test]
+    fn any_user_is_two_numbers_or_refused() {
+        crate::fuzz::often(20_000, |random| {
+            let text = random.text();
+            if let Ok((uid, gid)) = user(&text) {
+                let said: Vec<_> = text.split(':').map(|number| number.parse::<u32>().ok()).collect();
+                assert_eq!(said, [Some(uid)].into_iter().chain(gid.map(Some)).collect::<Vec<_>>(), "{text:?}");
+            }
+        });
+    }
 }

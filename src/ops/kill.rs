@@ -95,4 +95,12 @@ mod tests {
             assert!(parse_signal(text).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn any_word_is_a_signal_or_refused() {
+        crate::fuzz::often(20_000, |random| {
+            let signal = parse_signal(&random.text());
+            assert!(signal.is_err() || signal.is_ok_and(|signal| (0..=64).contains(&signal)));
+        });
+    }
 }

@@ -379,3 +379,38 @@ impl Record {
         Ok((proc::is_alive(init)? && self.boot_id == proc::boot_id()?).then_some(pidfd))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::cgroup::Cgroup;
+    use serde_json::json;
+
+    /// The state of a disk that lies, or of another version.
+    #[test]
+    fn any_record_is_read_or_refused() {
+        let own = serde_json::to_value(proc::identify(sys::process::pid()).unwrap()).unwrap();
+        let place = serde_json::to_value(&Cgroup::none().place).unwrap();
+        let good = json!({
+            "format": FORMAT, "id": "c", "bundle": "/b", "rootfs": "/r", "created": "2026-01-01T00:00:00Z", "owner": 0,
+            "annotations": {"a": "b"}, "boot_id": "x", "creator": own, "init": own, "cgroup": place, "namespaces": 0,
+            "family": "diesWithInit", "hooks": {"poststop": [{"path": "/x", "args": ["y"]}]},
+        });
+        assert!(serde_json::from_slice::<Record>(good.to_string().as_bytes()).is_ok());
+        let place = tempfile::tempdir().unwrap();
+        crate::fuzz::often(300, |random| {
+            let mut changed = good.clone();
+            (0..=random.below(4)).for_each(|_| random.change(&mut changed));
+            let mut text = changed.to_string().into_bytes();
+            if random.one_in(3) {
+                random.damage(&mut text);
+            }
+            std::fs::create_dir_all(place.path().join("c")).unwrap();
+            std::fs::write(place.path().join("c").join(STATE), text).unwrap();
+            match load(place.path(), "c") {
+                Ok((state, record)) => drop(state.status(&record)), // which may say that it cannot be told
+                Err(error) => crate::fuzz::is_fit_to_show(&error),
+            }
+        });
+    }
+}

@@ -10,6 +10,8 @@ pub mod check;
 mod chroot;
 pub mod device_rules;
 pub mod devices;
+#[cfg(test)]
+mod fuzz_tests;
 pub mod host;
 pub mod labels;
 pub mod list;

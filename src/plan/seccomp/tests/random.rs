@@ -6,30 +6,11 @@ use super::super::{ARCHES, Instruction, OPERATORS, compile_for};
 use super::machine::{Call, invalid, run};
 use super::reading::{Condition, NAMES as KNOWN, Reading};
 use super::{X86_64, profile};
+pub use crate::fuzz::Random;
 use oci_spec::runtime::LinuxSeccomp;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
-
-/// xorshift64*, for profiles and calls that can be had again.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % end
-    }
-
-    pub fn of<T: Clone>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())].clone()
-    }
-
-    fn one_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
-    }
-}
 
 const VALUES: [u64; 9] = [0, 1, 5, 0xffff_ffff, 1 << 32, 0x1_0000_0005, 0x7e02_0000, u64::MAX - 1, u64::MAX];
 
