@@ -33,6 +33,11 @@ become_root() {
         "RRUNTIME_VM_SUITE=${RRUNTIME_VM_SUITE:-}" "RRUNTIME_VM_LIMIT=${RRUNTIME_VM_LIMIT:-}" "$self" "$@"
 }
 
+# What the runtime can do without, and how a kernel, or the filter of an engine that it runs in, says that it is not there.
+# shellcheck disable=SC2034 # for those who source this
+dispensable=(mount_setattr:ENOSYS memfd_create:{ENOSYS,EPERM} keyctl:{ENOSYS,EPERM} statx:ENOSYS set_mempolicy:{ENOSYS,EPERM}
+    fchmodat2:{ENOSYS,EPERM} faccessat2:ENOSYS)
+
 has_static_busybox() { command -v busybox >/dev/null && ! ldd "$(command -v busybox)" >/dev/null 2>&1; }
 has_static_libc() { cc -print-file-name=libc.a 2>/dev/null | grep -q /; }
 

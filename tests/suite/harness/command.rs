@@ -1,6 +1,7 @@
 //! Running a program: its output in files (so that a container which keeps them open blocks nobody), its time limited.
 
 use super::LIMIT;
+use super::older_kernel::OlderKernel;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
@@ -48,6 +49,8 @@ pub struct Invocation {
     env: Vec<(String, Option<String>)>,
     stdin: Option<File>,
     terminal: Option<File>,
+    /// A system call that the kernel is not to have.
+    older: Option<OlderKernel>,
     cwd: Option<PathBuf>,
     scratch: PathBuf,
 }
@@ -57,7 +60,16 @@ impl Invocation {
         let argv = argv.into_iter().map(|word| word.as_ref().to_owned()).collect();
         let env = ["XDG_RUNTIME_DIR", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET"];
         let env = env.map(|name| (name.to_owned(), None)).to_vec();
-        Self { argv, before: String::new(), env, stdin: None, terminal: None, cwd: None, scratch: scratch.to_owned() }
+        Self {
+            argv,
+            before: String::new(),
+            env,
+            stdin: None,
+            terminal: None,
+            older: None,
+            cwd: None,
+            scratch: scratch.to_owned(),
+        }
     }
 
     /// Shell commands that prepare the process before it becomes the program: `umask 077`, `exec 7</etc`.
@@ -87,6 +99,12 @@ impl Invocation {
         let path = self.fresh("in");
         std::fs::write(&path, text).expect("write stdin");
         self.stdin = Some(File::open(path).expect("open stdin"));
+        self
+    }
+
+    /// Runs the command as on a kernel without the call that `RRUNTIME_TEST_WITHOUT` names, if it names one.
+    pub fn on_older_kernel(mut self) -> Self {
+        self.older = OlderKernel::asked_for();
         self
     }
 
@@ -123,6 +141,9 @@ impl Invocation {
         }
         if let Some(dir) = &self.cwd {
             command.current_dir(dir);
+        }
+        if let Some(kernel) = &self.older {
+            kernel.hold(&mut command);
         }
         let create = |path: &Path| Stdio::from(File::create(path).expect("create an output file"));
         if let Some(slave) = &self.terminal {

@@ -47,7 +47,7 @@ impl Home {
     pub fn runtime(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Invocation {
         let mut argv = vec![binary().into_os_string(), "--root".into(), self.state().into()];
         argv.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
-        self.command(argv)
+        self.command(argv).on_older_kernel()
     }
 
     /// Any other program.

@@ -1,7 +1,7 @@
 //! What every test stands on: a bundle to describe, a container to talk to, and a machine that must look the same afterwards.
 //!
 //! `RRUNTIME` names another binary to test (runc, say); `RRUNTIME_TEST_LAYOUT=v2` says that the suite was started in a
-//! private mount namespace with cgroup2 on /sys/fs/cgroup; `CI=true` turns a skip that this machine need not have into a failure.
+//! private mount namespace with cgroup2 on /sys/fs/cgroup; `RRUNTIME_TEST_WITHOUT=statx:ENOSYS` takes a system call away from it; `CI=true` turns a skip that this machine need not have into a failure.
 
 mod bundle;
 mod canary;
@@ -11,6 +11,7 @@ mod home;
 pub mod host;
 mod image;
 mod needs;
+mod older_kernel;
 pub mod systemd;
 pub mod terminal;
 
