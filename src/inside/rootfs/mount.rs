@@ -81,7 +81,8 @@ fn bind_of_host(source: &Path, attributes: u64) -> Result<OwnedFd> {
     let named = || format!("bind {} of the host, since a new one is not permitted", source.display());
     let copy = mount::clone_tree(CWD, source, Depth::Recursive).with_context(named)?;
     let attributes = attributes & !mount::ATTR_ATIME | mount::ATTR_RDONLY;
-    mount::set_attributes(&copy, Depth::Recursive, attributes, 0, 0).with_context(named)?;
+    let set = mount::set_attributes(&copy, Depth::Recursive, attributes, 0, 0);
+    set.map_err(explain_change).with_context(named)?;
     Ok(copy)
 }
 

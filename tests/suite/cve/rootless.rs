@@ -41,9 +41,13 @@ fn cve_2023_25809_the_users_own_cgroup_cannot_be_written_below_sys() {
         assert_eq!(bundle.config()["mounts"][5]["destination"], "/sys");
         let bundle = bundle.set("/linux/namespaces", without);
         let invocation = by_user(&bundle, "run").after_shell(&delegated(&bundle));
-        let text = invocation.output().ok().stdout;
+        let output = invocation.output();
+        undelegate(&bundle);
+        if output.stderr.contains("needs Linux 5.12") {
+            continue; // what lies below /sys cannot be made read-only here, and so there is no container
+        }
+        let text = output.ok().stdout;
         let entries: Result<u32, _> = text.trim().parse();
         assert!(entries.is_ok_and(|count| count > 3), "{what}: {text}");
-        undelegate(&bundle);
     }
 }
