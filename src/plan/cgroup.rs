@@ -202,46 +202,46 @@ impl Layout {
     }
 }
 
+/// What config.json says about the cgroup of a container, and the id that names it where that says nothing.
+#[derive(Clone, Copy)]
+pub struct Said<'a> {
+    pub annotations: Option<&'a HashMap<String, String>>,
+    pub linux: &'a Linux,
+    pub id: &'a str,
+}
+
+impl Said<'_> {
+    fn resources(&self) -> Cow<'_, LinuxResources> {
+        self.linux.resources().as_ref().map_or_else(|| Cow::Owned(LinuxResources::default()), Cow::Borrowed)
+    }
+}
+
 /// The cgroup of a new container.
-pub fn lower(
-    annotations: Option<&HashMap<String, String>>,
-    linux: &Linux,
-    id: &str,
-    host: &Host,
-    warnings: &mut Vec<String>,
-) -> Result<Cgroup> {
-    let layout =
-        place::layout(linux.cgroups_path().as_deref(), id, &host.cgroups, warnings).context("linux.cgroupsPath")?;
-    let empty = LinuxResources::default();
-    let resources = linux.resources().as_ref().unwrap_or(&empty);
-    let settings = settings(resources, &layout, warnings)?;
+pub fn lower(said: Said, host: &Host, warnings: &mut Vec<String>) -> Result<Cgroup> {
+    let path = said.linux.cgroups_path().as_deref();
+    let layout = place::layout(path, said.id, &host.cgroups, warnings).context("linux.cgroupsPath")?;
+    let settings = settings(&said.resources(), &layout, warnings)?;
     let devices = match host.caller() {
-        Caller::Root => devices(resources, &layout, warnings)?,
+        Caller::Root => devices(&said.resources(), &layout, warnings)?,
         // A user can make no node, and opens through a bind mount what the host lets that user open anyway.
         Caller::User => None,
     };
     let owner = if layout == Layout::Missing { Owner::Nobody } else { Owner::Us };
-    let subgroup = delegate::subgroup(annotations, &layout)?;
+    let subgroup = delegate::subgroup(said.annotations, &layout)?;
     let place = Place { owner, layout, subgroup };
     Ok(Cgroup { place, settings, devices, properties: Vec::new(), delegated_to: None })
 }
 
 /// `--cgroup-manager disabled`: no cgroup, and so no limits. Which is no secret to be found out by looking.
-pub fn disabled(
-    annotations: Option<&HashMap<String, String>>,
-    linux: &Linux,
-    id: &str,
-    host: &Host,
-    warnings: &mut Vec<String>,
-) -> Result<Cgroup> {
-    delegate::subgroup(annotations, &Layout::Missing)?;
-    let would_be = lower(None, linux, id, host, &mut Vec::new())?;
+pub fn disabled(said: Said, host: &Host, warnings: &mut Vec<String>) -> Result<Cgroup> {
+    delegate::subgroup(said.annotations, &Layout::Missing)?;
+    let would_be = lower(Said { annotations: None, ..said }, host, &mut Vec::new())?;
     ensure!(
         would_be.settings.is_empty(),
         "linux.resources: limits need a cgroup, and --cgroup-manager disabled asks for none; leave out one of them"
     );
     let restricts = would_be.devices.is_some_and(|rules| !rules.allow_everything());
-    if restricts && linux.resources().as_ref().is_some_and(|all| all.devices().is_some()) {
+    if restricts && said.resources().devices().is_some() {
         warnings.push(
             "linux.resources.devices: --cgroup-manager disabled: the container may open every device that it can make a \
              node for"

@@ -349,11 +349,11 @@ fn cgroup(
     if request.driver != Driver::Systemd {
         annotations::warn_of_systemd(spec, warnings);
     }
-    let annotations = spec.annotations().as_ref();
+    let said = cgroup::Said { annotations: spec.annotations().as_ref(), linux, id: &request.id };
     match request.driver {
-        Driver::Cgroupfs => cgroup::lower(annotations, linux, &request.id, host, warnings),
-        Driver::Systemd => cgroup::scope::lower(annotations, linux, &request.id, host, warnings),
-        Driver::Disabled => cgroup::disabled(annotations, linux, &request.id, host, warnings),
+        Driver::Cgroupfs => cgroup::lower(said, host, warnings),
+        Driver::Systemd => cgroup::scope::lower(said, host, warnings),
+        Driver::Disabled => cgroup::disabled(said, host, warnings),
     }
 }
 

@@ -1,12 +1,10 @@
 //! `linux.cgroupsPath` as slice:prefix:name → the scope that systemd makes, and its directory. Pure; the same rules as
 //! runc's systemd driver, because engines look for their containers where runc puts them.
 
-use super::{Cgroup, Layout, Manager, Owner, Place, Scope, Spot, delegate, devices, place, settings, systemd};
+use super::{Cgroup, Layout, Manager, Owner, Place, Said, Scope, Spot, delegate, devices, place, settings, systemd};
 use crate::error::{Context, Result, bail, ensure};
 use crate::plan::host::systemd::Systemd;
 use crate::plan::host::{Caller, Host};
-use oci_spec::runtime::{Linux, LinuxResources};
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// crun(1): the container's processes live in a cgroup of this name below the scope's. Without it they live in the scope's
@@ -17,16 +15,11 @@ pub const SUBGROUP: &str = "run.oci.systemd.subgroup";
 const LONGEST_UNIT: usize = 255;
 
 /// The cgroup of a new container, for `--systemd-cgroup`.
-pub fn lower(
-    annotations: Option<&HashMap<String, String>>,
-    linux: &Linux,
-    id: &str,
-    host: &Host,
-    warnings: &mut Vec<String>,
-) -> Result<Cgroup> {
+pub fn lower(said: Said, host: &Host, warnings: &mut Vec<String>) -> Result<Cgroup> {
+    let Said { annotations, linux, id } = said;
     let known = host.systemd.as_ref().context("the systemd driver needs to know which systemd")?;
-    let said = linux.cgroups_path().as_deref().map(|path| path.to_str().unwrap_or_default()).unwrap_or_default();
-    let (slice, unit) = names(said, id, known.manager).context("linux.cgroupsPath")?;
+    let path = linux.cgroups_path().as_deref().map(|path| path.to_str().unwrap_or_default()).unwrap_or_default();
+    let (slice, unit) = names(path, id, known.manager).context("linux.cgroupsPath")?;
     let path = below(&known.root, &slice).context("linux.cgroupsPath")?.join(&unit);
     let mut layout = place::layout(Some(&path), id, &host.cgroups, warnings).context("linux.cgroupsPath")?;
     check_layout(&layout, known.manager)?;
@@ -37,11 +30,9 @@ pub fn lower(
     if let Some(name) = annotations.and_then(|all| all.get(SUBGROUP)).filter(|name| !name.is_empty()) {
         add_subgroup(&mut layout, name).with_context(|| format!("annotations: {SUBGROUP}"))?;
     }
-    let empty = LinuxResources::default();
-    let resources = linux.resources().as_ref().unwrap_or(&empty);
-    let settings = settings(resources, &layout, warnings)?;
+    let settings = settings(&said.resources(), &layout, warnings)?;
     let devices = match host.caller() {
-        Caller::Root if known.manager == Manager::System => devices(resources, &layout, warnings)?,
+        Caller::Root if known.manager == Manager::System => devices(&said.resources(), &layout, warnings)?,
         _ => None, // a user can make no node
     };
     let mut properties = systemd::for_new(id, &slice, &layout, &settings, devices.as_ref());
@@ -162,7 +153,8 @@ mod tests {
             ..Host::for_tests()
         };
         let annotations = annotations.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        lower(Some(&annotations), &serde_json::from_str(&json).unwrap(), "ctr+1", &host, &mut Vec::new())
+        let linux = serde_json::from_str(&json).unwrap();
+        lower(Said { annotations: Some(&annotations), linux: &linux, id: "ctr+1" }, &host, &mut Vec::new())
     }
 
     fn placed(said: &str, manager: Manager, annotations: &[(&str, &str)]) -> String {

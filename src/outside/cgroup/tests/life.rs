@@ -110,13 +110,9 @@ fn hierarchies_are_found_where_the_mount_table_says() {
     assert_eq!(contents(&cgroup, "memory", "memory.limit_in_bytes"), "20971520");
     for resources in [r#"{"pids": {"limit": 1}}"#, r#"{"devices": [{"allow": false, "access": "rwm"}]}"#] {
         let json = format!(r#"{{"cgroupsPath": {path:?}, "resources": {resources}}}"#);
-        let refused = plan::lower(
-            None,
-            &serde_json::from_str(&json).unwrap(),
-            "ctr",
-            &Host::for_tests_with(&host),
-            &mut Vec::new(),
-        );
+        let linux = serde_json::from_str(&json).unwrap();
+        let said = plan::Said { annotations: None, linux: &linux, id: "ctr" };
+        let refused = plan::lower(said, &Host::for_tests_with(&host), &mut Vec::new());
         let refused = format!("{:#}", refused.unwrap_err());
         assert!(refused.contains("this machine has no cgroup v1 hierarchy with the"), "{refused}");
     }
@@ -152,8 +148,9 @@ fn a_cgroup_that_passes_controllers_on_is_refused() {
 
 #[test]
 fn without_cgroups_everything_is_quietly_nothing() {
-    let plan =
-        plan::lower(None, &serde_json::from_str("{}").unwrap(), "ctr", &Host::for_tests(), &mut Vec::new()).unwrap();
+    let linux = serde_json::from_str("{}").unwrap();
+    let said = plan::Said { annotations: None, linux: &linux, id: "ctr" };
+    let plan = plan::lower(said, &Host::for_tests(), &mut Vec::new()).unwrap();
     let mut cgroup = create(&plan).unwrap().keep();
     assert!(!cgroup.exists() && cgroup.birth_fd().is_none());
     cgroup.add(1, &Interrupt::take().unwrap()).unwrap();

@@ -61,8 +61,9 @@ fn v2() -> Option<Cgroups> {
 
 fn planned(host: &Cgroups, path: &str, resources: &str) -> plan::Cgroup {
     let json = format!(r#"{{"cgroupsPath": {path:?}, "resources": {resources}}}"#);
-    plan::lower(None, &serde_json::from_str(&json).unwrap(), "ctr", &Host::for_tests_with(host), &mut Vec::new())
-        .unwrap()
+    let linux = serde_json::from_str(&json).unwrap();
+    let said = plan::Said { annotations: None, linux: &linux, id: "ctr" };
+    plan::lower(said, &Host::for_tests_with(host), &mut Vec::new()).unwrap()
 }
 
 /// Without the unified directory of a hybrid machine: what pure v1 is.
