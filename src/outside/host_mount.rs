@@ -24,6 +24,9 @@ pub struct HostMount {
     at: PathBuf,
     /// Its number in mountinfo, in this boot of the machine.
     id: u64,
+    /// The kernel gives that number to another mount once this one is gone; this one it does not. Linux 6.8
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unique: Option<u64>,
 }
 
 /// Both mounts, attached nowhere. Dropped, they are gone.
@@ -48,7 +51,7 @@ pub fn prepare(rootfs: &Rootfs) -> Result<Detached> {
             done => done?,
         }
         let single = mount::clone_tree(CWD, &at, Depth::One)?;
-        let mount = HostMount { at, id: mount::id(&single)? };
+        let mount = HostMount { at, id: mount::id(&single)?, unique: mount::unique_id(&single)? };
         Ok(Detached { single, tree, mount })
     };
     make().with_context(|| format!("config.json: root.path: copy the mount of {}", rootfs.path.display()))
@@ -86,7 +89,11 @@ pub fn take_down(mount: &HostMount) -> Result<()> {
         if !lines.iter().any(|line| line.id == mount.id && line.at == mount.at) {
             return Ok(());
         }
-        let top = mount::place(&mount.at).and_then(mount::id).with_context(named)?;
+        let place = mount::place(&mount.at).with_context(named)?;
+        let top = mount::id(&place).with_context(named)?;
+        if top == mount.id && mount.unique.is_some() && mount::unique_id(&place).with_context(named)? != mount.unique {
+            return Ok(()); // ours is gone, and somebody else's has its number
+        }
         if !stands_on(&lines, top, mount.id) {
             bail!("{}: another mount hides them: unmount that one, then delete the container", named());
         }

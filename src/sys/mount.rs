@@ -220,6 +220,14 @@ pub fn id(file: impl AsFd) -> Result<u64> {
     Ok(statx(file.as_fd(), libc::STATX_MNT_ID)?.stx_mnt_id)
 }
 
+/// A number of that mount that no other one ever gets in this boot of the machine. `None` before Linux 6.8
+/// (STATX_MNT_ID_UNIQUE).
+pub fn unique_id(file: impl AsFd) -> Result<Option<u64>> {
+    const STATX_MNT_ID_UNIQUE: libc::c_uint = 0x4000;
+    let stat = statx(file.as_fd(), STATX_MNT_ID_UNIQUE)?;
+    Ok((stat.stx_mask & STATX_MNT_ID_UNIQUE != 0).then_some(stat.stx_mnt_id))
+}
+
 fn statx(file: BorrowedFd, mask: libc::c_uint) -> Result<libc::statx> {
     // SAFETY: statx is plain integers, for which zero is a valid value.
     let mut stat: libc::statx = unsafe { std::mem::zeroed() };
