@@ -67,6 +67,7 @@ pub fn run(global: &Global, request: Run) -> Result<u8> {
             delete::clean_up(&state, &record, &cgroup, Force::No)?;
         }
         started?;
+        drop(interrupt); // made it is: who asks us to end now ends the wait, and not the container
         return start::until_ready(proxy.as_ref(), &record).map(|()| 0);
     };
     let exit = wait::attend(&child, &signals, master, proxy.as_ref()).context("wait for the container");

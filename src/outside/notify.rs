@@ -40,8 +40,16 @@ pub enum Said {
 
 /// For `create`. The payload may be anybody in the container.
 pub fn make_directory(state: &StateDir) -> Result<()> {
-    file::mkdir(state.dir.as_fd(), DIRECTORY, 0o755).context("make the directory for NOTIFY_SOCKET")?;
-    file::chmod_at(state.dir.as_fd(), DIRECTORY, 0o755).context("open the directory for NOTIFY_SOCKET to the container")
+    with_all_permissions(|| file::mkdir(state.dir.as_fd(), DIRECTORY, 0o755))
+        .context("make the directory for NOTIFY_SOCKET")
+}
+
+/// A chmod(2) afterwards would follow whatever an `exec` into the created container may have put there.
+fn with_all_permissions<T>(make: impl FnOnce() -> T) -> T {
+    let before = process::set_umask(0);
+    let made = make();
+    process::set_umask(before);
+    made
 }
 
 /// Before the program runs. None if nobody waits, or none of it was prepared when the container was created.
@@ -53,8 +61,8 @@ pub fn listen(state: &StateDir, manager: Option<OsString>) -> Result<Option<Prox
         other => other.context("open the directory for NOTIFY_SOCKET")?,
     };
     let _ = file::unlink(directory.as_fd(), SOCKET); // of a `start` that was killed
-    let socket = socket::hear_in(directory.as_fd(), SOCKET).context("make the container's NOTIFY_SOCKET")?;
-    file::chmod_at(directory.as_fd(), SOCKET, 0o777).context("open the container's NOTIFY_SOCKET to its users")?;
+    let socket = with_all_permissions(|| socket::hear_in(directory.as_fd(), SOCKET));
+    let socket = socket.context("make the container's NOTIFY_SOCKET")?;
     Ok(Some(Proxy { socket, manager }))
 }
 
@@ -96,8 +104,15 @@ impl Proxy {
         let (until, barrier) = std::io::pipe().context("wait for the service manager")?;
         self.tell(b"BARRIER=1", Some(barrier.as_fd()))?;
         drop(barrier);
-        let read = process::watch_for(&mut [Watch { file: until.as_fd(), events: Events::READ }], PATIENCE);
-        read.context("wait for the service manager")
+        let mut watches = [Watch { file: until.as_fd(), events: Events::READ }];
+        process::watch_for(&mut watches, PATIENCE).context("wait for the service manager")?;
+        if watches[0].events == Events::NONE {
+            log::warning(format!(
+                "the service manager has not taken note of the container in {} s",
+                PATIENCE.as_secs()
+            ));
+        }
+        Ok(())
     }
 
     fn tell(&self, text: &[u8], file: Option<BorrowedFd>) -> Result<()> {

@@ -236,13 +236,6 @@ pub fn chown(file: impl AsFd, uid: Option<u32>, gid: Option<u32>) -> Result<()> 
     .map(drop)
 }
 
-/// chmod of a name in a directory of our own; a link is followed.
-pub fn chmod_at(dir: BorrowedFd, name: impl AsRef<Path>, mode: u32) -> Result<()> {
-    let name = cstr(name)?;
-    // SAFETY: the name is a live C string.
-    check(libc::c_long::from(unsafe { libc::fchmodat(dir.as_raw_fd(), name.as_ptr(), mode, 0) })).map(drop)
-}
-
 /// chmod of what the descriptor names. Works on O_PATH from Linux 6.6 on (`fchmodat2`); before, through `/proc/self/fd`
 /// of the caller's own, trusted procfs (`proc_fd`: the open directory `/proc/self/fd`).
 pub fn chmod(file: impl AsFd, mode: u32, proc_fd: Option<BorrowedFd>) -> Result<()> {

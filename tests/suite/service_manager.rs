@@ -88,6 +88,22 @@ fn a_detached_run_waits_as_well() {
 }
 
 #[test]
+fn a_detached_run_that_waits_can_be_asked_to_end() {
+    needs!(root);
+    let bundle = Bundle::busybox().option("--detach").sh("echo up; sleep 600");
+    let manager = Manager::new(&bundle);
+    let run = bundle.invocation("run").env("NOTIFY_SOCKET", manager.name());
+    let run = run.under(["env", "--default-signal=TERM"]).spawn();
+    run.has_said("up");
+    let container = bundle.handle();
+    say(&container, "STATUS=half way");
+    manager.hears("STATUS=half way\n"); // it waits
+    run.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(run.wait().code, 143);
+    assert_eq!(container.status(), "running");
+}
+
+#[test]
 fn a_run_in_the_foreground_is_the_main_process_and_hands_everything_on() {
     needs!(root);
     let bundle = Bundle::busybox().sh("echo up; sleep 600");
