@@ -1,5 +1,6 @@
-//! Documents and words by chance, for tests that ask only that nothing panics, hangs, or costs more than its size allows. The
-//! same ones in every run; `RRUNTIME_FUZZ=N` makes N times as many, of which none is of the usual run (`hack/fuzz`).
+//! Documents and words by chance, for tests that ask only that nothing panics, takes more than seconds, or is shown as more
+//! than one line. The same ones in every run; `RRUNTIME_FUZZ=N` makes N times as many, of which none is of the usual run
+//! (`hack/fuzz`).
 
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};

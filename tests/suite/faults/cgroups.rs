@@ -138,9 +138,9 @@ impl Drop for Silent {
     }
 }
 
-/// Cut off in the middle, a runtime that freezes leaves nobody frozen that delete could not thaw.
+/// Nobody stays frozen, also where the end of init ends nobody else.
 #[test]
-fn a_frozen_container_of_a_killed_runtime_is_deleted() {
+fn a_paused_container_without_a_pid_namespace_is_deleted() {
     needs!(root);
     let container = Bundle::busybox().without_namespace("pid").sh("sleep 600 & exec sleep 600").start();
     container.does("pause", []).ok();

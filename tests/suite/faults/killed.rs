@@ -49,6 +49,11 @@ fn traced(bundle: &Bundle, invocation: Invocation) -> (Vec<Point>, Vec<Point>) {
     (own, others)
 }
 
+fn calls_of_start() -> Vec<Point> {
+    let container = Bundle::busybox().create();
+    traced(&Bundle::busybox(), container.runtime(["start", container.id()])).0
+}
+
 /// So many of them, evenly spread; all of them with enough effort.
 fn some(points: Vec<Point>, count: usize) -> Vec<Point> {
     let step = (points.len() / (count * effort())).max(1);
@@ -138,9 +143,7 @@ fn whoever_stands_between_is_killed_and_nothing_is_left() {
 fn a_start_killed_anywhere_has_started_or_can_be_started_again() {
     needs!(root);
     needs!(program "strace");
-    let first = Bundle::busybox().create();
-    let scratch = Bundle::busybox();
-    let (own, _) = traced(&scratch, first.runtime(["start", first.id()]));
+    let own = calls_of_start();
     for point in some(own, 30) {
         let bundle = Bundle::busybox().sh("echo once; exec sleep 600");
         let container = bundle.create();
@@ -199,9 +202,7 @@ fn a_delete_killed_anywhere_is_finished_by_the_next() {
 fn start_says_when_init_dies_under_it() {
     needs!(root);
     needs!(program "strace");
-    let first = Bundle::busybox().create();
-    let scratch = Bundle::busybox();
-    let (own, _) = traced(&scratch, first.runtime(["start", first.id()]));
+    let own = calls_of_start();
     for point in some(own, 12) {
         let container = Bundle::busybox().create();
         let pid = container.pid();
