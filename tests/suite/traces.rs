@@ -1,30 +1,11 @@
 //! What a trace of the system calls shows, of everybody between the clone and the program: nothing is named by a path that an
 //! image or a volume could bend, nothing of the host is open at the end, procfs is written through a procfs of one's own.
 
-use crate::harness::{Bundle, Invocation, eventually, read};
+use crate::harness::Bundle;
+use crate::harness::trace::trace;
 use crate::needs;
 use serde_json::json;
 use std::path::PathBuf;
-
-/// The calls of each process that the command made, in order, without those that do not end.
-fn traces(bundle: &Bundle, invocation: Invocation) -> Vec<Vec<String>> {
-    let directory = bundle.host_directory("traces");
-    let prefix = directory.join("of");
-    let mut process = invocation.under(["strace", "-qq", "-ff", "-s", "300", "-o", prefix.to_str().unwrap()]).spawn();
-    let made = bundle.handle();
-    eventually("the end of what is traced", || {
-        if made.does("state", []).stdout.contains("\"created\"") {
-            made.delete_by_force().ok(); // or strace would stay with the init that was made
-        }
-        process.is_over()
-    });
-    let output = process.wait();
-    assert!(output.code == 0, "{output:?}");
-    let files: Vec<PathBuf> = std::fs::read_dir(&directory).unwrap().flatten().map(|file| file.path()).collect();
-    let own = files.iter().map(|path| read(path).lines().map(str::to_owned).collect()).collect();
-    std::fs::remove_dir_all(directory).unwrap();
-    own
-}
 
 /// Up to this call, and from then on.
 fn at<'a>(trace: &'a [String], call: &str) -> Option<(&'a [String], &'a [String])> {
@@ -161,8 +142,8 @@ fn between_clone_and_pivot_root_nothing_is_named_by_a_path() {
                 bundle
             };
             let what = format!("{verb}, user namespace {user_namespace}");
-            let all = traces(&bundle, bundle.invocation(verb));
-            let (before, after) = child(&all, "pivot_root(");
+            let others = trace(&bundle, bundle.invocation(verb)).others;
+            let (before, after) = child(&others, "pivot_root(");
             let rootfs = bundle.rootfs();
             let trusted = [rootfs.to_str().unwrap(), volume.to_str().unwrap(), "/sys"];
             // The container's own cgroup is bound where the kernel has no new instance for it (v1).
@@ -189,12 +170,12 @@ fn whoever_comes_in_by_exec_names_nothing_and_brings_nothing() {
     let (bundle, _) = full(Bundle::busybox());
     let container = bundle.args(["sleep", "600"]).start();
     let scratch = Bundle::busybox();
-    let all = traces(&scratch, container.execution([], ["true"]));
-    assert_eq!(all.len(), 3, "the runtime, the one between, and the one that comes in");
+    let others = trace(&scratch, container.execution([], ["true"])).others;
+    assert_eq!(others.len(), 2, "the one between, and the one that comes in");
     let inside =
         |trace: &&Vec<String>| trace.iter().any(|line| line.starts_with("setns(") || line.starts_with("execve(\"/bin"));
     let lands = |trace: &&Vec<String>| at(trace, "execve(").is_some_and(|(before, _)| !before.is_empty());
-    for trace in all.iter().filter(inside) {
+    for trace in others.iter().filter(inside) {
         let made = trace.iter().find(|line| {
             let call = line.split('(').next().unwrap_or_default();
             call.starts_with("mkdir")
@@ -205,6 +186,6 @@ fn whoever_comes_in_by_exec_names_nothing_and_brings_nothing() {
         assert_eq!(made, None);
         check_procfs(trace, "exec");
     }
-    let one = all.iter().find(lands).expect("one that becomes the program");
+    let one = others.iter().find(lands).expect("one that becomes the program");
     check_descriptors(one, "exec");
 }

@@ -1,21 +1,19 @@
 //! Killed at any system call: the runtime, the child on its way, whoever comes in by exec.
 
 use super::recovers;
+use crate::harness::trace::{Trace, to_the_end, trace};
 use crate::harness::{Bundle, Invocation, effort, eventually, host, read};
 use crate::needs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::HashMap;
-use std::path::Path;
 
 /// One system call of a process: its name, and how many of that name there were, this one included.
 type Point = (String, usize);
 
-/// The calls in a file of strace.
-fn points(trace: &Path) -> Vec<Point> {
+fn points(calls: &[String]) -> Vec<Point> {
     let mut counts = HashMap::new();
-    let text = read(trace);
-    let names = text.lines().filter_map(|line| Some(line.split_once('(')?.0.trim().to_owned()));
+    let names = calls.iter().filter_map(|line| Some(line.split_once('(')?.0.trim().to_owned()));
     // What waits at the gate (accept4) is over when create is.
     let beyond = |name: &str| matches!(name, "execve" | "accept4");
     let known = |name: &String| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && !beyond(name);
@@ -29,24 +27,8 @@ fn points(trace: &Path) -> Vec<Point> {
 
 /// Runs a command that goes well, and gives its own calls, and those of all its descendants.
 fn traced(bundle: &Bundle, invocation: Invocation) -> (Vec<Point>, Vec<Point>) {
-    let directory = bundle.host_directory("traces");
-    let prefix = directory.join("of");
-    let mut process = invocation.under(["strace", "-qq", "-ff", "-o", prefix.to_str().unwrap()]).spawn();
-    let made = bundle.handle();
-    eventually("the end of what is traced", || {
-        if made.state_directory().join("state.json").exists() {
-            made.delete_by_force().ok(); // or strace would stay with the init that was made
-        }
-        process.is_over()
-    });
-    process.wait().ok();
-    let mut files: Vec<_> = std::fs::read_dir(&directory).unwrap().flatten().map(|file| file.path()).collect();
-    // strace names them by pid: the first one is the command itself.
-    files.sort_by_key(|path| path.extension().and_then(|pid| pid.to_str()?.parse::<u32>().ok()));
-    let own = points(&files[0]);
-    let others = files[1..].iter().flat_map(|file| points(file)).collect();
-    std::fs::remove_dir_all(directory).unwrap();
-    (own, others)
+    let Trace { own, others } = trace(bundle, invocation);
+    (points(&own), others.iter().flat_map(|calls| points(calls)).collect())
 }
 
 fn calls_of_start() -> Vec<Point> {
@@ -106,7 +88,8 @@ fn a_child_killed_in_mid_create_fails_create_and_leaves_nothing() {
     let mut named = 0;
     for point in some(child, 30) {
         let bundle = Bundle::busybox();
-        let (_container, output) = bundle.create_by(|create| killed_at(create, &point, "-f"));
+        let container = bundle.handle();
+        let output = to_the_end(&container, killed_at(bundle.invocation("create"), &point, "-f").spawn());
         match output.code {
             0 => {}
             137 => recovers(&bundle, &format!("{point:?}")), // counts differ a little: it was the runtime
@@ -131,7 +114,8 @@ fn whoever_stands_between_is_killed_and_nothing_is_left() {
     let others: Vec<_> = others.into_iter().filter(|point| !own.contains(point)).collect();
     for point in some(others, 20) {
         let bundle = make();
-        let (_container, _) = bundle.create_by(|create| killed_at(create, &point, "-f"));
+        let _container = bundle.handle();
+        to_the_end(&bundle.handle(), killed_at(bundle.invocation("create"), &point, "-f").spawn());
         recovers(&bundle, &format!("{point:?}"));
     }
     let left = host.exec(["ps", "-o", "stat,args"]).ok().stdout;

@@ -14,6 +14,7 @@ mod needs;
 mod older_kernel;
 pub mod systemd;
 pub mod terminal;
+pub mod trace;
 
 pub use bundle::{Bundle, MAPPED};
 pub use canary::Canary;
