@@ -7,14 +7,26 @@
 use crate::error::{Context, Result, bail, ensure};
 use crate::sys::file::{self, Resolve};
 use crate::sys::{self, Errno};
+use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
 /// As many symbolic links as the kernel itself follows in one path.
 const LINK_LIMIT: usize = 40;
 
-pub struct Root(OwnedFd);
+pub struct Root {
+    dir: OwnedFd,
+    journal: Option<Journal>,
+}
+
+/// What has been made in the tree itself, not in what is mounted below: names from its root.
+#[derive(Clone)]
+pub struct Journal {
+    device: u64,
+    names: Rc<RefCell<Vec<PathBuf>>>,
+}
 
 /// Something opened below a root, and whether it had to be made.
 pub struct Target {
@@ -30,18 +42,33 @@ pub enum Made {
 
 impl Root {
     pub fn new(dir: OwnedFd) -> Root {
-        Root(dir)
+        Root { dir, journal: None }
+    }
+
+    /// One whose changes are written down in `names`.
+    pub fn recorded(dir: OwnedFd, names: &Rc<RefCell<Vec<PathBuf>>>) -> sys::Result<Root> {
+        let journal = Journal { device: file::stat(&dir)?.st_dev, names: Rc::clone(names) };
+        Ok(Root { dir, journal: Some(journal) })
+    }
+
+    /// Writes down what was made in a directory, if that is of the tree itself.
+    pub fn note(&self, parent: BorrowedFd, path: impl Into<PathBuf>) {
+        if let Some(journal) = &self.journal
+            && file::stat(parent).is_ok_and(|parent| parent.st_dev == journal.device)
+        {
+            journal.names.borrow_mut().push(path.into());
+        }
     }
 
     /// An O_PATH descriptor of what is there, links followed inside the root. ENOENT when nothing is.
     pub fn open(&self, path: &Path) -> sys::Result<OwnedFd> {
-        file::open_in(self.0.as_fd(), inside(path), libc::O_PATH, 0, Resolve::InRoot)
+        file::open_in(self.dir.as_fd(), inside(path), libc::O_PATH, 0, Resolve::InRoot)
     }
 
     /// As `open`, for reading; never waits for a FIFO.
     pub fn open_to_read(&self, path: &Path) -> sys::Result<OwnedFd> {
         file::open_in(
-            self.0.as_fd(),
+            self.dir.as_fd(),
             inside(path),
             libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY,
             0,
@@ -51,7 +78,7 @@ impl Root {
 
     /// The directory at `path`, made with mode 0755 (and its parents) where it is missing.
     pub fn make_dir(&self, path: &Path) -> Result<Target> {
-        match file::open_in(self.0.as_fd(), inside(path), libc::O_PATH | libc::O_DIRECTORY, 0, Resolve::InRoot) {
+        match file::open_in(self.dir.as_fd(), inside(path), libc::O_PATH | libc::O_DIRECTORY, 0, Resolve::InRoot) {
             Ok(file) => {
                 return Ok(Target { file, made: Made::Before });
             }
@@ -68,15 +95,16 @@ impl Root {
     fn make_last(&self, path: &Path) -> Option<OwnedFd> {
         let (parent, name) = (path.parent()?, path.file_name()?);
         let flags = libc::O_PATH | libc::O_DIRECTORY;
-        let parent = file::open_in(self.0.as_fd(), inside(parent), flags, 0, Resolve::InRoot).ok()?;
+        let parent = file::open_in(self.dir.as_fd(), inside(parent), flags, 0, Resolve::InRoot).ok()?;
         file::mkdir(parent.as_fd(), name, 0o755).ok()?;
+        self.note(parent.as_fd(), path);
         file::open(parent.as_fd(), name, flags | libc::O_NOFOLLOW, 0).ok()
     }
 
     /// As `make_dir`, but a symbolic link anywhere in the path is refused (CVE-2019-19921: /proc and /sys).
     pub fn make_dir_without_links(&self, path: &Path) -> Result<Target> {
         let flags = libc::O_PATH | libc::O_DIRECTORY;
-        match file::open_in(self.0.as_fd(), inside(path), flags, 0, Resolve::InRootNoLinks) {
+        match file::open_in(self.dir.as_fd(), inside(path), flags, 0, Resolve::InRootNoLinks) {
             Ok(file) => {
                 return Ok(Target { file, made: Made::Before });
             }
@@ -104,7 +132,7 @@ impl Root {
         let mut names = self.would_be(path)?;
         let Some(name) = names.pop() else { bail!("the root itself cannot be a file") };
         let parent = self.walk(&names)?;
-        let target = make_name(parent.as_fd(), &name)?; // another runtime on the same tree may be faster
+        let target = self.make_name(parent.as_fd(), &name, path)?; // another runtime on the same tree may be faster
         let kind = file::stat(&target.file)?.st_mode & libc::S_IFMT;
         ensure!(kind != libc::S_IFLNK, "became a symbolic link while it was being made");
         Ok(Target { made: Made::Now, ..target })
@@ -113,7 +141,20 @@ impl Root {
     /// As `make_file`, but the last name is not followed: a link there is the target itself.
     pub fn make_file_unfollowed(&self, path: &Path) -> Result<Target> {
         let (parent, name) = self.parent_of(path)?;
-        make_name(parent.as_fd(), name)
+        self.make_name(parent.as_fd(), name, path)
+    }
+
+    /// What has a name in a directory, whatever it is and without following it; an empty file where nothing has.
+    pub fn make_name(&self, dir: BorrowedFd, name: &OsStr, path: &Path) -> Result<Target> {
+        let made = match file::mknod(dir, name, libc::S_IFREG, 0o644, 0) {
+            Ok(()) => Made::Now,
+            Err(sys::Error(Errno::EEXIST)) => Made::Before,
+            Err(error) => return Err(error).with_context(|| format!("make {}", name.display())),
+        };
+        if made == Made::Now {
+            self.note(dir, path);
+        }
+        Ok(Target { file: file::open(dir, name, libc::O_PATH | libc::O_NOFOLLOW, 0)?, made })
     }
 
     /// A symbolic link at `path`, with its parents. One of the same content may be there already; anything else is an
@@ -124,10 +165,13 @@ impl Root {
             Err(sys::Error(Errno::EEXIST)) => {
                 let same = file::readlink(parent.as_fd(), name).is_ok_and(|there| there == content);
                 ensure!(same, "something else than a link to {} is there", content.display());
-                Ok(())
             }
-            other => Ok(other?),
+            other => {
+                other?;
+                self.note(parent.as_fd(), path);
+            }
         }
+        Ok(())
     }
 
     /// The directory that holds the last name of a path, made where it is missing.
@@ -172,15 +216,16 @@ impl Root {
     fn dir_at(&self, names: &[OsString]) -> Option<OwnedFd> {
         let path: PathBuf = if names.is_empty() { ".".into() } else { names.iter().collect() };
         let flags = libc::O_PATH | libc::O_DIRECTORY;
-        file::open_in(self.0.as_fd(), path, flags, 0, Resolve::InRootNoLinks).ok() // absence is the answer
+        file::open_in(self.dir.as_fd(), path, flags, 0, Resolve::InRootNoLinks).ok() // absence is the answer
     }
 
     /// Goes down by plain names and makes what is missing. A link on the way was put there by somebody just now.
     fn walk(&self, names: &[OsString]) -> Result<OwnedFd> {
-        let mut dir = file::duplicate(&self.0)?;
-        for name in names {
+        let mut dir = file::duplicate(&self.dir)?;
+        for (depth, name) in names.iter().enumerate() {
             match file::mkdir(dir.as_fd(), name, 0o755) {
-                Ok(()) | Err(sys::Error(Errno::EEXIST)) => {}
+                Ok(()) => self.note(dir.as_fd(), Path::new("/").join(names[..=depth].iter().collect::<PathBuf>())),
+                Err(sys::Error(Errno::EEXIST)) => {}
                 Err(error) => {
                     return Err(error).with_context(|| format!("make directory {}", name.display()));
                 }
@@ -194,18 +239,8 @@ impl Root {
 
 impl AsFd for Root {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.dir.as_fd()
     }
-}
-
-/// What has a name in a directory, whatever it is and without following it; an empty file where nothing has.
-pub fn make_name(dir: BorrowedFd, name: &OsStr) -> Result<Target> {
-    let made = match file::mknod(dir, name, libc::S_IFREG, 0o644, 0) {
-        Ok(()) => Made::Now,
-        Err(sys::Error(Errno::EEXIST)) => Made::Before,
-        Err(error) => return Err(error).with_context(|| format!("make {}", name.display())),
-    };
-    Ok(Target { file: file::open(dir, name, libc::O_PATH | libc::O_NOFOLLOW, 0)?, made })
 }
 
 /// openat2 takes the root itself as ".".

@@ -9,6 +9,7 @@ use crate::error::{Context, Kind, Result, anyhow};
 use crate::sys::process::poll;
 use crate::sys::signal::{self, Mask, Signals};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
 
 pub struct Interrupt {
     signals: Signals,
@@ -22,21 +23,24 @@ impl Interrupt {
         Ok(Interrupt { signals, before })
     }
 
-    /// Waits until one of the files can be read or has ended, up to `timeout` milliseconds (-1: for ever); tells which. A
-    /// signal that the caller ignores ends a bounded wait early, with none: the bound stays the caller's.
-    /// Being asked to end is the error `Kind::Interrupted`.
+    /// Waits until one of the files can be read or has ended, up to `timeout` milliseconds (-1: for ever); tells which, none
+    /// when the time is over. Being asked to end is the error `Kind::Interrupted`.
     pub fn wait_for<const N: usize>(&self, files: [BorrowedFd; N], timeout: i32) -> Result<[bool; N]> {
         let mut all = vec![self.signals.as_fd()];
         all.extend(files);
+        let began = Instant::now();
+        let mut left = timeout;
         loop {
-            let ready = crate::sys::retry(|| poll(&all, timeout)).context("wait")?;
+            let ready = crate::sys::retry(|| poll(&all, left)).context("wait")?;
             if !ready[0] {
                 return Ok(std::array::from_fn(|n| ready[n + 1]));
             }
             match self.signals.next().context("read the signals")? {
                 Some(signal) if !signal::is_ignored(signal) => return Err(anyhow!(Kind::Interrupted(signal))),
-                _ if timeout >= 0 => return Ok([false; N]),
-                _ => {} // one that the caller ignores, or that somebody else has read: wait on
+                _ if timeout < 0 => {} // one that the caller ignores, or that somebody else has read: wait on
+                _ => {
+                    left = timeout.saturating_sub(i32::try_from(began.elapsed().as_millis()).unwrap_or(i32::MAX)).max(0)
+                }
             }
         }
     }

@@ -3,11 +3,13 @@
 //! The child always speaks first, every request gets exactly one reply, and a failure of the child is a value on the same
 //! socket. End of file means: the other side is gone. A request names an index into the plan, never a path.
 //!
-//! Message: one byte of tag, then two bytes of index or the text of an error; at most one descriptor beside it.
+//! Message: one byte of tag, then an index, a number, names, or the text of an error; at most one descriptor beside it.
 
 use crate::error::{Context, Kind, Result, anyhow, bail};
 use crate::sys::{self, Errno, socket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 /// Child → parent.
 pub enum Request {
@@ -29,8 +31,13 @@ pub enum Request {
     Terminal(OwnedFd),
     /// Here is the descriptor on which the kernel asks about system calls: for the agent.
     Listener(OwnedFd),
+    /// So much have I made in the root filesystem, as paths in it.
+    Made(Vec<PathBuf>),
     /// Everything is done but the last step; the program has been found.
-    Ready,
+    Ready {
+        /// The device number of the devpts that was made for /dev/pts.
+        devpts: Option<u64>,
+    },
 }
 
 /// Parent → child.
@@ -106,7 +113,11 @@ impl Parent {
             (b'H', [], None) => Request::RunHooks,
             (b'T', [], Some(file)) => Request::Terminal(file),
             (b'L', [], Some(file)) => Request::Listener(file),
-            (b'R', [], None) => Request::Ready,
+            (b'D', names, None) => Request::Made(names.split(|byte| *byte == 0).map(path).collect()),
+            (b'R', [], None) => Request::Ready { devpts: None },
+            (b'R', number, None) if number.len() == 8 => {
+                Request::Ready { devpts: Some(u64::from_le_bytes(std::array::from_fn(|n| number[n]))) }
+            }
             (FAILED, [kind, text @ ..], None) => return Err(decode_error(*kind, text)),
             _ => bail!("the child sent a message that is none (tag {tag}, {length} bytes)"),
         }))
@@ -141,7 +152,10 @@ impl Child {
             Request::RunHooks => (vec![b'H'], None),
             Request::Terminal(file) => (vec![b'T'], Some(file.as_fd())),
             Request::Listener(file) => (vec![b'L'], Some(file.as_fd())),
-            Request::Ready => (vec![b'R'], None),
+            Request::Made(names) => (made(names), None),
+            Request::Ready { devpts } => {
+                (devpts.iter().fold(vec![b'R'], |tag, number| [&tag[..], &number.to_le_bytes()].concat()), None)
+            }
         };
         socket::send(&self.0, &bytes, file).context("ask the parent")?;
         let mut buffer = [0u8; 8];
@@ -162,6 +176,23 @@ impl Child {
         }
     }
 
+    /// Tells the parent what was made in the root filesystem, in as many messages as it takes.
+    pub fn tell_made(&self, names: &[PathBuf]) -> Result<()> {
+        let mut rest = names;
+        while !rest.is_empty() {
+            let mut room = LIMIT;
+            let fits = |name: &&PathBuf| {
+                room = room.saturating_sub(name.as_os_str().len() + 1);
+                room > 0
+            };
+            let count = rest.iter().take_while(fits).count().max(1); // no path is longer than a message
+            let (now, later) = rest.split_at(count);
+            self.ask_go(&Request::Made(now.to_vec()))?;
+            rest = later;
+        }
+        Ok(())
+    }
+
     /// Tells the parent why there will be no container.
     pub fn fail(&self, error: &anyhow::Error) {
         send_failure(&self.0, error);
@@ -172,6 +203,15 @@ impl AsFd for Child {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+fn path(bytes: &[u8]) -> PathBuf {
+    std::ffi::OsStr::from_bytes(bytes).into()
+}
+
+fn made(names: &[PathBuf]) -> Vec<u8> {
+    let names: Vec<&[u8]> = names.iter().map(|name| name.as_os_str().as_bytes()).collect();
+    [b"D", &names.join(&0)[..]].concat()
 }
 
 /// Sends an error as a value. Nobody may be left to hear it; then nobody needs it.
@@ -283,6 +323,21 @@ mod tests {
     }
 
     #[test]
+    fn as_many_names_as_were_made_arrive() {
+        let (parent, child) = pair().unwrap();
+        let names: Vec<PathBuf> = (0..3000).map(|n| format!("/a/name/of/some/length/{n}").into()).collect();
+        let told = names.clone();
+        let teller = std::thread::spawn(move || child.tell_made(&told));
+        let mut heard = Vec::new();
+        while let Some(Request::Made(some)) = parent.next().unwrap() {
+            heard.extend(some);
+            parent.reply(&Reply::Go { pid: 1 }).unwrap();
+        }
+        teller.join().unwrap().unwrap();
+        assert_eq!(heard, names);
+    }
+
+    #[test]
     fn garbage_is_refused() {
         let (parent, child) = pair().unwrap();
         for bytes in [&b"M"[..], b"X", b"Gx", b"T", &[0xff; 300]] {
@@ -293,7 +348,7 @@ mod tests {
 
     #[test]
     fn any_message_is_one_or_refused() {
-        let tags = b"PIMNUSHTLR!GX";
+        let tags = b"PIMNUSHTLDR!GX";
         crate::fuzz::often(3000, |random| {
             let (parent, child) = pair().unwrap();
             let mut bytes = vec![tags[random.below(tags.len())]];
@@ -306,7 +361,7 @@ mod tests {
             socket::send(&child.0, &bytes, file).unwrap();
             let _ = parent.next();
             socket::send(&parent.0, &bytes, file).unwrap();
-            let _ = child.ask(&Request::Ready);
+            let _ = child.ask(&Request::Ready { devpts: None });
         });
     }
 }

@@ -31,6 +31,11 @@ pub fn is_alive(id: ProcessId) -> Result<bool> {
     Ok(stat(id.pid)?.is_some_and(|stat| stat.start == id.start && !matches!(stat.state, b'Z' | b'X' | b'x')))
 }
 
+/// The letter that says what a process is doing (`D`: it waits and cannot be disturbed); `None` when it is gone.
+pub fn state(pid: i32) -> Result<Option<char>> {
+    Ok(stat(pid)?.map(|stat| char::from(stat.state)))
+}
+
 fn stat(pid: i32) -> Result<Option<Stat>> {
     let path = format!("/proc/{pid}/stat");
     let read = || file::read_all(file::open(CWD, &path, libc::O_RDONLY, 0)?, 4096);

@@ -2,6 +2,7 @@
 //!
 //! The order matters; each line that must stand where it stands says why.
 
+use super::rootfs::Built;
 use super::{credentials, exec, labels, process, rootfs, terminal, world};
 use crate::error::{Context, Result};
 use crate::link::{self, Ends, Entry, Request, gate};
@@ -40,10 +41,14 @@ impl Ear {
 /// Becomes the container's process, or says why not and ends. Runs in the child and never returns.
 pub fn enter(plan: &Plan, ends: Ends) -> ! {
     let mut ear = Ear::Parent(ends.link);
-    let error = match live(plan, ends.entry, ends.gate, ends.procfs, &mut ear) {
+    let mut built = Built::default();
+    let error = match live(plan, ends.entry, ends.gate, ends.procfs, &mut ear, &mut built) {
         Err(error) => error,
         Ok(never) => match never {},
     };
+    if let Ear::Parent(link) = &ear {
+        let _ = link.tell_made(&built.made.take()); // that there is an error matters more
+    }
     ear.tell(&error);
     sys::process::exit_now(1)
 }
@@ -99,6 +104,7 @@ fn live(
     gate: Option<OwnedFd>,
     procfs: Option<OwnedFd>,
     ear: &mut Ear,
+    built: &mut Built,
 ) -> Result<Infallible> {
     process::close_all_but(&plan.process, &belongings(ear, &entry, gate.as_ref(), procfs.as_ref()))?; // locks and files of the parent's
     let umask = process::begin(plan, &entry)?; // non-dumpable before any namespace of the container is entered (CVE-2016-9962)
@@ -106,7 +112,7 @@ fn live(
     match &plan.world {
         World::New(sandbox) => {
             world::settle(sandbox, link, entry)?;
-            rootfs::build(plan, sandbox, link, &umask)?; // ends in the container's root
+            rootfs::build(plan, sandbox, link, &umask, built)?; // ends in the container's root
         }
         World::Join(target) => world::join(target, entry, link)?,
     }
@@ -133,7 +139,8 @@ fn live(
         // At the latest here: before CAP_SYS_ADMIN goes, and after every call that a profile of an older day has not heard of.
         credentials::as_administrator(&plan.process, || exec::install_filter(&plan.process, Some(link)))?;
     }
-    let pid = link.ask_go(&Request::Ready)?;
+    link.tell_made(&built.made.take())?;
+    let pid = link.ask_go(&Request::Ready { devpts: built.devpts })?;
     if let Some(gate) = gate {
         *ear = Ear::Deaf; // the link closes here: `create` is done
         *ear = Ear::Start(gate::wait(&gate)?);

@@ -14,7 +14,11 @@ pub fn open(plan: &Plan, root: &Root, link: &link::Child) -> Result<()> {
     let Some(terminal) = plan.process.terminal else {
         return Ok(());
     };
-    let master = open_master(root).context("open /dev/pts/ptmx of the container")?;
+    let pinned = match &plan.world {
+        World::New(_) => None,
+        World::Join(target) => target.devpts,
+    };
+    let master = open_master(root, pinned).context("open /dev/pts/ptmx of the container")?;
     let slave = tty::peer(&master).context("open the terminal")?;
     if let Some(size) = terminal.size {
         tty::set_size(&master, size).context("set the terminal's size")?;
@@ -33,13 +37,18 @@ pub fn open(plan: &Plan, root: &Root, link: &link::Child) -> Result<()> {
 }
 
 /// The image may have put anything under these names: the directory must be a devpts, and the file in it the multiplexer,
-/// reached without a link and without a mount on top (CVE-2025-52565).
-fn open_master(root: &Root) -> Result<OwnedFd> {
+/// reached without a link and without a mount on top (CVE-2025-52565). For exec the directory must be the one that `create` has
+/// made (`pinned`, its device number): the container may have mounted another one since.
+fn open_master(root: &Root, pinned: Option<u64>) -> Result<OwnedFd> {
     const DEVPTS: i64 = 0x1cd1;
     let pts = root.open(Path::new("/dev/pts")).context("a terminal needs a devpts mount on /dev/pts")?;
     ensure!(
         file::filesystem(&pts)? == DEVPTS,
         "/dev/pts is no devpts; mount one there (type \"devpts\", option \"newinstance\")"
+    );
+    ensure!(
+        pinned.is_none() || pinned == Some(file::stat(&pts)?.st_dev),
+        "/dev/pts is not the devpts that the container was created with: unmount what lies over it, or exec without a terminal"
     );
     let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_NOFOLLOW;
     let master = file::open_in(pts.as_fd(), "ptmx", flags, 0, Resolve::Strict)?;

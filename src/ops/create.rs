@@ -165,6 +165,9 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
         group.add(ready.pid())?;
     }
     record.init = Some(proc::identify(ready.pid())?);
+    record.cgroup_ids = cgroup.identities()?;
+    record.devpts = ready.devpts;
+    record.made.clone_from(&ready.made);
     let template = plan.template().ok_or_else(|| anyhow!("create makes a template"))?;
     state.save_template(&template)?;
     state.save(&record)?;
@@ -238,6 +241,10 @@ fn explain(failed: Failed, plan: &Plan, sandbox: &Sandbox) -> anyhow::Error {
         for error in hooks::run_all("poststop", &plan.hooks.poststop, &state, &Surroundings::Inherit, bundle) {
             log::warning(format!("{error:#}"));
         }
+    }
+    if !failed.made.is_empty() {
+        let names: Vec<String> = failed.made.iter().map(|name| format!("{name:?}")).collect();
+        log::warning(format!("left in the root filesystem {}: {}", sandbox.rootfs.path.display(), names.join(", ")));
     }
     // Not everything that finds no memory is killed for it. What the child could not do arrives as text.
     let limited = sandbox.cgroup.settings.iter().any(|setting| setting.controller == "memory");

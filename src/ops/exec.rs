@@ -57,6 +57,7 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
         preserve_fds: request.preserve_fds,
         terminal,
         placing: Placing::later(&record.cgroup),
+        devpts: record.devpts,
         init: record.init.map_or(0, |init| init.pid),
         bundle: record.bundle.clone(),
         annotations: record.annotations.clone(),

@@ -12,6 +12,7 @@ use crate::link::{self, Door, Ends, Entry, Reply};
 use crate::plan::{Plan, World};
 use crate::undo::Draft;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 /// What the child runs. `ops` passes it, so that this side of the wall need not know the other.
 pub struct Inside {
@@ -46,12 +47,18 @@ pub struct Ready {
     pub master: Option<OwnedFd>,
     /// Network devices of the host that are in the container now.
     moved: Option<Draft<Moved>>,
+    /// What was made in the root filesystem, as paths in it.
+    pub made: Vec<PathBuf>,
+    /// create: the device number of the devpts on /dev/pts, when it is the container's own.
+    pub devpts: Option<u64>,
 }
 
-/// A failed launch, and whether hooks of the container have run by then (then its poststop hooks are owed).
+/// A failed launch, whether hooks of the container have run by then (then its poststop hooks are owed), and what stays in
+/// the root filesystem.
 pub struct Failed {
     pub error: anyhow::Error,
     pub hooks: HooksRun,
+    pub made: Vec<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,11 +71,13 @@ pub enum HooksRun {
 pub struct Done {
     pub hooks: HooksRun,
     pub moved: Option<Draft<Moved>>,
+    pub made: Vec<PathBuf>,
+    pub devpts: Option<u64>,
 }
 
 pub fn launch(launch: Launch) -> std::result::Result<Ready, Failed> {
     let Launch { plan, cgroup, gate, target, joined, console, inside, interrupt, elsewhere } = launch;
-    let mut done = Done { hooks: HooksRun::No, moved: None };
+    let mut done = Done { hooks: HooksRun::No, moved: None, made: Vec::new(), devpts: None };
     let spawned = labels::procfs(plan).and_then(|procfs| {
         spawn::spawn(plan, cgroup, Birth { gate, target, joined, procfs }, &inside, interrupt, elsewhere)
     });
@@ -78,9 +87,13 @@ pub fn launch(launch: Launch) -> std::result::Result<Ready, Failed> {
             cgroup.restrict_devices(&sandbox.cgroup)?;
         }
         let master = serve::until_ready(plan, cgroup, &child, &link, console, interrupt, &mut done)?;
-        Ok(Ready { child, link, master, moved: done.moved.take() })
+        Ok((child, link, master))
     });
-    result.map_err(|error| Failed { error, hooks: done.hooks })
+    let Done { hooks, moved, made, devpts } = done;
+    match result {
+        Ok((child, link, master)) => Ok(Ready { child, link, master, moved, made, devpts }),
+        Err(error) => Err(Failed { error, hooks, made }),
+    }
 }
 
 impl Ready {

@@ -50,11 +50,22 @@ pub struct Record {
     pub creator: ProcessId,
     pub init: Option<ProcessId>,
     pub cgroup: Place,
+    /// The inode of each of its directories, 0 for one that was not there: one of that name that somebody makes later is not
+    /// the container's. Empty when they are systemd's, which makes them anew as it sees fit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cgroup_ids: Vec<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resctrl: Option<Group>,
     /// Only without a mount namespace: what is to be taken down on the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_mount: Option<HostMount>,
+    /// The device number of the devpts that was made for /dev/pts: the terminal of an `exec` must be of that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devpts: Option<u64>,
+    /// What had to be made in the root filesystem (mount points, devices, links), as paths in it. It stays there: another
+    /// container may have mounted something on it by now, and the kernel unmounts what lies on a directory that is removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub made: Vec<PathBuf>,
     /// `CLONE_NEW*` bits of the namespaces that the container has of its own.
     pub namespaces: i32,
     pub family: Family,
@@ -334,7 +345,7 @@ impl StateDir {
     }
 
     pub fn cgroup(&self, record: &Record) -> Result<Cgroup> {
-        cgroup::open(&record.cgroup).context("open the container's cgroup")
+        cgroup::open(&record.cgroup, &record.cgroup_ids).context("open the container's cgroup")
     }
 }
 
@@ -353,8 +364,11 @@ impl Record {
             creator,
             init: None,
             cgroup,
+            cgroup_ids: Vec::new(),
             resctrl: None,
             host_mount: None,
+            devpts: None,
+            made: Vec::new(),
             namespaces: namespaces.own(),
             family: if namespaces.makes(libc::CLONE_NEWPID) { Family::DiesWithInit } else { Family::Survives },
             hooks: Hooks::default(),

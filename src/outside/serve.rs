@@ -6,7 +6,7 @@ use super::launch::{Done, HooksRun};
 use super::listener;
 use super::network;
 use super::scheduling;
-use super::spawn::{Child, post_mortem};
+use super::spawn::{Child, post_mortem, wait_for_word};
 use super::{idmap, mounts};
 use crate::error::{Context, Result, bail};
 use crate::hooks::{self, Surroundings};
@@ -32,7 +32,7 @@ pub fn until_ready(
 ) -> Result<Option<OwnedFd>> {
     let mut master = None;
     loop {
-        interrupt.wait_for([link.as_fd()], -1)?;
+        wait_for_word(plan, child.pid, link.as_fd(), interrupt)?;
         let Some(request) = link.next()? else {
             return Err(post_mortem(child, cgroup));
         };
@@ -71,7 +71,12 @@ pub fn until_ready(
                 scheduling::set(&plan.process, child)?;
                 Reply::Go { pid: child.pid }
             }
-            Request::Ready => {
+            Request::Made(names) => {
+                done.made.extend(names);
+                Reply::Go { pid: child.pid }
+            }
+            Request::Ready { devpts } => {
+                done.devpts = devpts;
                 if let World::New(sandbox) = &plan.world {
                     cgroup.move_below(child.pid, sandbox.cgroup.delegated_to)?;
                 }

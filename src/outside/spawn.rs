@@ -10,7 +10,7 @@ use super::launch::{Elsewhere, Inside};
 use crate::error::{Context, Result, anyhow};
 use crate::interrupt::Interrupt;
 use crate::link::{self, Door, Ends, Entry};
-use crate::plan::{Placing, Plan, World};
+use crate::plan::{Hook, Placing, Plan, World};
 use crate::proc;
 use crate::sys::file::{self, CWD};
 use crate::sys::process::{self, Clone, Exit, Sibling, Side};
@@ -201,7 +201,7 @@ fn in_stages(
             let intermediate = Draft::new(Child { pid, pidfd }, kill);
             place(plan, cgroup, pid, interrupt)?;
             socket::send(&hear, b"g", None).context("tell the intermediate process to go on")?;
-            interrupt.wait_for([hear.as_fd()], -1)?;
+            wait_for_word(plan, pid, hear.as_fd(), interrupt)?;
             let mut buffer = [0u8; 8];
             let told = socket::receive(&hear, &mut buffer).context("hear from the intermediate process")?;
             drop(hear); // without an answer the intermediate process ends
@@ -212,6 +212,26 @@ fn in_stages(
             }
         }
     }
+}
+
+/// How long a child may be silent, in milliseconds. A mount over a slow network may take its time; one that takes longer
+/// than this has been given up by whoever asked for the container.
+const SILENCE: i32 = 120_000;
+
+/// Waits until the child says something or ends. Its own hooks have the time that config.json gives them.
+pub fn wait_for_word(plan: &Plan, pid: i32, from: BorrowedFd, interrupt: &Interrupt) -> Result<()> {
+    let milliseconds = |seconds: u64| i32::try_from(seconds.saturating_mul(1000)).unwrap_or(i32::MAX);
+    let longer = |bound: i32, hook: &Hook| Some(bound.saturating_add(milliseconds(hook.timeout?)));
+    let bound = plan.hooks.create_container.iter().try_fold(SILENCE, longer).unwrap_or(-1);
+    if interrupt.wait_for([from], bound)?[0] {
+        return Ok(());
+    }
+    let doing = match proc::state(pid) {
+        Ok(Some('D')) => "waits for a device or a file system that does not answer: look at the sources of its mounts",
+        Ok(Some('T' | 't')) => "has been stopped by a signal or a debugger",
+        _ => "is neither ready nor dead",
+    };
+    Err(anyhow!("container init (pid {pid}) has said nothing for {} s; it {doing}", bound / 1000))
 }
 
 /// cgroup v1, and systemd: the intermediate process, and with it the child that it makes.

@@ -136,6 +136,8 @@ pub struct Target {
     /// `CLONE_NEW*` bits of the namespaces that the container does not share with the runtime.
     pub namespaces: i32,
     pub placing: Placing,
+    /// The device number of the devpts that it was created with.
+    pub devpts: Option<u64>,
     /// As the state says it.
     pub init: i32,
     pub bundle: PathBuf,
@@ -439,7 +441,8 @@ pub struct ExecRequest {
     pub preserve_fds: u32,
     pub terminal: TerminalUse,
     pub placing: Placing,
-    /// Of the container: its init, bundle and annotations.
+    /// Of the container: its devpts, init, bundle and annotations.
+    pub devpts: Option<u64>,
     pub init: i32,
     pub bundle: PathBuf,
     pub annotations: BTreeMap<String, String>,
@@ -455,6 +458,7 @@ pub fn exec(template: &Template, request: ExecRequest, host: &Host) -> Result<Pl
     let world = World::Join(Target {
         namespaces: template.namespaces,
         placing: request.placing,
+        devpts: request.devpts,
         init: request.init,
         bundle: request.bundle,
         annotations: request.annotations,

@@ -128,6 +128,36 @@ fn a_cgroup_removed_behind_the_runtimes_back_is_no_obstacle() {
     assert!(!host::is_alive(pid));
 }
 
+/// Its name is free once its processes have been moved away and it has been removed.
+#[test]
+fn a_cgroup_of_the_same_name_that_somebody_made_later_is_left_alone() {
+    needs!(root);
+    let bundle = Bundle::busybox().without_namespace("pid");
+    let container = bundle.start();
+    let mut stranger = bundle.command(["sleep", "600"]).spawn();
+    let dirs = directories(&container);
+    for dir in &dirs {
+        fs::write(dir.parent().unwrap().join("cgroup.procs"), container.pid().to_string()).unwrap();
+        eventually("the cgroup to be removable", || fs::remove_dir(dir).is_ok());
+        fs::create_dir(dir).unwrap();
+        for file in ["cpuset.cpus", "cpuset.mems"].iter().filter(|file| dir.join(file).exists()) {
+            fs::write(dir.join(file), read(dir.parent().unwrap().join(file))).unwrap(); // v1: else it takes nobody
+        }
+        fs::write(dir.join("cgroup.procs"), stranger.pid().to_string()).unwrap();
+    }
+    let paused = container.does("pause", []);
+    assert_eq!(paused.code, 1, "{paused:?}");
+    let deleted = container.delete_by_force().ok();
+    assert!(deleted.stderr.contains("is not the one that was made for the container"), "{deleted:?}");
+    assert!(!stranger.is_over() && dirs.iter().all(|dir| dir.exists()));
+    stranger.signal(nix::sys::signal::Signal::SIGKILL);
+    stranger.wait();
+    for dir in &dirs {
+        eventually("the stranger's cgroup to be removable", || fs::remove_dir(dir).is_ok());
+    }
+    bundle.assert_nothing_left();
+}
+
 #[test]
 fn whoever_outlives_init_without_a_pid_namespace_is_killed() {
     needs!(root);

@@ -19,6 +19,40 @@ fn the_record_is_json_and_names_the_init() {
 }
 
 #[test]
+fn what_was_made_in_the_root_filesystem_is_on_record() {
+    needs!(root);
+    let bundle = Bundle::busybox().mount("/a/b/c", "tmpfs", "tmpfs", &[]).mount("/a/b/c/d", "tmpfs", "tmpfs", &[]);
+    let made = |container: &Container| {
+        let record: serde_json::Value = serde_json::from_str(&read(record(container))).unwrap();
+        record["made"].clone()
+    };
+    let container = bundle.create();
+    // Not /a/b/c/d, nor what is in the tmpfs on /dev: these go with the container.
+    assert_eq!(made(&container), serde_json::json!(["/a", "/a/b", "/a/b/c"]));
+    container.delete_by_force().ok();
+    assert_eq!(made(&bundle.create()), serde_json::Value::Null, "it was there the second time");
+    // Without a /dev of its own it is all of the image.
+    let bundle = Bundle::busybox().without_dev();
+    fs::remove_dir_all(bundle.rootfs().join("dev")).unwrap();
+    let made = made(&bundle.create());
+    for name in ["/dev", "/dev/null", "/dev/fd"] {
+        assert!(made.as_array().unwrap().iter().any(|made| made == name), "{name}: {made}");
+    }
+}
+
+/// It could be in use by another container of the same image, so it is told and not removed.
+#[test]
+fn what_a_failed_create_leaves_in_the_root_filesystem_is_told() {
+    needs!(root);
+    let bundle = Bundle::busybox().mount("/made", "tmpfs", "tmpfs", &[]).args(["/no/such/program"]);
+    let output = bundle.try_create().refused("no such file or directory");
+    assert!(output.stderr.contains("left in the root filesystem") && output.stderr.contains("\"/made\""), "{output:?}");
+    let output = bundle.try_create().refused("no such file or directory");
+    assert!(!output.stderr.contains("left in the root filesystem"), "{output:?}");
+    bundle.assert_nothing_left();
+}
+
+#[test]
 fn the_state_directory_is_nobody_elses_business() {
     needs!(root);
     let container = Bundle::busybox().create();

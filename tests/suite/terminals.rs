@@ -101,6 +101,27 @@ fn exec_can_have_a_terminal_through_a_socket() {
     terminal.has_shown("got hello");
 }
 
+/// The container may mount what it likes over its own.
+#[test]
+fn the_terminal_of_exec_is_of_the_devpts_that_create_made() {
+    needs!(root);
+    let container = Bundle::busybox().start();
+    let pid = container.pid().to_string();
+    let inside = |words: &[&str]| {
+        let enter = ["nsenter", "--mount", "--target", &pid, "busybox"];
+        container.command(enter.into_iter().chain(words.iter().copied())).output().ok();
+    };
+    let console = Console::listen(&container.home().join("exec.sock"));
+    let options = ["--tty", "--detach", "--console-socket", console.path()];
+    inside(&["mount", "-t", "devpts", "-o", "newinstance,ptmxmode=0666", "other", "/dev/pts"]);
+    container.exec_with(options, ["tty"]).failed(255, "is not the devpts that the container was created with");
+    container.exec(["true"]).ok();
+    inside(&["umount", "/dev/pts"]);
+    let console = Console::listen(&container.home().join("again.sock")); // the other one has had its connection
+    container.exec_with(["--tty", "--detach", "--console-socket", console.path()], ["tty"]).ok();
+    console.terminal().has_shown("/dev/pts/");
+}
+
 #[test]
 fn a_socket_path_may_be_longer_than_an_address() {
     needs!(root);

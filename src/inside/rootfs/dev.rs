@@ -1,7 +1,7 @@
 //! /dev: nodes, links, the console's place.
 
 use crate::error::{Context, Result, bail, ensure};
-use crate::fs::{self, Root};
+use crate::fs::Root;
 use crate::plan::devices::{LINKS, Rights, Way};
 use crate::plan::{DevSetup, Device};
 use crate::sys::file::{self, CWD};
@@ -19,8 +19,8 @@ pub fn make_nodes(devices: &[Device], root: &Root) -> Result<()> {
             _ => directory(dir, root)?,
         };
         let made = match device.way {
-            Way::Make => make(device, dir_fd.as_fd()),
-            Way::BindFromHost => bind(device, dir_fd.as_fd()),
+            Way::Make => make(device, dir_fd.as_fd(), root),
+            Way::BindFromHost => bind(device, dir_fd.as_fd(), root),
         };
         made.with_context(|| format!("make device {}", device.path.display()))?;
         parent = Some((dir, dir_fd));
@@ -35,9 +35,13 @@ fn directory(path: &Path, root: &Root) -> Result<OwnedFd> {
     Ok(made?.file)
 }
 
-fn make(device: &Device, dir: BorrowedFd) -> Result<()> {
+fn make(device: &Device, dir: BorrowedFd, root: &Root) -> Result<()> {
     let name = device.path.file_name().unwrap_or_default();
-    match file::mknod(dir, name, device.kind.bits(), device.mode, device.number) {
+    let made = file::mknod(dir, name, device.kind.bits(), device.mode, device.number);
+    if made.is_ok() {
+        root.note(dir, &device.path);
+    }
+    match made {
         // The umask is 0 and we are root: mode and owner are right already, in the usual case.
         Ok(()) if (device.uid, device.gid) == (0, 0) => Ok(()),
         Ok(()) => {
@@ -48,7 +52,7 @@ fn make(device: &Device, dir: BorrowedFd) -> Result<()> {
         Err(sys::Error(Errno::EEXIST)) => adopt(device, dir),
         // mknod(2): not in a user namespace, where the caller may be already (Podman's users are). Elsewhere the host's node
         // would be in the hands of the container's root.
-        Err(sys::Error(Errno::EPERM)) if !sys::namespace::is_in_first_user() => bind(device, dir),
+        Err(sys::Error(Errno::EPERM)) if !sys::namespace::is_in_first_user() => bind(device, dir, root),
         Err(error) => Err(error.into()),
     }
 }
@@ -77,10 +81,10 @@ fn check(device: &Device, node: &OwnedFd) -> Result<()> {
 }
 
 /// Where none can be made: the host's node of the same name, checked to be the device that was asked for.
-fn bind(device: &Device, dir: BorrowedFd) -> Result<()> {
+fn bind(device: &Device, dir: BorrowedFd, root: &Root) -> Result<()> {
     let copy = mount::clone_tree(CWD, &device.path, Depth::One).context("find the host's node of that name")?;
     check(device, &copy)?;
-    let target = fs::make_name(dir, device.path.file_name().unwrap_or_default())?.file;
+    let target = root.make_name(dir, device.path.file_name().unwrap_or_default(), &device.path)?.file;
     let kind = file::stat(&target)?.st_mode & libc::S_IFMT;
     ensure!(!matches!(kind, libc::S_IFLNK | libc::S_IFDIR), "the image has a link or a directory of that name");
     Ok(mount::attach(copy, target)?)
@@ -97,7 +101,7 @@ pub fn make_links(root: &Root) -> Result<()> {
         let made = match file::symlink(target, dev.as_fd(), name) {
             Err(sys::Error(Errno::EEXIST)) if name == "ptmx" => replace_ptmx(dev.as_fd(), target),
             Err(sys::Error(Errno::EEXIST)) => Ok(()),
-            other => other.map_err(Into::into),
+            other => other.map(|()| root.note(dev.as_fd(), Path::new("/dev").join(name))).map_err(Into::into),
         };
         made.with_context(|| format!("link /dev/{name} to {target}"))?;
     }
@@ -120,7 +124,10 @@ pub fn make_console(root: &Root, setup: DevSetup) -> Result<()> {
     }
     let dev = directory(Path::new("/dev"), root)?;
     match file::mknod(dev.as_fd(), "console", libc::S_IFREG, 0o600, 0) {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            root.note(dev.as_fd(), "/dev/console");
+            Ok(())
+        }
         Err(sys::Error(Errno::EEXIST)) => {
             let there = file::open(dev.as_fd(), "console", libc::O_PATH | libc::O_NOFOLLOW, 0)?;
             let kind = file::stat(there)?.st_mode & libc::S_IFMT;

@@ -21,16 +21,28 @@ use crate::link::{self, Request};
 use crate::plan::{Access, DevSetup, MountOp, Plan, Sandbox};
 use crate::sys;
 use crate::sys::mount::{Change, Depth};
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
 
-pub fn build(plan: &Plan, sandbox: &Sandbox, link: &link::Child, umask: &Umask) -> Result<()> {
+/// What there is to tell of it.
+#[derive(Default)]
+pub struct Built {
+    /// What had to be made in the root filesystem, as paths in it.
+    pub made: Rc<RefCell<Vec<PathBuf>>>,
+    /// The device number of the devpts that was mounted on /dev/pts.
+    pub devpts: Option<u64>,
+}
+
+pub fn build(plan: &Plan, sandbox: &Sandbox, link: &link::Child, umask: &Umask, built: &mut Built) -> Result<()> {
     if sandbox.namespaces.joins(libc::CLONE_NEWNS) {
         sys::process::chdir(&sandbox.bundle).context("enter the bundle")?; // setns(2) has led us to that namespace's "/"
     }
-    let mut root = pivot::prepare(&sandbox.rootfs)?;
+    let mut root = pivot::prepare(&sandbox.rootfs, &built.made)?;
     let named = |op: &MountOp| format!("config.json: mounts[{}]: mount on {}", op.index, op.at.display());
     let mut unfinished = Vec::new();
     for op in &sandbox.mounts {
-        let mount = mount::perform(op, &mut root, link).with_context(|| named(op))?;
+        let mount = mount::perform(op, &mut root, link, built).with_context(|| named(op))?;
         unfinished.extend(mount.map(|mount| (op, mount)));
     }
     dev::make_nodes(&sandbox.devices, &root)?;

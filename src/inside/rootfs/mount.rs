@@ -1,7 +1,7 @@
 //! One mount of the plan, performed: made detached, given its attributes, then attached to a descriptor of its place. At no
 //! moment is it visible with other attributes than planned.
 
-use super::{cgroupfs, copy_up};
+use super::{Built, cgroupfs, copy_up};
 use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::fs::{Made, Root, Target};
 use crate::link::{self, Reply, Request};
@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 /// Returns the mount when it still has to become read-only, after the last one: `close`.
-pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child) -> Result<Option<OwnedFd>> {
+pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child, built: &mut Built) -> Result<Option<OwnedFd>> {
     match &op.what {
         MountWhat::New { fs, source, options, content, instead } => {
             let target = directory(root, &op.at, fs)?;
@@ -26,6 +26,9 @@ pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child) -> Result<Opti
                 (Err(error), Some(source)) if is_not_permitted(&error) => bind_of_host(source, op.attributes.set)?,
                 (made, _) => made?,
             };
+            if fs == "devpts" && op.at == Path::new("/dev/pts") {
+                built.devpts = Some(file::stat(&made)?.st_dev);
+            }
             if copies {
                 copy_up::copy(&target.file, &made, options)?;
             }

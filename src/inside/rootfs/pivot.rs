@@ -7,15 +7,18 @@ use crate::sys::file::{self, CWD};
 use crate::sys::mount::{self, Change, Depth};
 use crate::sys::mountinfo::{self, MountLine};
 use crate::sys::{Errno, Error, process};
+use std::cell::RefCell;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-/// Cuts this namespace's mounts from the host's as planned, and makes the root filesystem a mount of its own.
-pub fn prepare(rootfs: &Rootfs) -> Result<Root> {
+/// Cuts this namespace's mounts from the host's as planned, and makes the root filesystem a mount of its own. What is made
+/// in it from now on is written down in `made`.
+pub fn prepare(rootfs: &Rootfs, made: &Rc<RefCell<Vec<PathBuf>>>) -> Result<Root> {
     if rootfs.change == RootChange::Chroot {
-        return open_prepared(rootfs);
+        return Ok(Root::recorded(open_prepared(rootfs)?, made)?);
     }
     mount::change(c"/", while_building(rootfs.propagation)).context("set the propagation of \"/\"")?;
     let named = |what: &str| format!("config.json: root.path: {what} {}", rootfs.path.display());
@@ -31,15 +34,15 @@ pub fn prepare(rootfs: &Rootfs) -> Result<Root> {
         let slave = Change { depth: Depth::Recursive, set: 0, clear: 0, propagation: libc::MS_SLAVE };
         mount::change_attached(&copy, &slave).with_context(|| named("cut from the host"))?;
     }
-    Ok(Root::new(copy))
+    Ok(Root::recorded(copy, made)?)
 }
 
 /// Without a mount namespace the parent has made the mount, since it takes it down again.
-fn open_prepared(rootfs: &Rootfs) -> Result<Root> {
+fn open_prepared(rootfs: &Rootfs) -> Result<OwnedFd> {
     let named = || format!("config.json: root.path: open {}", rootfs.path.display());
     let root = file::open(CWD, &rootfs.path, libc::O_PATH | libc::O_DIRECTORY, 0).with_context(named)?;
     ensure!(mount::is_mount_root(&root).with_context(named)?, "{}: is no mount any more", named());
-    Ok(Root::new(root))
+    Ok(root)
 }
 
 /// What is unbindable cannot be a source of ours either (volumes, masks, the console): until all of them are made, private

@@ -100,6 +100,18 @@ impl Dir {
         Dir { version, controllers: controllers.to_vec(), spot: spot.clone(), mount: None, own: None, made: Vec::new() }
     }
 
+    /// The number of the directory, which the kernel does not give to another one as long as the machine runs (kernfs counts
+    /// generations in its upper half); 0 when it is gone.
+    pub fn identity(&self) -> Result<u64> {
+        let Some(own) = &self.own else { return Ok(0) };
+        Ok(file::stat(own).with_context(|| format!("cgroup: stat {self}"))?.st_ino)
+    }
+
+    /// Leaves it as if the hierarchy were not there.
+    pub fn forget(self) -> Dir {
+        Dir { mount: None, own: None, made: Vec::new(), ..self }
+    }
+
     pub fn mount(&self) -> &Path {
         &self.spot.mount
     }

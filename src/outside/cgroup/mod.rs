@@ -118,9 +118,20 @@ fn unmake(mut cgroup: Cgroup) {
     }
 }
 
-/// Finds the cgroup of an existing container.
-pub fn open(place: &Place) -> Result<Cgroup> {
-    let dirs = spots(place).map(|(version, controllers, spot)| Dir::find(version, controllers, spot));
+/// Finds the cgroup of an existing container. Directories that are not those of `identities` count as gone: somebody has
+/// made them since, and they are not ours to freeze, to kill or to remove.
+pub fn open(place: &Place, identities: &[u64]) -> Result<Cgroup> {
+    let known = identities.iter().map(Some).chain(std::iter::repeat(None));
+    let dirs = spots(place).zip(known).map(|((version, controllers, spot), known)| {
+        let dir = Dir::find(version, controllers, spot)?;
+        match known {
+            Some(known) if dir.fd().is_some() && dir.identity()? != *known => {
+                log::warning(format!("cgroup: {dir} is not the one that was made for the container: it is left alone"));
+                Ok(dir.forget())
+            }
+            _ => Ok(dir),
+        }
+    });
     Ok(Cgroup { started: true, ..Cgroup::new(place.owner.clone(), dirs.collect::<Result<_>>()?) })
 }
 
@@ -140,6 +151,14 @@ fn spots(place: &Place) -> impl Iterator<Item = (Version, &[String], &plan::Spot
 impl Cgroup {
     fn new(owner: Owner, dirs: Vec<Dir>) -> Cgroup {
         Cgroup { owner, dirs, pending: None, started: false, subgroup: None }
+    }
+
+    /// What tells its directories from later ones of the same names, for `open`.
+    pub fn identities(&self) -> Result<Vec<u64>> {
+        match self.owner {
+            Owner::Us => self.dirs.iter().map(Dir::identity).collect(),
+            Owner::Systemd(_) | Owner::Nobody => Ok(Vec::new()),
+        }
     }
 
     /// The v2 directory, for clone3 with CLONE_INTO_CGROUP; in hybrid mode the unified one. `None` on v1, and when the

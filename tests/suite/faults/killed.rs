@@ -6,6 +6,7 @@ use crate::harness::{Bundle, Invocation, effort, eventually, host, read};
 use crate::needs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::json;
 use std::collections::HashMap;
 
 /// One system call of a process: its name, and how many of that name there were, this one included.
@@ -222,6 +223,26 @@ fn a_child_that_stands_still_holds_create_up_and_no_longer() {
     create.signal(Signal::SIGTERM);
     assert_eq!(create.wait().failed(143, "interrupted by SIGTERM").stdout, "");
     bundle.assert_nothing_left();
+}
+
+/// The two minutes are over at once when the kernel says so.
+#[test]
+fn a_child_that_says_nothing_for_too_long_is_given_up() {
+    needs!(root);
+    needs!(program "strace");
+    let wait_in_vain = ["strace", "-qq", "-o", "/dev/null", "-e", "inject=poll:retval=0"];
+    let bundle = Bundle::busybox();
+    for verb in ["create", "run"] {
+        let output = bundle.invocation(verb).under(wait_in_vain).output();
+        output.refused("has said nothing for 120 s");
+        bundle.assert_nothing_left();
+    }
+    let container = bundle.start();
+    container.execution([], ["true"]).under(wait_in_vain).output().failed(255, "has said nothing for 120 s");
+    container.end();
+    // Its hooks may take longer: those that have a timeout up to that, others for ever.
+    let bundle = Bundle::busybox().hook_with("createContainer", json!({"path": "/bin/true", "timeout": 7}));
+    bundle.invocation("create").under(wait_in_vain).output().refused("has said nothing for 127 s");
 }
 
 #[test]
