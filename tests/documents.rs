@@ -139,4 +139,10 @@ fn the_tables_of_vulnerabilities_and_practices_are_the_tests() {
         tests.iter().for_each(|name| check(*number, name));
     }
     assert_eq!(practices.len(), 28);
+
+    let weaknesses = table(&text, "weakness");
+    assert!(weaknesses.len() >= 20);
+    for (number, _, tests) in &weaknesses {
+        tests.iter().for_each(|name| check(*number, name));
+    }
 }

@@ -2,7 +2,9 @@
 
 use crate::harness::{Bundle, host, read};
 use crate::needs;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, send, socket};
 use std::fs;
+use std::os::fd::AsRawFd;
 
 #[test]
 fn a_container_goes_from_created_over_running_to_stopped_and_is_gone() {
@@ -26,6 +28,35 @@ fn the_payload_waits_for_start() {
     let container = container.start();
     container.finish();
     assert_eq!(fs::read_to_string(ran).unwrap(), "here\n");
+}
+
+/// Not somebody who looks whether it is there, nor somebody who is killed before the word.
+#[test]
+fn only_the_word_of_start_opens_the_gate() {
+    needs!(root);
+    let container = Bundle::busybox().sh("echo here").create();
+    let gate = UnixAddr::new(&container.state_directory().join("gate")).unwrap();
+    for word in ["", "x", "star", "start ", "startstart", &"s".repeat(5000)] {
+        let socket = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        connect(socket.as_raw_fd(), &gate).unwrap();
+        if !word.is_empty() {
+            send(socket.as_raw_fd(), word.as_bytes(), MsgFlags::MSG_NOSIGNAL).unwrap();
+        }
+        drop(socket);
+    }
+    assert_eq!((container.status().as_str(), container.output().as_str()), ("created", ""));
+    assert_eq!(container.start().finish(), "here\n");
+}
+
+/// What the container is doing is looked at, not remembered.
+#[test]
+fn a_signal_that_init_survives_leaves_it_running() {
+    needs!(root);
+    let container = Bundle::busybox().sh("trap 'echo caught' TERM; echo ready; while :; do sleep 0.05; done").start();
+    container.has_said("ready");
+    container.kill("TERM").ok();
+    container.has_said("caught");
+    assert_eq!(container.status(), "running");
 }
 
 #[test]

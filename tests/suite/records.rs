@@ -130,6 +130,28 @@ fn a_huge_record_costs_no_memory() {
     container.end();
 }
 
+/// What a writer that was killed has left under the name that the next one writes to, whatever it is.
+#[test]
+fn a_record_is_never_written_into_what_lies_there() {
+    needs!(root);
+    needs!(controller "pids");
+    let container = Bundle::busybox().start();
+    let template = container.state_directory().join("template.json");
+    let host = container.home().join("of-the-host");
+    for leave in ["head -c 1000000 /dev/zero > $name", "ln -s $HOST $name", "ln $HOST $name"] {
+        fs::write(&host, "the host's").unwrap();
+        let update = container.runtime(["update", "--pids-limit", "99", container.id()]);
+        let script = format!("name={}/.template.json.$$; {leave}", container.state_directory().display());
+        update.after_shell(&script).env("HOST", host.to_str().unwrap()).output().ok();
+        serde_json::from_str::<serde_json::Value>(&read(&template)).expect("a whole template");
+        assert_eq!(read(&host), "the host's", "{leave}");
+        assert!(fs::symlink_metadata(&template).unwrap().is_file());
+        let names = fs::read_dir(container.state_directory()).unwrap().flatten().map(|entry| entry.file_name());
+        let left: Vec<_> = names.filter(|name| name.to_string_lossy().starts_with('.')).collect();
+        assert!(left.is_empty(), "{leave}: {left:?}");
+    }
+}
+
 #[test]
 fn a_missing_record_does_not_stop_delete_by_force() {
     needs!(root);

@@ -2,6 +2,7 @@
 
 use super::with_faults;
 use crate::harness::Bundle;
+use crate::harness::trace::to_the_end;
 use crate::needs;
 
 #[test]
@@ -21,13 +22,25 @@ fn a_create_that_the_kernel_refuses_leaves_nothing() {
     ];
     for refusal in refusals {
         let bundle = Bundle::busybox();
-        let (container, output) = bundle.create_by(|create| with_faults(create, &[refusal]));
+        let container = bundle.handle();
+        let output = to_the_end(&container, with_faults(bundle.invocation("create"), &[refusal]).spawn());
         if output.code != 0 {
             assert!(output.code == 1 && !output.stderr.trim().is_empty(), "{refusal}: {output:?}");
             bundle.assert_nothing_left_after(refusal);
         }
         drop(container);
     }
+}
+
+/// Whoever renames in a volume without end makes the kernel answer EAGAIN to a lookup with `..`.
+#[test]
+fn a_lookup_that_never_settles_is_given_up() {
+    needs!(root);
+    needs!(program "strace");
+    let bundle = Bundle::busybox();
+    let output = with_faults(bundle.invocation("run"), &["openat2:error=EAGAIN"]).output();
+    output.refused("(EAGAIN)");
+    bundle.assert_nothing_left();
 }
 
 /// An older kernel, or a runtime inside a container whose seccomp profile knows no newer calls.
