@@ -39,7 +39,8 @@ impl Interrupt {
                 Some(signal) if !signal::is_ignored(signal) => return Err(anyhow!(Kind::Interrupted(signal))),
                 _ if timeout < 0 => {} // one that the caller ignores, or that somebody else has read: wait on
                 _ => {
-                    left = timeout.saturating_sub(i32::try_from(began.elapsed().as_millis()).unwrap_or(i32::MAX)).max(0)
+                    let gone = i32::try_from(began.elapsed().as_millis()).unwrap_or(i32::MAX);
+                    left = timeout.saturating_sub(gone).max(0);
                 }
             }
         }

@@ -32,7 +32,7 @@ fn removal_takes_everything_below_and_can_be_repeated() {
         cgroup.remove().unwrap();
         assert!(paths(&plan).iter().all(|path| !path.exists()));
         cgroup.remove().unwrap();
-        let mut again = open(&plan.place).unwrap();
+        let mut again = open(&plan.place, &[]).unwrap();
         assert!(!again.exists() && again.birth_fd().is_none());
         again.remove().unwrap();
         again.kill(libc::SIGKILL).unwrap();
