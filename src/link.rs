@@ -33,6 +33,8 @@ pub enum Request {
     Listener(OwnedFd),
     /// So much have I made in the root filesystem, as paths in it.
     Made(Vec<PathBuf>),
+    /// Here is my heir, born in the pid namespace of the container; I am gone. The reply is for it.
+    Born(OwnedFd),
     /// Everything is done but the last step; the program has been found.
     Ready {
         /// The device number of the devpts that was made for /dev/pts.
@@ -113,6 +115,7 @@ impl Parent {
             (b'H', [], None) => Request::RunHooks,
             (b'T', [], Some(file)) => Request::Terminal(file),
             (b'L', [], Some(file)) => Request::Listener(file),
+            (b'B', [], Some(file)) => Request::Born(file),
             (b'D', names, None) => Request::Made(names.split(|byte| *byte == 0).map(path).collect()),
             (b'R', [], None) => Request::Ready { devpts: None },
             (b'R', number, None) if number.len() == 8 => {
@@ -142,6 +145,12 @@ impl AsFd for Parent {
 impl Child {
     /// Asks and waits for the answer.
     pub fn ask(&self, request: &Request) -> Result<Reply> {
+        self.say(request)?;
+        self.hear()
+    }
+
+    /// Leaves the answer to somebody else who has this end.
+    pub fn say(&self, request: &Request) -> Result<()> {
         let (bytes, file): (Vec<u8>, _) = match request {
             Request::Place => (vec![b'P'], None),
             Request::MapIds => (vec![b'I'], None),
@@ -152,12 +161,16 @@ impl Child {
             Request::RunHooks => (vec![b'H'], None),
             Request::Terminal(file) => (vec![b'T'], Some(file.as_fd())),
             Request::Listener(file) => (vec![b'L'], Some(file.as_fd())),
+            Request::Born(file) => (vec![b'B'], Some(file.as_fd())),
             Request::Made(names) => (made(names), None),
             Request::Ready { devpts } => {
                 (devpts.iter().fold(vec![b'R'], |tag, number| [&tag[..], &number.to_le_bytes()].concat()), None)
             }
         };
-        socket::send(&self.0, &bytes, file).context("ask the parent")?;
+        socket::send(&self.0, &bytes, file).context("ask the parent")
+    }
+
+    fn hear(&self) -> Result<Reply> {
         let mut buffer = [0u8; 8];
         let (length, file) = socket::receive(&self.0, &mut buffer).context("hear from the parent")?;
         match (&buffer[..length], file) {
@@ -170,7 +183,13 @@ impl Child {
 
     /// Asks for something whose only answer is "go on"; returns our pid as the runtime sees it.
     pub fn ask_go(&self, request: &Request) -> Result<i32> {
-        match self.ask(request)? {
+        self.say(request)?;
+        self.hear_go()
+    }
+
+    /// Waits for the answer to what somebody else has said.
+    pub fn hear_go(&self) -> Result<i32> {
+        match self.hear()? {
             Reply::Go { pid } => Ok(pid),
             Reply::Mount(_) => bail!("the parent answered another question"),
         }
@@ -264,9 +283,13 @@ pub mod gate {
         }
     }
 
-    /// Child: the execve is next. From here on the end of the connection means that the program runs.
+    /// Child: the execve is next. From here on the end of the connection means that the program runs. A `start` that was killed
+    /// meanwhile need not hear it: it has said the word.
     pub fn going(connection: &OwnedFd) -> Result<()> {
-        socket::send(connection, GOING, None).context("tell start")
+        match socket::send(connection, GOING, None) {
+            Err(sys::Error(Errno::EPIPE | Errno::ECONNRESET)) => Ok(()),
+            other => other.context("tell start"),
+        }
     }
 
     /// Child: tells `start` why the program does not run.
@@ -348,7 +371,7 @@ mod tests {
 
     #[test]
     fn any_message_is_one_or_refused() {
-        let tags = b"PIMNUSHTLDR!GX";
+        let tags = b"PIMNUSHTLBDR!GX";
         crate::fuzz::often(3000, |random| {
             let (parent, child) = pair().unwrap();
             let mut bytes = vec![tags[random.below(tags.len())]];

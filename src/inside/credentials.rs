@@ -1,6 +1,7 @@
 //! From root to the container's user: groups, ids, capabilities. The order is that of capabilities(7): the bounding set
 //! while we may still change it, ids with the permitted set kept, then the sets exactly as planned.
 
+use super::world::Setgroups;
 use crate::error::{Context, Result, ensure};
 use crate::fs::Root;
 use crate::log;
@@ -71,10 +72,10 @@ pub fn home(plan: &Process, root: &Root) -> Result<Option<String>> {
 
 /// Afterwards this process is the container's user with exactly the planned capabilities, in its working directory. Where
 /// `as_administrator` has something to do, that one capability is still permitted, but has no effect.
-pub fn become_user(plan: &Process) -> Result<()> {
+pub fn become_user(plan: &Process, setgroups: Setgroups) -> Result<()> {
     let user = &plan.user;
     let early = process::chdir(&plan.cwd); // as root: the user may not be allowed to walk there
-    set_groups(plan)?;
+    set_groups(plan, setgroups)?;
     let hint = |what: &str, id: u32| format!("become {what} {id}: is it mapped in the user namespace?");
     credentials::set_gid(user.gid).with_context(|| hint("group", user.gid))?;
     credentials::set_uid(user.uid).with_context(|| hint("user", user.uid))?;
@@ -94,15 +95,18 @@ pub fn become_user(plan: &Process) -> Result<()> {
 
 /// Even to an empty list: the caller's groups must not pass, unless an annotation lets them. Where the user namespace
 /// forbids setgroups there is nothing to drop and nothing can be added.
-fn set_groups(plan: &Process) -> Result<()> {
+fn set_groups(plan: &Process, setgroups: Setgroups) -> Result<()> {
     let Some(groups) = &plan.user.groups else { return Ok(()) };
     match credentials::set_groups(groups) {
-        Err(sys::Error(Errno::EPERM)) if groups.is_empty() && setgroups_is_denied() => Ok(()),
+        Err(sys::Error(Errno::EPERM)) if groups.is_empty() && is_denied(setgroups) => Ok(()),
         other => other.with_context(|| format!("set supplementary groups {groups:?}")),
     }
 }
 
-fn setgroups_is_denied() -> bool {
+fn is_denied(setgroups: Setgroups) -> bool {
+    if setgroups != Setgroups::AskProc {
+        return setgroups == Setgroups::Denied;
+    }
     let read = || file::read_all(file::open(CWD, "/proc/self/setgroups", libc::O_RDONLY, 0)?, 16);
     read().is_ok_and(|text| text.starts_with(b"deny"))
 }

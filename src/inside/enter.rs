@@ -2,7 +2,9 @@
 //!
 //! The order matters; each line that must stand where it stands says why.
 
+use super::birth::{self, Birth};
 use super::rootfs::Built;
+use super::world::Setgroups;
 use super::{credentials, exec, labels, process, rootfs, terminal, world};
 use crate::error::{Context, Result};
 use crate::link::{self, Ends, Entry, Request, gate};
@@ -53,23 +55,13 @@ pub fn enter(plan: &Plan, ends: Ends) -> ! {
     sys::process::exit_now(1)
 }
 
-/// What an intermediate process does, so that the real child is born where it belongs. The parent has placed it in its
+/// create: what an intermediate process does, so that the real child is born where it belongs. The parent has placed it in its
 /// cgroups.
 pub fn stage(plan: &Plan, entry: &Entry, kept: &[BorrowedFd]) -> Result<()> {
-    // The child is in sight of the container from its birth: by then nothing of the host's may be open. A payload with
-    // CAP_SYS_PTRACE would reach it through /proc/PID/fd (CVE-2016-9962).
-    let log = match &plan.world {
-        World::New(_) => log::file(),
-        // What there is to warn of, `create` has warned of: the process is the template's.
-        World::Join(_) => {
-            log::leave();
-            None
-        }
-    };
-    let kept: Vec<BorrowedFd> = kept.iter().copied().chain(log).chain(doors(entry)).collect();
+    let kept: Vec<BorrowedFd> = kept.iter().copied().chain(log::file()).chain(doors(entry)).collect();
     process::close_all_but(&plan.process, &kept)?;
     process::hide(plan)?;
-    world::stage(plan, entry)
+    world::stage(entry)
 }
 
 /// What leads to the namespaces that are to be entered.
@@ -109,25 +101,33 @@ fn live(
     process::close_all_but(&plan.process, &belongings(ear, &entry, gate.as_ref(), procfs.as_ref()))?; // locks and files of the parent's
     let umask = process::begin(plan, &entry)?; // non-dumpable before any namespace of the container is entered (CVE-2016-9962)
     let Ear::Parent(link) = &*ear else { unreachable!("only the gate changes who hears") };
-    match &plan.world {
+    let birth = Birth::of(&plan.world);
+    let groups = match &plan.world {
         World::New(sandbox) => {
             world::settle(sandbox, link, entry)?;
             rootfs::build(plan, sandbox, link, &umask, built)?; // ends in the container's root
+            Setgroups::AskProc
         }
         World::Join(target) => world::join(target, entry, link)?,
-    }
+    };
     let root = crate::fs::Root::new(sys::mount::place("/").context("open the container's root")?);
     terminal::open(plan, &root, link)?; // after the root change: the pty must be of the container's own devpts
+    if birth == Birth::Past {
+        terminal::control(&plan.process)?;
+    }
     if let World::New(sandbox) = &plan.world {
         rootfs::spread(&sandbox.rootfs)?; // after the last mount, the console's
     }
     labels::set(&plan.process, procfs)?; // closes this handle of the host's; before a filter could forbid it
-    process::attributes(plan, &umask, link)?; // in the cgroup, whose CPUs and memory nodes bound what may be asked for
+    process::attributes(plan, &umask)?; // in the cgroup, whose CPUs and memory nodes bound what may be asked for
+    if birth == Birth::Past {
+        process::schedule(&plan.process, link)?;
+    }
     credentials::prepare(&plan.process)?; // needs CAP_SETPCAP
     let home = credentials::home(&plan.process, &root)?;
     drop(root); // no descriptor of a directory may be left when the working directory is set (CVE-2024-21626)
-    process::limits(&plan.process, link)?; // after the last descriptor is opened, before the user changes
-    credentials::become_user(&plan.process)?;
+    process::limits(&plan.process, link, birth)?; // after the last descriptor is opened, before the user changes
+    credentials::become_user(&plan.process, groups)?;
     let program = exec::find(&plan.process, home)?;
     log::leave();
     let kept: Vec<BorrowedFd> = [Some(link.as_fd()), gate.as_ref().map(AsFd::as_fd)].into_iter().flatten().collect();
@@ -135,9 +135,15 @@ fn live(
     if gate.is_some() {
         sys::signal::end_when_asked().context("handle the signals that end a created container")?; // before a filter
     }
+    if birth == Birth::ToCome && !birth::can_be_last(&plan.process) {
+        birth::give(&plan.process, link)?;
+    }
     if exec::needs_early_filter(&plan.process) {
         // At the latest here: before CAP_SYS_ADMIN goes, and after every call that a profile of an older day has not heard of.
         credentials::as_administrator(&plan.process, || exec::install_filter(&plan.process, Some(link)))?;
+    }
+    if birth == Birth::ToCome && birth::can_be_last(&plan.process) {
+        birth::give(&plan.process, link)?; // as the payload, but for its program: whoever traces it has what the payload has
     }
     link.tell_made(&built.made.take())?;
     let pid = link.ask_go(&Request::Ready { devpts: built.devpts })?;

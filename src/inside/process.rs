@@ -1,11 +1,12 @@
 //! Attributes of the process itself: what it is born with and must lose, what the plan gives it.
 
+use super::birth::Birth;
 use crate::error::{Context, Result, anyhow};
 use crate::link::{self, Entry, Request};
 use crate::log;
 use crate::plan::host::Caller;
 use crate::plan::memory_policy::MemoryPolicy;
-use crate::plan::process::Keyring;
+use crate::plan::process::{Keyring, Rlimit};
 use crate::plan::{Plan, Process, World};
 use crate::sys::process::{Dumpable, Range};
 use crate::sys::{self, Errno, file, process, sched, signal};
@@ -58,13 +59,12 @@ fn write_oom_score(value: i32) -> Result<()> {
 }
 
 /// What is to be done before the privileges go, and before a filter of the container's can forbid it.
-pub fn attributes(plan: &Plan, before: &Umask, link: &link::Child) -> Result<()> {
+pub fn attributes(plan: &Plan, before: &Umask) -> Result<()> {
     let asked = &plan.process;
     if let Some(keyring) = &asked.keyring {
         join_keyring(keyring)?;
     }
     settle_on_cpus(plan)?;
-    schedule(asked, link)?;
     if let Some(policy) = &asked.memory_policy {
         set_memory_policy(policy)?;
     }
@@ -92,13 +92,27 @@ fn settle_on_cpus(plan: &Plan) -> Result<()> {
 
 /// After the CPUs: SCHED_DEADLINE is for processes that may run on all of them. What the kernel refuses us (a user
 /// namespace gives no right to it) the parent does, or explains.
-fn schedule(plan: &Process, link: &link::Child) -> Result<()> {
+pub fn schedule(plan: &Process, link: &link::Child) -> Result<()> {
     let policy = plan.scheduler.map(|attributes| sched::set_attributes(0, &attributes));
     let io = plan.io_priority.map(|priority| sched::set_io_priority(0, priority));
     match (policy, io) {
         (Some(Err(_)), _) | (_, Some(Err(_))) => link.ask_go(&Request::Scheduling).map(drop),
         _ => Ok(()),
     }
+}
+
+/// What a fork does not hand on as it is (a policy may end with it) the parent sets, since we have no rights any more. The limit of
+/// processes is only lowered now.
+pub fn settle_heir(plan: &Process, link: &link::Child) -> Result<()> {
+    if plan.scheduler.is_some() || plan.io_priority.is_some() {
+        link.ask_go(&Request::Scheduling)?;
+    }
+    for limit in plan.rlimits.iter().filter(|limit| limit.resource == libc::RLIMIT_NPROC) {
+        if set_limit(limit).is_err() {
+            link.ask_go(&Request::Limits)?; // the filter that is in force may forbid it to us
+        }
+    }
+    Ok(())
 }
 
 fn set_memory_policy(policy: &MemoryPolicy) -> Result<()> {
@@ -112,18 +126,26 @@ fn set_memory_policy(policy: &MemoryPolicy) -> Result<()> {
     })
 }
 
-/// The limits that we may set ourselves; when one is above what we have, the parent is asked to set them.
-pub fn limits(plan: &Process, link: &link::Child) -> Result<()> {
+/// The limits that we may set ourselves; when one is above what we have, the parent is asked to set them. A limit of processes
+/// would count against our own birth: until then it is only raised, while we may.
+pub fn limits(plan: &Process, link: &link::Child, birth: Birth) -> Result<()> {
+    let room = |limit: &Rlimit| Rlimit { soft: limit.hard, ..limit.clone() };
     for limit in &plan.rlimits {
-        match process::set_rlimit_of(0, limit.resource, limit.soft, limit.hard) {
-            Ok(()) => {}
+        let done = match (birth, limit.resource == libc::RLIMIT_NPROC) {
+            (Birth::ToCome, true) if process::rlimit(limit.resource)?.1 >= limit.hard => Ok(()),
+            (Birth::ToCome, true) => set_limit(&room(limit)),
+            _ => set_limit(limit),
+        };
+        match done {
             Err(sys::Error(Errno::EPERM)) => return link.ask_go(&Request::Limits).map(drop),
-            Err(error) => {
-                return Err(error).with_context(|| format!("config.json: process.rlimits: set {}", limit.name));
-            }
+            other => other.with_context(|| format!("config.json: process.rlimits: set {}", limit.name))?,
         }
     }
     Ok(())
+}
+
+fn set_limit(limit: &Rlimit) -> sys::Result<()> {
+    process::set_rlimit_of(0, limit.resource, limit.soft, limit.hard)
 }
 
 /// The caller's keys stay behind. A kernel or a filter without key management has none to give.

@@ -3,7 +3,7 @@
 use crate::error::{Context, Result, bail, ensure};
 use crate::fs::Root;
 use crate::link::{self, Request};
-use crate::plan::{Plan, World};
+use crate::plan::{Plan, Process, World};
 use crate::sys::file::{self, Resolve};
 use crate::sys::{self, Errno, mount, process, tty};
 use std::os::fd::{AsFd, OwnedFd};
@@ -29,11 +29,16 @@ pub fn open(plan: &Plan, root: &Root, link: &link::Child) -> Result<()> {
         bind_console(root, &slave).context("mount the terminal on /dev/console")?;
     }
     link.ask_go(&Request::Terminal(master))?;
-    tty::control(&slave).context("make it the controlling terminal")?;
     for number in 0..3 {
         process::place_fd(&slave, number).context("make it the standard streams")?;
     }
     Ok(())
+}
+
+/// Makes it the controlling terminal of the session that we lead.
+pub fn control(plan: &Process) -> Result<()> {
+    let Some(_) = plan.terminal else { return Ok(()) };
+    tty::control(process::STREAMS[0]).context("make the terminal the controlling one")
 }
 
 /// The image may have put anything under these names: the directory must be a devpts, and the file in it the multiplexer,

@@ -1,9 +1,9 @@
 //! Namespaces from the child's side: enter those to be joined, settle in the new ones.
 
-use crate::error::{Context, Result, ensure};
+use crate::error::{Context, Result, bail, ensure};
 use crate::link::{self, Door, Entry, Request};
 use crate::plan::namespaces;
-use crate::plan::{Placing, Plan, Sandbox, Target, TimeOffset, World};
+use crate::plan::{Placing, Sandbox, Target, TimeOffset};
 use crate::sys::file::{self, CWD, Resolve};
 use crate::sys::{credentials, mount, namespace, process, socket};
 use std::os::fd::{AsFd, OwnedFd};
@@ -48,13 +48,27 @@ pub fn settle(sandbox: &Sandbox, link: &link::Child, entry: Entry) -> Result<()>
     set_kernel_parameters(sandbox)
 }
 
-/// exec: all namespaces of the container in one step. With a pid namespace an intermediate process has done it.
-pub fn join(target: &Target, entry: Entry, link: &link::Child) -> Result<()> {
-    let Entry::Target(door) = entry else { return Ok(()) };
+/// May supplementary groups be set in this user namespace? user_namespaces(7).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Setgroups {
+    /// /proc of the container tells.
+    AskProc,
+    Denied,
+    Allowed,
+}
+
+/// exec: all namespaces of the container in one step. For the pid namespace this is a promise only: `birth` comes later, and
+/// until then the container's /proc does not know us.
+pub fn join(target: &Target, entry: Entry, link: &link::Child) -> Result<Setgroups> {
+    let Entry::Target(door) = entry else { bail!("exec enters a container by its door") };
     if target.placing == Placing::ByParent {
         link.ask_go(&Request::Place)?;
     }
-    enter_target(target, &door)
+    let procfs = file::open(CWD, "/proc", libc::O_PATH | libc::O_DIRECTORY, 0).context("open /proc")?;
+    enter_target(target, &door)?;
+    let read = || file::read_all(file::open(procfs.as_fd(), "self/setgroups", libc::O_RDONLY, 0)?, 16);
+    let text = read().context("read /proc/self/setgroups")?;
+    Ok(if text.starts_with(b"deny") { Setgroups::Denied } else { Setgroups::Allowed })
 }
 
 fn enter_target(target: &Target, door: &Door) -> Result<()> {
@@ -144,13 +158,9 @@ pub fn private_procfs(subset: Subset) -> Result<OwnedFd> {
     Ok(procfs)
 }
 
-/// What an intermediate process enters, so that the real child is born there.
-pub fn stage(plan: &Plan, entry: &Entry) -> Result<()> {
-    match (&plan.world, entry) {
-        (World::Join(target), Entry::Target(door)) => enter_target(target, door),
-        (_, Entry::Direct { joined }) => enter_joined(joined),
-        _ => Ok(()),
-    }
+/// create: what an intermediate process enters, so that the real child is born there.
+pub fn stage(entry: &Entry) -> Result<()> {
+    if let Entry::Direct { joined } = entry { enter_joined(joined) } else { Ok(()) }
 }
 
 /// The user namespace's owner may have no right over the others, and the others' none over it: what is refused at first is

@@ -81,12 +81,12 @@ pub fn launch(launch: Launch) -> std::result::Result<Ready, Failed> {
     let spawned = labels::procfs(plan).and_then(|procfs| {
         spawn::spawn(plan, cgroup, Birth { gate, target, joined, procfs }, &inside, interrupt, elsewhere)
     });
-    let result = spawned.and_then(|(child, link)| {
+    let result = spawned.and_then(|(mut child, link)| {
         if let World::New(sandbox) = &plan.world {
             // While the child is busy with its mounts; in force long before it is told to go.
             cgroup.restrict_devices(&sandbox.cgroup)?;
         }
-        let master = serve::until_ready(plan, cgroup, &child, &link, console, interrupt, &mut done)?;
+        let master = serve::until_ready(plan, cgroup, &mut child, &link, console, interrupt, &mut done)?;
         Ok((child, link, master))
     });
     let Done { hooks, moved, made, devpts } = done;

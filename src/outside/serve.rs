@@ -6,9 +6,9 @@ use super::launch::{Done, HooksRun};
 use super::listener;
 use super::network;
 use super::scheduling;
-use super::spawn::{Child, post_mortem, wait_for_word};
+use super::spawn::{self, Child, Word, post_mortem, wait_for_word};
 use super::{idmap, mounts};
-use crate::error::{Context, Result, bail};
+use crate::error::{Context, Result, bail, ensure};
 use crate::hooks::{self, Surroundings};
 use crate::interrupt::Interrupt;
 use crate::link::{self, Reply, Request};
@@ -17,6 +17,7 @@ use crate::plan::{Plan, Process, Sandbox, World};
 use crate::sys::file::{self, CWD};
 use crate::sys::process;
 use crate::sys::{Errno, Error};
+use crate::undo::Draft;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Returns when the child has asked `Ready`, which the caller answers. The terminal's master is returned when it is ours
@@ -24,7 +25,7 @@ use std::os::fd::{AsFd, OwnedFd};
 pub fn until_ready(
     plan: &Plan,
     cgroup: &mut Cgroup,
-    child: &Child,
+    child: &mut Draft<Child>,
     link: &link::Parent,
     mut console: Console,
     interrupt: &Interrupt,
@@ -32,7 +33,9 @@ pub fn until_ready(
 ) -> Result<Option<OwnedFd>> {
     let mut master = None;
     loop {
-        wait_for_word(plan, child.pid, link.as_fd(), interrupt)?;
+        if wait_for_word(plan, child, link.as_fd(), interrupt)? == Word::NoMore {
+            return Err(post_mortem(child, cgroup));
+        }
         let Some(request) = link.next()? else {
             return Err(post_mortem(child, cgroup));
         };
@@ -69,6 +72,11 @@ pub fn until_ready(
             }
             Request::Scheduling => {
                 scheduling::set(&plan.process, child)?;
+                Reply::Go { pid: child.pid }
+            }
+            Request::Born(pidfd) => {
+                ensure!(matches!(plan.world, World::Join(_)), "a child of create has an heir");
+                *child = spawn::heir(pidfd)?; // the other one is not needed any more
                 Reply::Go { pid: child.pid }
             }
             Request::Made(names) => {

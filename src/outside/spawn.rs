@@ -1,9 +1,9 @@
 //! Making the child: which clone, from where. Nobody else knows how many forks there were.
 //!
 //! Usually one clone3 makes all namespaces and puts the child into its v2 cgroup. A pid namespace that `create` joins is
-//! entered by being born in it, so we go there for the moment of the clone. For `exec` into a pid namespace, and where a user
-//! namespace is joined or a new one is to be combined with joined ones that it has no rights over, an intermediate process
-//! goes first.
+//! entered by being born in it, so we go there for the moment of the clone. Where a user namespace is joined, or a new one is to
+//! be combined with joined ones that it has no rights over, an intermediate process goes first. For `exec` into a pid
+//! namespace the child itself is born once more, when it has nothing left to lose (`inside::birth`): its heir is told to us.
 
 use super::cgroup::{self, Cgroup};
 use super::launch::{Elsewhere, Inside};
@@ -47,9 +47,7 @@ pub fn spawn(
 ) -> Result<(Draft<Child>, link::Parent)> {
     let (ours, theirs) = link::pair()?;
     let (new, staged) = match &plan.world {
-        // Whoever is visible in the container's pid namespace must have the container's root already: a payload with
-        // CAP_SYS_PTRACE would reach the host through /proc/PID/root. So exec enters everything else first.
-        World::Join(target) => (0, target.namespaces & libc::CLONE_NEWPID != 0),
+        World::Join(_) => (0, false),
         World::New(sandbox) => {
             let namespaces = &sandbox.namespaces;
             let joins_user = namespaces.joins(libc::CLONE_NEWUSER);
@@ -145,7 +143,7 @@ impl Drop for Visit {
 
 fn visit_pid_namespace(plan: &Plan, birth: &Birth) -> Result<Option<Visit>> {
     let goal = match (&plan.world, &birth.target) {
-        (World::Join(_), _) => return Ok(None), // goes in stages when it has one to enter
+        (World::Join(_), _) => return Ok(None),
         _ => match birth.joined.iter().find(|(kind, _)| *kind == libc::CLONE_NEWPID) {
             Some((_, file)) => file,
             None => return Ok(None),
@@ -169,11 +167,8 @@ fn in_stages(
     elsewhere: &Elsewhere,
 ) -> Result<Child> {
     let (hear, tell) = socket::pair().context("make a socket to the intermediate process")?;
-    let Birth { gate, target, joined, procfs } = birth;
-    let entry = match target {
-        Some(door) => Entry::Target(door),
-        None => Entry::Direct { joined },
-    };
+    let Birth { gate, joined, procfs, .. } = birth;
+    let entry = Entry::Direct { joined };
     match clone_into(cgroup, 0, elsewhere)? {
         Side::Child => {
             drop(hear);
@@ -201,7 +196,7 @@ fn in_stages(
             let intermediate = Draft::new(Child { pid, pidfd }, kill);
             place(plan, cgroup, pid, interrupt)?;
             socket::send(&hear, b"g", None).context("tell the intermediate process to go on")?;
-            wait_for_word(plan, pid, hear.as_fd(), interrupt)?;
+            wait_for_word(plan, &intermediate, hear.as_fd(), interrupt)?;
             let mut buffer = [0u8; 8];
             let told = socket::receive(&hear, &mut buffer).context("hear from the intermediate process")?;
             drop(hear); // without an answer the intermediate process ends
@@ -218,14 +213,25 @@ fn in_stages(
 /// than this has been given up by whoever asked for the container.
 const SILENCE: i32 = 120_000;
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// There is something to be read, which may be the end of file.
+    Here,
+    /// It has ended, and said nothing.
+    NoMore,
+}
+
 /// Waits until the child says something or ends. Its own hooks have the time that config.json gives them.
-pub fn wait_for_word(plan: &Plan, pid: i32, from: BorrowedFd, interrupt: &Interrupt) -> Result<()> {
+pub fn wait_for_word(plan: &Plan, child: &Child, from: BorrowedFd, interrupt: &Interrupt) -> Result<Word> {
     let milliseconds = |seconds: u64| i32::try_from(seconds.saturating_mul(1000)).unwrap_or(i32::MAX);
     let longer = |bound: i32, hook: &Hook| Some(bound.saturating_add(milliseconds(hook.timeout?)));
     let bound = plan.hooks.create_container.iter().try_fold(SILENCE, longer).unwrap_or(-1);
-    if interrupt.wait_for([from], bound)?[0] {
-        return Ok(());
+    match interrupt.wait_for([from, child.pidfd.as_fd()], bound)? {
+        [true, _] => return Ok(Word::Here),
+        [false, true] => return Ok(Word::NoMore), // an heir that it could not tell of hangs on the other end, until we are gone
+        [false, false] => {}
     }
+    let pid = child.pid;
     let doing = match proc::state(pid) {
         Ok(Some('D')) => "waits for a device or a file system that does not answer: look at the sources of its mounts",
         Ok(Some('T' | 't')) => "has been stopped by a signal or a debugger",
@@ -234,15 +240,16 @@ pub fn wait_for_word(plan: &Plan, pid: i32, from: BorrowedFd, interrupt: &Interr
     Err(anyhow!("container init (pid {pid}) has said nothing for {} s; it {doing}", bound / 1000))
 }
 
+/// The child once it was born into the container's pid namespace.
+pub fn heir(pidfd: OwnedFd) -> Result<Draft<Child>> {
+    Ok(Draft::new(Child { pid: proc::pid_of(&pidfd)?, pidfd }, kill))
+}
+
 /// cgroup v1, and systemd: the intermediate process, and with it the child that it makes.
 fn place(plan: &Plan, cgroup: &mut Cgroup, pid: i32, interrupt: &Interrupt) -> Result<()> {
-    let placing = match &plan.world {
-        World::New(sandbox) => Placing::of(&sandbox.cgroup.place),
-        World::Join(target) => target.placing,
-    };
-    match placing {
-        Placing::ByParent => cgroup.add(pid, interrupt),
-        Placing::AtBirth => Ok(()),
+    match &plan.world {
+        World::New(sandbox) if Placing::of(&sandbox.cgroup.place) == Placing::ByParent => cgroup.add(pid, interrupt),
+        _ => Ok(()),
     }
 }
 

@@ -57,6 +57,23 @@ pub fn clone(ask: &Clone) -> Result<Side> {
     Ok(Side::Parent { pid: i32::try_from(pid).unwrap_or(-1), pidfd: own(pidfd.into()) })
 }
 
+/// The flags of `fork_sibling`, as seccomp sees them in the first argument of clone(2).
+pub const FORK_SIBLING: u64 = (libc::CLONE_PARENT | libc::CLONE_PIDFD) as u64;
+
+/// A copy of this process whose parent is ours (`CLONE_PARENT`), in the pid namespace that our children are born in. By clone(2):
+/// profiles that hide clone3, whose arguments they cannot see, let it pass.
+pub fn fork_sibling() -> Result<Side> {
+    let mut pidfd: i32 = -1;
+    let (none, at) = (0usize, &raw mut pidfd);
+    let (first, second) = if cfg!(target_arch = "s390x") { (0, FORK_SIBLING) } else { (FORK_SIBLING, 0) };
+    // SAFETY: without CLONE_VM, and with no stack named, the child has its own copy of this single-threaded process.
+    let pid = check(unsafe { libc::syscall(libc::SYS_clone, first, second, at, none, none) })?;
+    if pid == 0 {
+        return Ok(Side::Child);
+    }
+    Ok(Side::Parent { pid: i32::try_from(pid).unwrap_or(-1), pidfd: own(pidfd.into()) })
+}
+
 /// `pidfd_open` (Linux 5.3).
 pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
     // SAFETY: no pointers.
@@ -281,6 +298,15 @@ pub fn new_session() -> Result<()> {
 pub fn set_umask(mask: u32) -> u32 {
     // SAFETY: no pointers, cannot fail.
     unsafe { libc::umask(mask) }
+}
+
+/// Our own limit, soft and hard, by the kernel's number of the resource.
+pub fn rlimit(resource: u32) -> Result<(u64, u64)> {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    let none = std::ptr::null::<libc::rlimit64>();
+    // SAFETY: the struct is ours and lives for the call.
+    check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, none, &raw mut limit) })?;
+    Ok((limit.rlim_cur, limit.rlim_max))
 }
 
 /// Sets a resource limit of a process, by the kernel's number of the resource. EPERM when `hard` is above the present one

@@ -48,6 +48,20 @@ fn only_the_word_of_start_opens_the_gate() {
     assert_eq!(container.start().finish(), "here\n");
 }
 
+/// Its word counts, although nobody is left to hear how it went.
+#[test]
+fn a_start_that_is_killed_after_the_word_has_started_the_container() {
+    needs!(root);
+    let container = Bundle::busybox().hook("startContainer", "sleep 0.3").sh("echo here; exec sleep 600").create();
+    let gate = UnixAddr::new(&container.state_directory().join("gate")).unwrap();
+    let socket = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    connect(socket.as_raw_fd(), &gate).unwrap();
+    send(socket.as_raw_fd(), b"start", MsgFlags::MSG_NOSIGNAL).unwrap();
+    drop(socket);
+    container.has_said("here");
+    assert_eq!(container.status(), "running");
+}
+
 /// What the container is doing is looked at, not remembered.
 #[test]
 fn a_signal_that_init_survives_leaves_it_running() {

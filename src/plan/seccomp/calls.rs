@@ -1,7 +1,7 @@
 //! For each architecture: what to answer to which call number.
 
 use super::abi::{Abi, Layout, Name, Names};
-use super::policy::{Compare, Condition, FOREIGN, NOTIFY, Policy, Rule, severity};
+use super::policy::{ALLOW, Compare, Condition, FOREIGN, LOG, NOTIFY, Policy, Rule, severity};
 use std::cmp::Reverse;
 
 /// The whole number space of one AUDIT_ARCH_*.
@@ -62,6 +62,29 @@ pub fn always_denied(map: &Map, abi: &Abi, name: &str) -> bool {
     let range = map.ranges.iter().rev().find(|range| range.first <= number);
     // More severe than a tracer's or an agent's word: nothing of the call happens.
     matches!(range, Some(Range { decision: Decision::Answer(answer), .. }) if severity(*answer) < severity(NOTIFY))
+}
+
+/// Is a call with these arguments (and 0 for the rest) carried out, whether it is logged or not?
+pub fn allows(map: &Map, default: u32, abi: &Abi, name: &str, args: &[u64]) -> bool {
+    let Some(number) = abi.number(&Names::new().find(name)) else { return false };
+    let Some(range) = map.ranges.iter().rev().find(|range| range.first <= number) else { return false };
+    let holds = |condition: &Condition| {
+        let value = args.get(condition.argument as usize).copied().unwrap_or(0) & condition.mask;
+        let compared = match condition.compare {
+            Compare::Equal => value == condition.value,
+            Compare::AtLeast => value >= condition.value,
+            Compare::Above => value > condition.value,
+        };
+        compared == condition.holds
+    };
+    let answer = match &range.decision {
+        Decision::Answer(answer) => *answer,
+        Decision::Check(checks) => {
+            let met = checks.all.iter().find(|check| check.conditions.iter().all(holds));
+            met.map_or(default, |check| check.answer)
+        }
+    };
+    matches!(answer, ALLOW | LOG)
 }
 
 /// Of the ABIs that share a kernel tag.

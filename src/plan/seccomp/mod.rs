@@ -36,6 +36,7 @@ mod policy;
 #[cfg(test)]
 mod tests;
 
+use crate::sys::process;
 use anyhow::{Result, ensure};
 use oci_spec::runtime::LinuxSeccomp;
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,9 @@ pub struct Program {
     pub flags: u32,
     /// `None` if no rule notifies, whatever the profile says about a listener.
     pub listener: Option<Listener>,
+    /// Does it let a process fork, lead a session of its own and take its terminal?
+    #[serde(default)]
+    pub lets_fork: bool,
 }
 
 /// Where to send the descriptor on which the kernel asks about calls.
@@ -102,8 +106,14 @@ pub fn compile(profile: &LinuxSeccomp) -> Result<Program> {
         !calls::always_denied(&maps[0], native, "execve"),
         "linux.seccomp: the profile lets nobody call execve, so no program could be started: allow it"
     );
-    assemble(policy, &maps)
+    let flags = process::FORK_SIBLING; // where the kernel looks for them first or second
+    let calls = [("clone", [flags, if cfg!(target_arch = "s390x") { flags } else { 0 }]), ("setsid", [0, 0]), CONTROL];
+    let lets_fork = calls.iter().all(|(name, args)| calls::allows(&maps[0], policy.default, native, name, args));
+    Ok(Program { lets_fork, ..assemble(policy, &maps)? })
 }
+
+/// What makes stdin the controlling terminal.
+const CONTROL: (&str, [u64; 2]) = ("ioctl", [0, libc::TIOCSCTTY]);
 
 /// For any architecture, startable or not.
 #[cfg(test)]
@@ -121,7 +131,7 @@ fn assemble(policy: policy::Policy, maps: &[calls::Map]) -> Result<Program> {
          name fewer architectures, or fewer calls with args",
         instructions.len()
     );
-    Ok(Program { instructions, flags: policy.flags, listener: policy.listener })
+    Ok(Program { instructions, flags: policy.flags, listener: policy.listener, lets_fork: false })
 }
 
 /// The first column of a table.

@@ -61,6 +61,8 @@ const KILL_THREAD: u32 = 0x0000_0000;
 const ERRNO: u32 = 0x0005_0000;
 pub const NOTIFY: u32 = 0x7fc0_0000;
 const TRACE: u32 = 0x7ff0_0000;
+pub const LOG: u32 = 0x7ffc_0000;
+pub const ALLOW: u32 = 0x7fff_0000;
 
 /// What calls of an architecture that is not in the profile get.
 pub const FOREIGN: u32 = KILL_THREAD;
@@ -73,8 +75,8 @@ pub const ACTIONS: [(&str, Action); 9] = [
     ("SCMP_ACT_TRAP", plain(0x0003_0000)),
     ("SCMP_ACT_ERRNO", Action { value: ERRNO, largest: Some(4095) }),
     ("SCMP_ACT_TRACE", Action { value: TRACE, largest: Some(0xffff) }),
-    ("SCMP_ACT_ALLOW", plain(0x7fff_0000)),
-    ("SCMP_ACT_LOG", plain(0x7ffc_0000)),
+    ("SCMP_ACT_ALLOW", plain(ALLOW)),
+    ("SCMP_ACT_LOG", plain(LOG)),
     ("SCMP_ACT_NOTIFY", plain(NOTIFY)),
 ];
 
