@@ -101,6 +101,42 @@ fn cve_2016_9962_nobody_who_comes_in_by_exec_brings_the_hosts_root_along_for_tho
     nobody_is_caught("spy", &["CAP_SYS_PTRACE", "CAP_KILL"], &[], None);
 }
 
+/// What a payload with CAP_SYS_PTRACE traces is in its hands. So nobody may be seen with a right that the payload has not.
+#[test]
+fn cve_2016_9962_nobody_is_seen_coming_in_with_a_capability_that_the_payload_has_not() {
+    needs!(root);
+    needs!(program "strace");
+    needs!(program "nsenter");
+    let spying = |bundle: Bundle| {
+        let sets = ["bounding", "effective", "permitted"];
+        let bundle = sets.into_iter().fold(bundle, |bundle, set| bundle.capabilities(set, &["CAP_SYS_PTRACE"]));
+        let secret = bundle.host_file("secret", "of the host");
+        let container = probe::with(bundle, "weigh", &secret).start();
+        container.has_said("looking");
+        container
+    };
+    let weak = spying(base());
+    let pid = weak.pid().to_string();
+    weak.command(["nsenter", "-t", &pid, "--pid", "sleep", "1"]).output().ok();
+    weak.has_said("REACHED capabilities");
+    drop(weak);
+    // The filter goes in by the right of CAP_SYS_ADMIN, or by no_new_privs; or there is none.
+    let bundles = [
+        base().set("/process/noNewPrivileges", false),
+        base().set("/process/noNewPrivileges", false).deny_syscall("mkdir"),
+        base().set("/process/noNewPrivileges", true).deny_syscall("mkdir"),
+    ];
+    for bundle in bundles {
+        let container = spying(bundle);
+        for round in rounds(60) {
+            let exec = container.execution(["--user", if round % 2 == 0 { "0" } else { "1000" }], ["true"]);
+            let exec = if round % 4 == 3 { exec.under(SLOWLY) } else { exec };
+            exec.output().ok();
+        }
+        assert!(!container.output().contains("REACHED"), "{}", container.output());
+    }
+}
+
 #[test]
 fn cve_2020_14300_the_program_as_installed_lets_nobody_look_into_who_comes_in() {
     needs!(root);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const KIND: &str = "RRUNTIME_TEST_PROBE";
 const SECRET: &str = "RRUNTIME_TEST_SECRET";
 
-/// A container whose payload is one of the probes below: `spy`, `spy-and-trace` or `hold`. `secret` is a file of the host.
+/// A container whose payload is one of the probes below: `spy`, `spy-and-trace`, `weigh` or `hold`. `secret` is a file of the host.
 pub fn with(bundle: Bundle, kind: &str, secret: &Path) -> Bundle {
     let program = std::env::current_exe().expect("the path of this program");
     fs::copy(program, bundle.rootfs().join("probe")).expect("copy this program into the image");
@@ -27,6 +27,7 @@ fn as_a_payload() {
     match std::env::var(KIND).as_deref() {
         Ok("spy") => spy(false),
         Ok("spy-and-trace") => spy(true),
+        Ok("weigh") => weigh(),
         Ok("hold") => hold(),
         _ => {}
     }
@@ -81,6 +82,25 @@ fn spy(trace: bool) {
             }
         }
         reap();
+    }
+}
+
+/// Says `REACHED` and the capabilities of everybody who appears with more of them than we have, whatever he does with them: for us, who
+/// may trace him, they are ours.
+fn weigh() {
+    let permitted = |dir: &Path| {
+        let status = fs::read_to_string(dir.join("status")).ok()?;
+        let set = status.lines().find_map(|line| line.strip_prefix("CapPrm:"))?;
+        u64::from_str_radix(set.trim(), 16).ok()
+    };
+    let own = permitted(Path::new("/proc/self")).expect("capabilities of our own");
+    say("looking");
+    loop {
+        for (_, dir) in others() {
+            if let Some(more) = permitted(&dir).filter(|set| set & !own != 0) {
+                say(&format!("REACHED capabilities {:x}", more & !own));
+            }
+        }
     }
 }
 
