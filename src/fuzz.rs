@@ -147,6 +147,13 @@ pub fn often(usual: u64, deed: impl Fn(&mut Random)) {
     }
 }
 
+/// A directory with nothing but this configuration.
+pub fn bundle_of(config: &[u8]) -> tempfile::TempDir {
+    let bundle = tempfile::tempdir().expect("make a directory");
+    std::fs::write(bundle.path().join("config.json"), config).expect("write a configuration");
+    bundle
+}
+
 /// What a person sees must be one line without control characters, and not longer than a screen of what was wrong.
 #[track_caller]
 pub fn is_fit_to_show(error: &anyhow::Error) {

@@ -5,16 +5,21 @@
 //! finds the place of an error. And where it is laxer (it takes 0 for a required number that is missing) a 0 of that kind
 //! makes us look again.
 
-use crate::error::{Context, Result, anyhow, bail, did_you_mean};
+use crate::error::{Context, Result, anyhow, bail, did_you_mean, ensure};
 use crate::sys::file::{self, CWD};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::fmt::Write;
 use std::path::Path;
 
 pub use oci_spec::runtime::Spec;
 
 /// Larger configurations are refused: nobody writes one, and everything here is held in memory.
 const LIMIT: usize = 64 << 20;
+
+/// As many values a configuration may have. Each takes up to 768 bytes of memory, however short its text is (the worst are
+/// objects that have to be looked at twice, and files of `unified`; plan/memory_tests.rs).
+const VALUES: usize = 1 << 18;
 
 /// What reading gave: the configuration, and what had to be left out of it.
 pub struct Read {
@@ -38,11 +43,12 @@ pub fn read(bundle: &Path) -> Result<Read> {
 /// Reads a small JSON file that the caller named. A FIFO or a device is refused before it can hang us.
 pub fn read_file(path: &Path) -> Result<Vec<u8>> {
     let open = file::open(CWD, path, libc::O_RDONLY | libc::O_NONBLOCK, 0).context("open")?;
-    let kind = file::stat(&open).context("stat")?.st_mode & libc::S_IFMT;
-    if kind == libc::S_IFDIR {
+    let stat = file::stat(&open).context("stat")?;
+    if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
         bail!("is a directory");
     }
-    file::read_all(open, LIMIT).with_context(|| format!("read (at most {} MiB)", LIMIT >> 20))
+    let size = usize::try_from(stat.st_size).unwrap_or(0).max(1023);
+    file::read_expecting(open, size, LIMIT).with_context(|| format!("read (at most {} MiB)", LIMIT >> 20))
 }
 
 /// The same from standard input.
@@ -53,6 +59,7 @@ pub fn read_stdin() -> Result<Vec<u8>> {
 
 /// Parses a whole configuration.
 pub fn parse(text: &[u8]) -> Result<Read> {
+    refuse_too_many(text)?;
     match serde_json::from_slice::<Spec>(text) {
         Ok(spec) if !has_zero_for_nothing(&spec) => return Ok(Read { spec, warnings: Vec::new() }),
         _ => {}
@@ -63,10 +70,32 @@ pub fn parse(text: &[u8]) -> Result<Read> {
 
 /// Parses a `process` object of its own (exec --process).
 pub fn parse_process(text: &[u8]) -> Result<(oci_spec::runtime::Process, Vec<String>)> {
+    refuse_too_many(text)?;
     match serde_json::from_slice(text) {
         Ok(process) if !has_zero_limit(&process) => Ok((process, Vec::new())),
         _ => parse_with_care(text, "/process"),
     }
+}
+
+/// Every value but the first of all comes after one of three characters. A text of fewer characters is not looked at.
+fn refuse_too_many(text: &[u8]) -> Result<()> {
+    if text.len() <= VALUES {
+        return Ok(());
+    }
+    let (mut values, mut quoted, mut bytes) = (0, false, text.iter());
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\\' => drop(bytes.next()),
+            b',' | b'[' | b'{' if !quoted => values += 1,
+            _ => {}
+        }
+    }
+    ensure!(
+        values <= VALUES,
+        "has {values} values, and at most {VALUES} are read; leave out what is there without need"
+    );
+    Ok(())
 }
 
 /// Is there a number that oci-spec would also give us for a missing one, where that makes a difference?
@@ -146,20 +175,35 @@ fn parse_with_care<T: DeserializeOwned>(text: &[u8], at: &str) -> Result<(T, Vec
         spell_as_the_parser_does(process);
     }
     leave_out_unsaid_limit(&mut value);
-    let parsed = from_value(&value, at)?;
-    require(&value, at)?;
-    Ok((parsed, warnings))
+    let missing = require(&value, at);
+    // The one or the other: a tree of values is many times as large as its text.
+    let clean = in_text(&value, text.len());
+    drop(value);
+    match typed(&clean) {
+        Ok(parsed) => missing.map(|()| (parsed, warnings)),
+        Err(complaint) => {
+            let value = serde_json::from_slice(clean.as_bytes()).context("not JSON any more")?;
+            Err(locate::<T>(value, at, &complaint))
+        }
+    }
+}
+
+fn in_text(value: &Value, size: usize) -> String {
+    let mut text = String::with_capacity(size);
+    // Writing to memory does not fail.
+    let _ = write!(text, "{value}");
+    text
 }
 
 /// A part of a configuration that is there as plain JSON; `at` is where it would stand in config.json.
 pub fn from_value<T: DeserializeOwned>(value: &Value, at: &str) -> Result<T> {
-    typed(value).map_err(|complaint| locate::<T>(value, at, &complaint))
+    typed(&value.to_string()).map_err(|complaint| locate::<T>(value.clone(), at, &complaint))
 }
 
-/// A value as what it should be, or serde's complaint without a position. By way of its text, since a second kind of
-/// deserializer for all of oci-spec's types would be a twentieth of the binary.
-fn typed<T: DeserializeOwned>(value: &Value) -> std::result::Result<T, String> {
-    serde_json::from_slice(value.to_string().as_bytes()).map_err(|error| {
+/// A value's text as what it should be, or serde's complaint without a position. By way of its text, since a second kind
+/// of deserializer for all of oci-spec's types would be a twentieth of the binary.
+fn typed<T: DeserializeOwned>(text: &str) -> std::result::Result<T, String> {
+    serde_json::from_slice(text.as_bytes()).map_err(|error| {
         let text = error.to_string();
         text.rsplit_once(" at line ").map_or(text.as_str(), |(complaint, _)| complaint).to_string()
     })
@@ -173,7 +217,7 @@ fn leave_out_unknown_capabilities(process: &mut Value, warnings: &mut Vec<String
     for (set, names) in sets {
         let Value::Array(names) = names else { continue };
         names.retain(|name| {
-            let known = typed::<oci_spec::runtime::Capability>(name).is_ok();
+            let known = typed::<oci_spec::runtime::Capability>(&name.to_string()).is_ok();
             if !known {
                 warnings.push(format!("process.capabilities.{set}: ignoring unknown capability {name}"));
             }
@@ -211,11 +255,11 @@ const EFFORT: usize = 64 << 20;
 
 /// Finds the innermost place that makes the configuration unreadable: a value is guilty when the whole would be read
 /// (or would fail elsewhere) without it.
-fn locate<T: DeserializeOwned>(value: &Value, at: &str, complaint: &str) -> anyhow::Error {
+fn locate<T: DeserializeOwned>(mut value: Value, at: &str, complaint: &str) -> anyhow::Error {
     let mut path = String::new();
-    let mut trial = value.clone();
-    let mut trials = EFFORT / value.to_string().len().max(1);
-    while let Some(step) = guilty_child::<T>(&mut trial, &path, complaint, &mut trials) {
+    let size = value.to_string().len().max(1);
+    let mut trials = EFFORT / size;
+    while let Some(step) = guilty_child::<T>(&mut value, size, &path, complaint, &mut trials) {
         path.push('/');
         path.push_str(&step);
     }
@@ -245,6 +289,7 @@ fn hint(complaint: &str) -> String {
 
 fn guilty_child<T: DeserializeOwned>(
     whole: &mut Value,
+    size: usize,
     path: &str,
     complaint: &str,
     trials: &mut usize,
@@ -256,13 +301,10 @@ fn guilty_child<T: DeserializeOwned>(
     };
     keys.into_iter().take(*trials).find(|key| {
         *trials -= 1;
-        let mut without = whole.clone();
-        match without.pointer_mut(path) {
-            Some(Value::Object(map)) => drop(map.remove(key)),
-            Some(Value::Array(list)) => drop(list.remove(key.parse().unwrap_or(0))),
-            _ => return false,
-        }
-        match typed::<T>(&without) {
+        let Some(taken) = take(whole, path, key) else { return false };
+        let result = typed::<T>(&in_text(whole, size));
+        put_back(whole, path, key, taken);
+        match result {
             Ok(_) => true,
             // The same complaint, or one that only taking it away has caused.
             Err(other) => {
@@ -270,6 +312,23 @@ fn guilty_child<T: DeserializeOwned>(
             }
         }
     })
+}
+
+/// Takes a member or an element away from what the path names.
+fn take(whole: &mut Value, path: &str, key: &str) -> Option<Value> {
+    match whole.pointer_mut(path)? {
+        Value::Object(map) => map.remove(key),
+        Value::Array(list) => key.parse().ok().filter(|index| *index < list.len()).map(|index| list.remove(index)),
+        _ => None,
+    }
+}
+
+fn put_back(whole: &mut Value, path: &str, key: &str, taken: Value) {
+    match (whole.pointer_mut(path), key.parse()) {
+        (Some(Value::Object(map)), _) => drop(map.insert(key.to_owned(), taken)),
+        (Some(Value::Array(list)), Ok(index)) => list.insert(index, taken),
+        _ => {}
+    }
 }
 
 #[cfg(test)]

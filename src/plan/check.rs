@@ -7,6 +7,7 @@ use crate::error::{Result, bail, ensure};
 use crate::spec::Spec;
 use crate::sys::process::Personality;
 use oci_spec::runtime::{Linux, LinuxPersonality, LinuxPersonalityDomain};
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 /// Longer ids would not leave room for the names that are built from them.
@@ -148,6 +149,7 @@ pub(super) fn personality(asked: &LinuxPersonality) -> Result<Personality> {
 /// Absolute and without `..`; repeated ones once.
 pub(super) fn paths(field: &str, list: Option<&Vec<String>>) -> Result<Vec<PathBuf>> {
     let mut clean: Vec<PathBuf> = Vec::new();
+    let mut known = BTreeSet::new();
     for (index, text) in list.into_iter().flatten().enumerate() {
         let path = Path::new(text);
         let fits = path.components().all(|c| matches!(c, Component::RootDir | Component::Normal(_)));
@@ -156,12 +158,17 @@ pub(super) fn paths(field: &str, list: Option<&Vec<String>>) -> Result<Vec<PathB
             "{field}[{index}]: {text:?} is not an absolute path without \"..\"; write the full path in the container"
         );
         ensure!(path != Path::new("/"), "{field}[{index}]: \"/\" is the whole root; set root.readonly for that");
-        let path: PathBuf = path.components().collect();
-        if !clean.contains(&path) {
-            clean.push(path);
+        if known.insert(path) {
+            clean.push(path.components().collect());
         }
     }
     Ok(clean)
+}
+
+/// The place of the first one that is there before, too.
+pub(super) fn repeated<K: Ord>(keys: impl IntoIterator<Item = K>) -> Option<usize> {
+    let mut known = BTreeSet::new();
+    keys.into_iter().position(|key| !known.insert(key))
 }
 
 /// A kernel parameter as a file below /proc/sys, and its value.

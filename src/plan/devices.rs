@@ -1,5 +1,6 @@
 //! Device nodes and links in /dev. config-linux.md, "Devices" and "Default Devices"; runtime-linux.md, "Dev symbolic links".
 
+use super::check;
 use super::mounts::{MountOp, MountWhat};
 use super::namespaces::Namespaces;
 use crate::error::{Context, Result, bail, ensure};
@@ -99,11 +100,11 @@ pub(super) fn lower(
     let way = if in_user_namespace { Way::BindFromHost } else { Way::Make };
     let mut devices = Vec::new();
     for (index, asked) in linux.devices().iter().flatten().enumerate() {
-        let device = one(asked, way).with_context(|| format!("linux.devices[{index}]"))?;
-        if devices.iter().any(|earlier: &Device| earlier.path == device.path) {
-            bail!("linux.devices[{index}].path: {} is there already; keep one of them", device.path.display());
-        }
-        devices.push(device);
+        devices.push(one(asked, way).with_context(|| format!("linux.devices[{index}]"))?);
+    }
+    if let Some(index) = check::repeated(devices.iter().map(|device: &Device| device.path.as_path())) {
+        let path = devices[index].path.display();
+        bail!("linux.devices[{index}].path: {path} is there already; keep one of them");
     }
     if setup == DevSetup::LeaveAlone {
         let (left_out, made): (Vec<Device>, Vec<Device>) =

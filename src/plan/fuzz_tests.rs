@@ -8,7 +8,7 @@ use crate::spec;
 use serde_json::{Value, json};
 
 /// A configuration with something of everything.
-fn full() -> Value {
+pub(super) fn full() -> Value {
     let mut document: Value = serde_json::from_str(include_str!("../ops/spec.json")).unwrap();
     let more = json!({
         "uidMappings": [{"containerID": 0, "hostID": 1000, "size": 65536}],

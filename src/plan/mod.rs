@@ -16,6 +16,8 @@ pub mod host;
 pub mod labels;
 pub mod list;
 pub mod memory_policy;
+#[cfg(test)]
+mod memory_tests;
 pub mod mount_ids;
 mod mount_words;
 pub mod mounts;
@@ -262,13 +264,20 @@ fn lower(
     host: &Host,
     warnings: &mut Vec<String>,
 ) -> Result<(Sandbox, Process, Hooks)> {
-    let linux = spec.linux().clone().unwrap_or_default_empty();
+    let nothing;
+    let linux = match spec.linux() {
+        Some(linux) => linux,
+        None => {
+            nothing = asks_nothing();
+            &nothing
+        }
+    };
     let Some(root) = spec.root() else { bail!("root: is missing; name the root filesystem in root.path") };
-    let namespaces = namespaces::lower(&linux, host).context("linux")?;
+    let namespaces = namespaces::lower(linux, host).context("linux")?;
     annotations::check(spec)?;
     check::namespace_use(spec, &namespaces)?;
-    let change = chroot::root_change(&linux, &namespaces, request.change, warnings)?;
-    let mut cgroup = cgroup(spec, &linux, request, host, warnings)?;
+    let change = chroot::root_change(linux, &namespaces, request.change, warnings)?;
+    let mut cgroup = cgroup(spec, linux, request, host, warnings)?;
     let no_cgroup = (request.driver == Driver::Disabled).then(|| cgroup::Place::of_caller(&host.cgroups));
     let inside = host.inside(namespaces.own());
     let mut process = match spec.process() {
@@ -316,13 +325,13 @@ fn lower(
     let facts = cgroup::delegate::Facts { spec, namespaces: &namespaces, mounts: &mounts, uid, caller: host.caller() };
     cgroup.delegated_to = cgroup::delegate::owner(&cgroup, &facts);
     let dev_setup = devices::setup(&mounts);
-    let devices = devices::lower(&linux, &namespaces, dev_setup, warnings)?;
-    let (sysctl, domainname) = check::domainname(spec, check::sysctl(&linux, &namespaces)?)?;
+    let devices = devices::lower(linux, &namespaces, dev_setup, warnings)?;
+    let (sysctl, domainname) = check::domainname(spec, check::sysctl(linux, &namespaces)?)?;
     let sandbox = Sandbox {
         bundle: request.bundle.clone(),
         hostname: spec.hostname().clone(),
         domainname,
-        net_devices: network::lower(&linux, &namespaces, host)?,
+        net_devices: network::lower(linux, &namespaces, host)?,
         sysctl,
         rootfs,
         mounts,
@@ -332,7 +341,7 @@ fn lower(
         readonly: check::paths("linux.readonlyPaths", linux.readonly_paths().as_ref())?,
         mount_label,
         cgroup,
-        resctrl: resctrl::lower(&linux, &request.id)?,
+        resctrl: resctrl::lower(linux, &request.id)?,
         notify,
         resources: linux.resources().clone().unwrap_or_default(),
         annotations: spec.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
@@ -366,14 +375,8 @@ fn keyring(request: &CreateRequest, namespaces: &Namespaces) -> Option<Keyring> 
 }
 
 /// `linux` may be absent: then nothing is asked of it. (oci-spec's own default would ask for six namespaces.)
-trait OrEmpty {
-    fn unwrap_or_default_empty(self) -> oci_spec::runtime::Linux;
-}
-
-impl OrEmpty for Option<oci_spec::runtime::Linux> {
-    fn unwrap_or_default_empty(self) -> oci_spec::runtime::Linux {
-        self.unwrap_or_else(|| serde_json::from_slice(b"{}").expect("every field of linux is optional"))
-    }
+fn asks_nothing() -> oci_spec::runtime::Linux {
+    serde_json::from_slice(b"{}").expect("every field of linux is optional")
 }
 
 fn hooks(spec: &Spec) -> Result<Hooks> {

@@ -53,7 +53,10 @@ impl Words {
                 self.superblock.retain(|(_, word)| !matches!(*word, "ro" | "rw"));
                 self.superblock.push((index, superblock));
             }
-            Effect::Superblock(word) => self.superblock.push((index, word)),
+            Effect::Superblock(word) => {
+                self.superblock.retain(|(_, earlier)| *earlier != word);
+                self.superblock.push((index, word));
+            }
             Effect::Propagation { depth, flag } => attributes.propagation.push((depth, flag)),
             Effect::Bind(depth) => self.bind = Some(depth),
             Effect::Remount => self.remount = Some(()),

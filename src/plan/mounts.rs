@@ -121,8 +121,11 @@ pub(super) fn root_propagation(word: Option<&str>) -> Result<u64> {
 pub(super) fn lower(spec: &Spec, scene: &Scene, warnings: &mut Vec<String>) -> Result<Vec<MountOp>> {
     let mounts = spec.mounts().as_deref().unwrap_or_default();
     ensure!(mounts.len() < usize::from(u16::MAX), "mounts: {} are too many; the limit is 65534", mounts.len());
-    let one = |(i, mount)| scene.one(i, mount, warnings).with_context(|| format!("mounts[{i}]"));
-    mounts.iter().enumerate().map(one).collect()
+    let mut operations = Vec::with_capacity(mounts.len() + 1); // one for /run/notify
+    for (i, mount) in mounts.iter().enumerate() {
+        operations.push(scene.one(i, mount, warnings).with_context(|| format!("mounts[{i}]"))?);
+    }
+    Ok(operations)
 }
 
 /// What all mounts are lowered against.

@@ -24,12 +24,12 @@ pub(super) fn request() -> CreateRequest {
     }
 }
 
-fn cgroups() -> host::cgroup::Cgroups {
+pub(super) fn cgroups() -> host::cgroup::Cgroups {
     host::cgroup::Cgroups::V2 { mount: "/sys/fs/cgroup".into(), own: "/own".into() }
 }
 
 /// The least that makes a container, with a value put in at a JSON pointer.
-fn with(pointer: &str, value: Value) -> Value {
+pub(super) fn with(pointer: &str, value: Value) -> Value {
     let mut document = json!({
         "ociVersion": "1.3.0",
         "root": {"path": "rootfs"},

@@ -26,7 +26,7 @@ struct Classes {
 }
 
 // SAFETY: there is one thread, from the first instruction to the last (tests/architecture.rs keeps it so); the child of a
-// clone has its own copy. In unit tests, which have threads, this allocator is not installed.
+// clone has its own copy. In unit tests, which have threads, `counted` is installed instead.
 unsafe impl Sync for Classes {}
 
 #[cfg_attr(not(test), global_allocator)]
@@ -112,9 +112,83 @@ unsafe impl GlobalAlloc for Classes {
     }
 }
 
+/// In unit tests the C library's allocator, with an account of what each thread has asked for.
+#[cfg(test)]
+pub mod counted {
+    use super::{GlobalAlloc, Layout, System};
+    use std::cell::Cell;
+
+    struct Counted;
+
+    #[global_allocator]
+    static ALLOCATOR: Counted = Counted;
+
+    thread_local! {
+        /// Bytes that the thread has and bytes that it had at most. Below zero when it frees what others allocated.
+        static HEAP: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
+    }
+
+    fn count(more: usize, less: usize) {
+        // Allocations are at most isize::MAX bytes (`Layout`).
+        let _ = HEAP.try_with(|heap| {
+            let (live, peak) = heap.get();
+            let live = live.wrapping_add_unsigned(more).wrapping_sub_unsigned(less);
+            heap.set((live, peak.max(live)));
+        });
+    }
+
+    /// Does `deed`, and says how many bytes more than before this thread had on its heap at most meanwhile. Bytes as asked
+    /// for; a block that grows is taken to grow in place, as large ones do (mremap).
+    pub fn peak<T>(deed: impl FnOnce() -> T) -> (T, usize) {
+        let (before, _) = HEAP.get();
+        HEAP.set((before, before));
+        let done = deed();
+        let (_, peak) = HEAP.get();
+        (done, usize::try_from(peak - before).unwrap_or(0))
+    }
+
+    // SAFETY: every call goes to the C library's allocator, unchanged. Counting allocates nothing: the cell is made at
+    // compile time and has nothing to drop.
+    unsafe impl GlobalAlloc for Counted {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            count(layout.size(), 0);
+            // SAFETY: the caller's layout, unchanged.
+            unsafe { System.alloc(layout) }
+        }
+
+        unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+            count(0, layout.size());
+            // SAFETY: it came from there.
+            unsafe { System.dealloc(block, layout) }
+        }
+
+        unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+            count(size, layout.size());
+            // SAFETY: it came from there.
+            unsafe { System.realloc(block, layout, size) }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_most_that_a_thread_had_at_a_time_is_counted() {
+        let (_, none) = counted::peak(|| 5);
+        let (kept, peak) = counted::peak(|| {
+            drop(vec![0u8; 1000]);
+            drop(vec![0u8; 3000]);
+            std::thread::spawn(|| vec![0u8; 1 << 20].len()).join().unwrap();
+            let mut kept = Vec::<u8>::with_capacity(10);
+            kept.reserve_exact(2000);
+            kept
+        });
+        drop(kept);
+        assert_eq!(none, 0);
+        assert!((3000..8000).contains(&peak), "{peak}"); // a thread to start costs something, too
+    }
 
     #[test]
     fn freed_blocks_are_used_again_and_keep_their_alignment() {

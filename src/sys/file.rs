@@ -87,7 +87,12 @@ pub(super) fn own(fd: libc::c_long) -> OwnedFd {
 
 /// Reads to the end, at most `limit` bytes: a file that is longer fails with EFBIG.
 pub fn read_all(file: impl AsFd, limit: usize) -> Result<Vec<u8>> {
-    let mut bytes: Vec<u8> = Vec::with_capacity(1024.min(limit + 1));
+    read_expecting(file, 1023, limit)
+}
+
+/// The same for a file that has probably `size` bytes: no more memory is taken then, and two calls.
+pub fn read_expecting(file: impl AsFd, size: usize, limit: usize) -> Result<Vec<u8>> {
+    let mut bytes: Vec<u8> = Vec::with_capacity(size.min(limit) + 1);
     loop {
         if bytes.capacity() == bytes.len() {
             bytes.reserve(bytes.len().max(4096));

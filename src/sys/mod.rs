@@ -5,7 +5,7 @@
 //! process, in any namespace, may use it.
 #![allow(unsafe_code)]
 
-mod alloc;
+pub mod alloc;
 pub mod bpf;
 pub mod cgroupfs;
 pub mod copy;

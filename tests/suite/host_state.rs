@@ -1,10 +1,7 @@
 //! The machine is the same afterwards: mounts, cgroups, sysctls, the binary itself.
 
-use crate::harness::{Bundle, binary, host, read, within};
+use crate::harness::{Bundle, HostState, read};
 use crate::needs;
-use std::collections::HashSet;
-use std::fs;
-use std::time::Duration;
 
 #[test]
 fn no_mount_of_the_host_is_added_or_changed() {
@@ -29,28 +26,11 @@ fn no_mount_of_the_host_is_added_or_changed() {
 }
 
 #[test]
-fn a_whole_life_leaves_sysctls_and_the_binary_as_they_were() {
+fn a_whole_life_leaves_the_host_as_it_was() {
     needs!(root);
-    let names = ["kernel/core_pattern", "kernel/hostname", "kernel/domainname", "net/ipv4/ip_forward"];
-    let look = || (names.map(|name| read(format!("/proc/sys/{name}"))), fs::read(binary()).unwrap());
-    let before = look();
+    let host = HostState::new();
     whole_life();
-    assert!(look() == before, "a sysctl or the runtime's own file has changed");
-}
-
-#[test]
-fn a_whole_life_leaves_the_cgroup_tree_as_it_was() {
-    needs!(root);
-    let before: HashSet<_> = host::cgroup_tree().into_iter().collect();
-    whole_life();
-    // Other tests come and go meanwhile; what stays would be ours.
-    let mut new = Vec::new();
-    let gone = within(Duration::from_secs(30), || {
-        new = host::cgroup_tree();
-        new.retain(|dir| !before.contains(dir) && !dir.to_string_lossy().contains("rruntime-test"));
-        new.is_empty()
-    });
-    assert!(gone, "new directories: {new:#?}");
+    host.assert_same();
 }
 
 /// Everything a container can do, from create to delete.

@@ -9,7 +9,7 @@ use super::variant::{self, Variant};
 use super::{IfMissing, Layout, Setting};
 use crate::error::{Context, Result, bail, ensure};
 use crate::plan::device_rules::DeviceRules;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// One property of a unit.
 #[derive(Clone, PartialEq, Debug)]
@@ -247,11 +247,13 @@ const OURS: [&str; 3] = ["PIDs", "Slice", "Delegate"];
 pub(super) fn add_annotated(all: &mut Vec<Property>, annotations: Option<&HashMap<String, String>>) -> Result<()> {
     let mut said: Vec<_> = annotations.into_iter().flatten().filter(|(key, _)| key.starts_with(PROPERTY)).collect();
     said.sort();
+    let mut properties = BTreeMap::new(); // one may be said in two ways: seconds and microseconds
     for (key, text) in said {
         let property = annotated(&key[PROPERTY.len()..], text).with_context(|| key.clone())?;
-        all.retain(|other| other.name != property.name);
-        all.push(property);
+        properties.insert(property.name.clone(), property);
     }
+    all.retain(|ours| !properties.contains_key(&ours.name));
+    all.extend(properties.into_values());
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! The console: what the image or a volume has at /dev/console and in /dev/pts.
 
-use super::{HostState, base, base_without_dev, ways_to, weakly};
+use super::{base, base_without_dev, ways_to, weakly};
 use crate::harness::terminal::Console;
-use crate::harness::{Bundle, read};
+use crate::harness::{Bundle, HostState, read};
 use crate::needs;
 use std::fs;
 use std::os::unix::fs::symlink;

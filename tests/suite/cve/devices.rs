@@ -1,6 +1,7 @@
 //! /dev as the image has it: links where devices, links and streams are set up.
 
-use super::{HostState, base, base_without_dev, never_leads_out, weakly};
+use super::{base, base_without_dev, never_leads_out, weakly};
+use crate::harness::HostState;
 use crate::needs;
 use std::fs;
 use std::os::unix::fs::symlink;

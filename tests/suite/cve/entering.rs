@@ -1,7 +1,7 @@
 //! Processes on their way into a container: nobody in there gets hold of them before they are at home.
 
-use super::{base, binary, probe, rounds};
-use crate::harness::{Bundle, Container, Invocation, within};
+use super::{base, probe, rounds};
+use crate::harness::{Bundle, Container, Invocation, binary, within};
 use crate::needs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! The runtime's own file, which a container would like to write; and programs of the image, which the host would run.
 
 use super::entering::installed;
-use super::{base, binary, identity, probe, rounds, weakly};
-use crate::harness::{Bundle, Container, Invocation, Output, eventually, within};
+use super::{base, probe, rounds, weakly};
+use crate::harness::{Bundle, Container, Invocation, Output, binary, eventually, identity, within};
 use crate::needs;
 use std::fs;
 use std::path::{Path, PathBuf};

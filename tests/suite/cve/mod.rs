@@ -23,10 +23,9 @@ mod procfs;
 mod protocol;
 mod rootless;
 
-use crate::harness::{Bundle, Canary, Output, binary, read};
+use crate::harness::{Bundle, Canary, HostState, Output};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-use std::collections::HashMap;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -80,44 +79,6 @@ fn never_leads_out(attack: impl Fn(Bundle, &Path) -> Bundle) -> Vec<Output> {
         bundle.assert_nothing_left();
     }
     outputs
-}
-
-/// What must be the same on the host after whatever a container did.
-struct HostState {
-    things: Vec<String>,
-    /// The table of mounts of the host's own namespace, by number.
-    mounts: HashMap<String, String>,
-}
-
-impl HostState {
-    fn new() -> Self {
-        let sysctls = ["kernel/core_pattern", "kernel/hostname", "kernel/domainname", "net/ipv4/ip_forward"];
-        let sysctls = sysctls.iter().map(|name| format!("{name}: {}", read(format!("/proc/sys/{name}"))));
-        let table = read("/proc/self/mountinfo");
-        let mounts = table.lines().filter_map(|line| line.split_once(' '));
-        Self {
-            things: sysctls.chain([identity(&binary())]).collect(),
-            mounts: mounts.map(|(number, rest)| (number.to_owned(), rest.to_owned())).collect(),
-        }
-    }
-
-    /// Others may mount and unmount meanwhile; but no mount changes, with its propagation, and none of a test's is there.
-    #[track_caller]
-    fn assert_same(&self) {
-        let now = Self::new();
-        assert_eq!(now.things, self.things, "the host has changed");
-        for (number, mount) in &now.mounts {
-            let before = self.mounts.get(number);
-            let same = before.map_or(!mount.contains("rruntime-test"), |before| before == mount);
-            assert!(same, "mount {number} of the host: {before:?} is {mount}");
-        }
-    }
-}
-
-/// A file by everything that would change if it were written.
-fn identity(path: &Path) -> String {
-    let meta = std::fs::metadata(path).expect("look at a file");
-    format!("{} {} {} {}.{}", path.display(), meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec())
 }
 
 /// Exchanges two names as fast as it can, until dropped: another container that shares the volume.

@@ -1,9 +1,7 @@
 //! What the image or a volume puts where /proc and /sys should be, so that masks, labels and sysctls go astray.
 
-use super::{
-    HostState, SLOW, base, bites, climbing, never_leads_out, rounds, rounds_within, volume_that_swaps, weakly,
-};
-use crate::harness::Bundle;
+use super::{SLOW, base, bites, climbing, never_leads_out, rounds, rounds_within, volume_that_swaps, weakly};
+use crate::harness::{Bundle, HostState};
 use crate::needs;
 use serde_json::json;
 use std::fs;

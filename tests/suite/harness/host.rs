@@ -30,36 +30,33 @@ pub fn controller(name: &str) -> Option<PathBuf> {
     }
 }
 
-/// Every cgroup directory whose first component starts with `name`, deepest first.
+/// Every cgroup directory that this name begins, wherever it is, and those below it, deepest first.
 pub fn cgroups(name: &str) -> Vec<PathBuf> {
-    let top = PathBuf::from("/sys/fs/cgroup");
-    let mut roots = vec![top.clone()];
-    roots.extend(directories(&top).filter(|dir| layout() == Layout::V1 && !dir.is_symlink()));
-    let mut found = Vec::new();
-    for root in roots {
-        for dir in directories(&root) {
-            if dir.file_name().is_some_and(|it| it.to_string_lossy().starts_with(name)) {
-                below(&dir, &mut found);
-            }
-        }
+    let named = |dir: &Path| dir.iter().any(|part| part.to_string_lossy().starts_with(name));
+    cgroup_tree().into_iter().rev().filter(|dir| named(dir)).collect()
+}
+
+/// Every cgroup directory of the machine, each before those in it.
+pub fn cgroup_tree() -> Vec<PathBuf> {
+    let mut found = vec![PathBuf::from("/sys/fs/cgroup")];
+    let mut next = 0;
+    while next < found.len() {
+        let inner: Vec<_> = directories(&found[next]).collect();
+        found.extend(inner);
+        next += 1;
     }
     found
 }
 
-/// Every cgroup directory of the machine.
-pub fn cgroup_tree() -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    below(Path::new("/sys/fs/cgroup"), &mut found);
-    found.sort();
-    found
-}
-
-/// The processes of this machine that belong to the test whose directory is `home` and whose cgroups are called `name`.
+/// The processes of this machine that belong to the test whose directory is `home` and whose cgroups are called `name`: by
+/// their cgroup, their command line, their directories, or the root of their mount namespace.
 pub fn processes(home: &Path, name: &str) -> Vec<(i32, String)> {
+    let ours = fs::read_link("/proc/self/ns/mnt").expect("our mount namespace");
     let mine = |dir: &Path| {
         read(dir.join("cgroup")).contains(name)
             || read(dir.join("cmdline")).contains(&*home.to_string_lossy())
-            || fs::read_link(dir.join("cwd")).is_ok_and(|cwd| cwd.starts_with(home))
+            || ["cwd", "root"].iter().any(|it| fs::read_link(dir.join(it)).is_ok_and(|it| it.starts_with(home)))
+            || fs::read_link(dir.join("ns/mnt")).is_ok_and(|it| it != ours) && is_rooted_in(dir, name)
     };
     let running = |dir: &Path| !read(dir.join("stat")).rsplit(')').next().unwrap_or_default().starts_with(" Z");
     directories(Path::new("/proc"))
@@ -67,6 +64,21 @@ pub fn processes(home: &Path, name: &str) -> Vec<(i32, String)> {
         .filter(|(_, dir)| mine(dir) && running(dir))
         .map(|(pid, dir)| (pid, read(dir.join("cmdline")).replace('\0', " ")))
         .collect()
+}
+
+/// Is what a process has at "/" a directory of the test of this name? Its own paths do not say so once it has pivoted.
+fn is_rooted_in(process: &Path, name: &str) -> bool {
+    read(process.join("mountinfo")).lines().any(|line| {
+        let mut fields = line.split(' ').skip(3); // what of the file system is mounted, and where; proc(5)
+        fields.next().is_some_and(|root| root.contains(name)) && fields.next() == Some("/")
+    })
+}
+
+/// The session keyrings of this machine that are a container's whose id begins with `name`, as /proc/keys lists them; one
+/// that only its possessor may see (that of a container with a user namespace) is not among them.
+pub fn keyrings(name: &str) -> Vec<String> {
+    let session = format!(" _ses.{name}");
+    read("/proc/keys").lines().filter(|line| line.contains(&session)).map(str::to_owned).collect()
 }
 
 /// The lines of this process's mount table that name `path`.
@@ -91,12 +103,6 @@ pub fn same_file(one: impl AsRef<Path>, other: impl AsRef<Path>) -> bool {
 }
 
 fn directories(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| path.is_dir())
-}
-
-fn below(dir: &Path, found: &mut Vec<PathBuf>) {
-    for child in directories(dir).filter(|child| !child.is_symlink()) {
-        below(&child, found);
-    }
-    found.push(dir.to_owned());
+    let is_directory = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+    fs::read_dir(dir).into_iter().flatten().flatten().filter(is_directory).map(|entry| entry.path())
 }

@@ -9,6 +9,7 @@ mod command;
 mod container;
 mod home;
 pub mod host;
+mod host_state;
 mod image;
 mod needs;
 mod older_kernel;
@@ -20,6 +21,7 @@ pub use bundle::{Bundle, MAPPED};
 pub use canary::Canary;
 pub use command::{Invocation, Output, Process};
 pub use container::Container;
+pub use host_state::{HostState, identity};
 pub use needs::{Need, met};
 
 use std::path::{Path, PathBuf};
