@@ -107,7 +107,7 @@ pub fn settle_heir(plan: &Process, link: &link::Child) -> Result<()> {
     if plan.scheduler.is_some() || plan.io_priority.is_some() {
         link.ask_go(&Request::Scheduling)?;
     }
-    for limit in plan.rlimits.iter().filter(|limit| limit.resource == libc::RLIMIT_NPROC) {
+    for limit in plan.rlimits.iter().filter(|limit| limit.is_of_processes()) {
         if set_limit(limit).is_err() {
             link.ask_go(&Request::Limits)?; // the filter that is in force may forbid it to us
         }
@@ -131,7 +131,7 @@ fn set_memory_policy(policy: &MemoryPolicy) -> Result<()> {
 pub fn limits(plan: &Process, link: &link::Child, birth: Birth) -> Result<()> {
     let room = |limit: &Rlimit| Rlimit { soft: limit.hard, ..limit.clone() };
     for limit in &plan.rlimits {
-        let done = match (birth, limit.resource == libc::RLIMIT_NPROC) {
+        let done = match (birth, limit.is_of_processes()) {
             (Birth::ToCome, true) if process::rlimit(limit.resource)?.1 >= limit.hard => Ok(()),
             (Birth::ToCome, true) => set_limit(&room(limit)),
             _ => set_limit(limit),

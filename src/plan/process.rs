@@ -86,6 +86,13 @@ pub struct Rlimit {
     pub hard: u64,
 }
 
+impl Rlimit {
+    /// Of the user's processes: the only one that a fork may fail of.
+    pub fn is_of_processes(&self) -> bool {
+        self.name == "RLIMIT_NPROC"
+    }
+}
+
 /// A session keyring by its name, `_ses.` and the container's id.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 pub struct Keyring {

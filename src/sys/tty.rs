@@ -24,6 +24,10 @@ pub fn peer(master: impl AsFd) -> Result<OwnedFd> {
     check(unsafe { libc::ioctl(raw, libc::TIOCGPTPEER, flags) }.into()).map(own)
 }
 
+/// The request of `control`, as seccomp sees it (the C libraries disagree on its type).
+#[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)]
+pub const TAKE: u64 = libc::TIOCSCTTY as u64;
+
 /// Makes a terminal the controlling one of this session, which we lead.
 pub fn control(terminal: impl AsFd) -> Result<()> {
     // SAFETY: this ioctl takes an int by value.

@@ -36,7 +36,7 @@ mod policy;
 #[cfg(test)]
 mod tests;
 
-use crate::sys::process;
+use crate::sys::{process, tty};
 use anyhow::{Result, ensure};
 use oci_spec::runtime::LinuxSeccomp;
 use serde::{Deserialize, Serialize};
@@ -113,7 +113,7 @@ pub fn compile(profile: &LinuxSeccomp) -> Result<Program> {
 }
 
 /// What makes stdin the controlling terminal.
-const CONTROL: (&str, [u64; 2]) = ("ioctl", [0, libc::TIOCSCTTY]);
+const CONTROL: (&str, [u64; 2]) = ("ioctl", [0, tty::TAKE]);
 
 /// For any architecture, startable or not.
 #[cfg(test)]
