@@ -7,33 +7,36 @@
 use super::{exec, process, terminal};
 use crate::error::{Context, Result, anyhow};
 use crate::link::{self, Request};
-use crate::plan::{Process, World};
+use crate::plan::seccomp::Program;
+use crate::plan::{Plan, Process, World};
 use crate::sys::process::Side;
 use crate::sys::{self, Errno};
 
-/// Whether the process is the one that becomes the program.
+/// When the process becomes the one that will be the program.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Birth {
+    /// With the clone that made it: there is no pid namespace that it has yet to be born in.
     Past,
-    /// It has yet to be born into a pid namespace.
-    ToCome,
+    /// Before a filter that does not let it fork, or asks an agent about calls, who must hear of them with the pid that the process
+    /// will have. Then somebody who may install a filter (CAP_SYS_ADMIN) can be seen for a moment, though with no other
+    /// capability that the payload has not.
+    BeforeFilter,
+    /// As the last that happens before `Ready`.
+    Last,
 }
 
 impl Birth {
-    pub fn of(world: &World) -> Birth {
-        match world {
-            World::Join(target) if target.namespaces & libc::CLONE_NEWPID != 0 => Birth::ToCome,
+    pub fn of(plan: &Plan) -> Birth {
+        let lets_fork = |program: &Program| program.lets_fork && program.listener.is_none();
+        match &plan.world {
+            World::Join(target) if target.namespaces & libc::CLONE_NEWPID != 0 => {
+                let is_filtered = exec::needs_early_filter(&plan.process);
+                let can_wait = !is_filtered || plan.process.seccomp.as_ref().is_none_or(lets_fork);
+                if can_wait { Birth::Last } else { Birth::BeforeFilter }
+            }
             _ => Birth::Past,
         }
     }
-}
-
-/// Can it be the last that happens before `Ready`, when the filter may be in force? Else the filter comes after it: then a process
-/// that may install one (CAP_SYS_ADMIN) can be seen for a moment, though it has no other capability that the payload has not.
-/// An agent must hear of a call with the pid that the process will have.
-pub fn can_be_last(plan: &Process) -> bool {
-    let lets_it = |program: &crate::plan::seccomp::Program| program.lets_fork && program.listener.is_none();
-    !exec::needs_early_filter(plan) || plan.seccomp.as_ref().is_none_or(lets_it)
 }
 
 /// Returns in the heir only, which goes on as if it had been the child all the time.

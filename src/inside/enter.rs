@@ -101,7 +101,7 @@ fn live(
     process::close_all_but(&plan.process, &belongings(ear, &entry, gate.as_ref(), procfs.as_ref()))?; // locks and files of the parent's
     let umask = process::begin(plan, &entry)?; // non-dumpable before any namespace of the container is entered (CVE-2016-9962)
     let Ear::Parent(link) = &*ear else { unreachable!("only the gate changes who hears") };
-    let birth = Birth::of(&plan.world);
+    let birth = Birth::of(plan);
     let groups = match &plan.world {
         World::New(sandbox) => {
             world::settle(sandbox, link, entry)?;
@@ -135,14 +135,14 @@ fn live(
     if gate.is_some() {
         sys::signal::end_when_asked().context("handle the signals that end a created container")?; // before a filter
     }
-    if birth == Birth::ToCome && !birth::can_be_last(&plan.process) {
+    if birth == Birth::BeforeFilter {
         birth::give(&plan.process, link)?;
     }
     if exec::needs_early_filter(&plan.process) {
         // At the latest here: before CAP_SYS_ADMIN goes, and after every call that a profile of an older day has not heard of.
         credentials::as_administrator(&plan.process, || exec::install_filter(&plan.process, Some(link)))?;
     }
-    if birth == Birth::ToCome && birth::can_be_last(&plan.process) {
+    if birth == Birth::Last {
         birth::give(&plan.process, link)?; // as the payload, but for its program: whoever traces it has what the payload has
     }
     link.tell_made(&built.made.take())?;

@@ -131,9 +131,11 @@ fn set_memory_policy(policy: &MemoryPolicy) -> Result<()> {
 pub fn limits(plan: &Process, link: &link::Child, birth: Birth) -> Result<()> {
     let room = |limit: &Rlimit| Rlimit { soft: limit.hard, ..limit.clone() };
     for limit in &plan.rlimits {
-        let done = match (birth, limit.is_of_processes()) {
-            (Birth::ToCome, true) if process::rlimit(limit.resource)?.1 >= limit.hard => Ok(()),
-            (Birth::ToCome, true) => set_limit(&room(limit)),
+        let done = match birth {
+            Birth::BeforeFilter | Birth::Last if limit.is_of_processes() => {
+                let has_room = process::rlimit(limit.resource)?.1 >= limit.hard;
+                if has_room { Ok(()) } else { set_limit(&room(limit)) }
+            }
             _ => set_limit(limit),
         };
         match done {

@@ -1,5 +1,6 @@
 //! `exec`: another process in a container, with everything the container's own has.
 
+use crate::harness::terminal::Console;
 use crate::harness::{Bundle, eventually, host, read};
 use crate::needs;
 use serde_json::json;
@@ -40,6 +41,25 @@ fn exec_keeps_the_containers_seccomp_filter() {
     assert_eq!(container.exec(["grep", "-c", "^Seccomp:.2", "/proc/self/status"]).stdout, "1\n");
     let denied = container.exec(["mkdir", "/tmp/x"]);
     assert!(denied.code == 1 && denied.stderr.contains("Operation not permitted"), "{denied:?}");
+}
+
+/// It is born in the container with the filter in force, if that lets it; and with the limit of processes of its user.
+#[test]
+fn exec_works_where_the_profile_forbids_to_fork_or_the_user_has_no_process_left() {
+    needs!(root);
+    for call in ["clone", "clone3", "setsid", "ioctl"] {
+        let bundle = Bundle::busybox().set("/process/noNewPrivileges", false).deny_syscall(call);
+        let container = bundle.start();
+        assert_eq!(container.exec(["echo", "fine"]).ok().stdout, "fine\n", "{call}");
+        let console = Console::listen(&container.home().join("exec.sock"));
+        let options = ["--tty", "--detach", "--console-socket", console.path()];
+        container.exec_with(options, ["sh", "-c", "echo fine too; read line"]).ok();
+        console.terminal().has_shown("fine too");
+    }
+    let limit = json!([{"type": "RLIMIT_NPROC", "soft": 1, "hard": 1}]);
+    let container = Bundle::busybox().set("/process/rlimits", limit).user(1000, 1000).start();
+    let limits = container.exec(["grep", "Max processes", "/proc/self/limits"]).ok().stdout;
+    assert_eq!(limits.split_whitespace().collect::<Vec<_>>(), ["Max", "processes", "1", "1", "processes"]);
 }
 
 #[test]

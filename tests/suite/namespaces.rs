@@ -87,6 +87,7 @@ fn a_mount_namespace_can_be_joined_by_path() {
     let container = bundle.join_namespace("mount", &path).start();
     container.has_said("fine");
     assert!(host::same_file(&path, container.proc("ns/mnt")));
+    drop(holder); // its root is the container's, too, since that has changed it in their namespace
 }
 
 #[test]
@@ -118,6 +119,7 @@ fn killing_a_container_in_a_shared_pid_namespace_kills_all_of_it() {
     member.reaches("stopped");
     crate::harness::eventually("its children to go", || host::processes(bundle.home(), bundle.id()).is_empty());
     assert_eq!(pod.status(), "running");
+    pod.end(); // whose init reaps nobody: the dead keep their keyring as long as it lives
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Profiles and calls by chance, the same ones in every run.
 
-use super::super::abi::{self, Abi};
+use super::super::abi::{self, Abi, Names};
 use super::super::numbers::NAMES;
-use super::super::{ARCHES, Instruction, OPERATORS, compile_for};
+use super::super::{ARCHES, Instruction, OPERATORS, calls, compile_for, policy};
 use super::machine::{Call, invalid, run};
 use super::reading::{Condition, NAMES as KNOWN, Reading};
-use super::{X86_64, profile};
+use super::{ALLOW, LOG, X86_64, profile};
 pub use crate::fuzz::Random;
 use oci_spec::runtime::LinuxSeccomp;
 use serde_json::{Value, json};
@@ -182,4 +182,28 @@ fn random_profiles_answer_as_they_read() {
     }
     println!("{asked} calls under {PROFILES} profiles");
     assert!(asked > 100_000);
+}
+
+#[test]
+fn what_is_said_to_be_allowed_is_allowed() {
+    let mut random = Random(0x5ecc_0a11);
+    let (mut yes, mut no) = (0, 0);
+    for _ in 0..300 {
+        let (native, value) = random_profile(&mut random);
+        let (profile, abi) = (profile(value), abi::find(native).expect("a known architecture"));
+        let program = compile_for(abi, &profile).expect("a valid profile");
+        let policy = policy::read(&profile, abi).expect("a valid profile");
+        let maps = calls::maps(&policy);
+        for name in ["clone", "setsid", "ioctl", "chdir", "listns"] {
+            let Some(number) = abi.number(&Names::new().find(name)) else { continue };
+            for (first, second) in VALUES.into_iter().zip(VALUES.into_iter().rev()) {
+                let call = Call { audit: abi.audit, number, args: [first, second, 0, 0, 0, 0] };
+                let runs = matches!(run(&program.instructions, call, abi.layout), ALLOW | LOG);
+                let said = calls::allows(&maps[0], policy.default, abi, name, &[first, second]);
+                assert_eq!(said, runs, "{native} {name} {first:#x} {second:#x}");
+                *(if said { &mut yes } else { &mut no }) += 1;
+            }
+        }
+    }
+    assert!(yes > 1000 && no > 1000, "{yes} and {no}");
 }
