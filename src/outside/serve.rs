@@ -39,6 +39,7 @@ pub fn until_ready(
         let Some(request) = link.next()? else {
             return Err(post_mortem(child, cgroup));
         };
+        let mut retired = None;
         let reply = match request {
             Request::Place => {
                 cgroup.add(child.pid, interrupt)?;
@@ -76,7 +77,7 @@ pub fn until_ready(
             }
             Request::Born(pidfd) => {
                 ensure!(matches!(plan.world, World::Join(_)), "a child of create has an heir");
-                *child = spawn::heir(pidfd)?; // the other one is not needed any more
+                retired = Some(std::mem::replace(child, spawn::heir(pidfd)?));
                 Reply::Go { pid: child.pid }
             }
             Request::Made(names) => {
@@ -98,6 +99,7 @@ pub fn until_ready(
             Err(Error(Errno::EPIPE)) => {} // it is gone, and what it left to say comes next
             other => other.context("answer the child")?,
         }
+        drop(retired); // it is ending: reaped while its heir goes on
     }
 }
 
