@@ -1,6 +1,6 @@
 //! The machine is the same afterwards: mounts, cgroups, sysctls, the binary itself.
 
-use crate::harness::{Bundle, HostState, read};
+use crate::harness::{Bundle, HostState, eventually, host, read};
 use crate::needs;
 
 #[test]
@@ -37,6 +37,7 @@ fn a_whole_life_leaves_the_host_as_it_was() {
 fn whole_life() {
     let bundle = Bundle::busybox().namespace("cgroup").deny_syscall("mkdir");
     let container = bundle.start();
+    assert!(!host::keyrings(bundle.id()).is_empty(), "it has a session keyring");
     container.exec(["true"]).ok();
     container.does("pause", []).ok();
     container.does("resume", []).ok();
@@ -44,6 +45,8 @@ fn whole_life() {
     container.reaches("stopped");
     container.delete().ok();
     bundle.assert_nothing_left();
+    // The kernel takes its time: too much of it for every test to wait.
+    eventually("the end of the session keyring", || host::keyrings(bundle.id()).is_empty());
 }
 
 #[test]

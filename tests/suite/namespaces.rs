@@ -119,7 +119,6 @@ fn killing_a_container_in_a_shared_pid_namespace_kills_all_of_it() {
     member.reaches("stopped");
     crate::harness::eventually("its children to go", || host::processes(bundle.home(), bundle.id()).is_empty());
     assert_eq!(pod.status(), "running");
-    pod.end(); // whose init reaps nobody: the dead keep their keyring as long as it lives
 }
 
 #[test]

@@ -64,7 +64,6 @@ impl Home {
         left.extend(host::cgroups(&self.name).iter().map(|dir| format!("cgroup {}", dir.display())));
         left.extend(host::mounts(&self.path).iter().map(|line| format!("mount {line}")));
         left.extend(host::processes(&self.path, &self.name).iter().map(|(pid, what)| format!("process {pid}: {what}")));
-        left.extend(host::keyrings(&self.name).iter().map(|key| format!("keyring {key}")));
         left
     }
 
