@@ -57,7 +57,7 @@ fn exec_works_where_the_profile_forbids_to_fork_or_the_user_has_no_process_left(
         console.terminal().has_shown("fine too");
     }
     let limit = json!([{"type": "RLIMIT_NPROC", "soft": 1, "hard": 1}]);
-    let container = Bundle::busybox().set("/process/rlimits", limit).user(1000, 1000).start();
+    let container = Bundle::busybox().set("/process/rlimits", limit).user(54_321, 54_321).start(); // who has no others
     let limits = container.exec(["grep", "Max processes", "/proc/self/limits"]).ok().stdout;
     assert_eq!(limits.split_whitespace().collect::<Vec<_>>(), ["Max", "processes", "1", "1", "processes"]);
 }
