@@ -108,7 +108,7 @@ fn the_terminal_of_exec_is_of_the_devpts_that_create_made() {
     let container = Bundle::busybox().start();
     let pid = container.pid().to_string();
     let inside = |words: &[&str]| {
-        let enter = ["nsenter", "--mount", "--target", &pid, "busybox"];
+        let enter = ["nsenter", "--mount", "--target", &pid, "/bin/busybox"];
         container.command(enter.into_iter().chain(words.iter().copied())).output().ok();
     };
     let console = Console::listen(&container.home().join("exec.sock"));
