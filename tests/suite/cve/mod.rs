@@ -81,6 +81,12 @@ fn never_leads_out(attack: impl Fn(Bundle, &Path) -> Bundle) -> Vec<Output> {
     outputs
 }
 
+/// Where a copy in memory would be the only way to seal the runtime, and the kernel has none, nothing is entered: that is clear enough.
+fn is_unsealed(output: &Output) -> bool {
+    let without = std::env::var("RRUNTIME_TEST_WITHOUT").is_ok_and(|call| call.starts_with("memfd_create:"));
+    without && output.code == 1 && output.stderr.starts_with("seal this executable")
+}
+
 /// Exchanges two names as fast as it can, until dropped: another container that shares the volume.
 struct Swap {
     stop: Arc<AtomicBool>,

@@ -43,7 +43,7 @@ fn cve_2023_25809_the_users_own_cgroup_cannot_be_written_below_sys() {
         let invocation = by_user(&bundle, "run").after_shell(&delegated(&bundle));
         let output = invocation.output();
         undelegate(&bundle);
-        if output.stderr.contains("needs Linux 5.12") {
+        if output.stderr.contains("needs Linux 5.12") || super::is_unsealed(&output) {
             continue; // what lies below /sys cannot be made read-only here, and so there is no container
         }
         let text = output.ok().stdout;
