@@ -21,9 +21,9 @@ pub struct Root {
     journal: Option<Journal>,
 }
 
-/// What has been made in the tree itself, not in what is mounted below: names from its root.
-#[derive(Clone)]
-pub struct Journal {
+/// What has been made on the file system of the tree's root: names from there. What is on another goes with its mount, or is a
+/// volume's.
+struct Journal {
     device: u64,
     names: Rc<RefCell<Vec<PathBuf>>>,
 }
@@ -51,7 +51,7 @@ impl Root {
         Ok(Root { dir, journal: Some(journal) })
     }
 
-    /// Writes down what was made in a directory, if that is of the tree itself.
+    /// Writes down what was made in a directory, if that is on the file system of the root.
     pub fn note(&self, parent: BorrowedFd, path: impl Into<PathBuf>) {
         if let Some(journal) = &self.journal
             && file::stat(parent).is_ok_and(|parent| parent.st_dev == journal.device)
@@ -132,7 +132,7 @@ impl Root {
         let mut names = self.would_be(path)?;
         let Some(name) = names.pop() else { bail!("the root itself cannot be a file") };
         let parent = self.walk(&names)?;
-        let target = self.make_name(parent.as_fd(), &name, path)?; // another runtime on the same tree may be faster
+        let target = self.make_name(parent.as_fd(), &name, &from_root(&names).join(&name))?; // another runtime on the same tree may be faster
         let kind = file::stat(&target.file)?.st_mode & libc::S_IFMT;
         ensure!(kind != libc::S_IFLNK, "became a symbolic link while it was being made");
         Ok(Target { made: Made::Now, ..target })
@@ -224,7 +224,7 @@ impl Root {
         let mut dir = file::duplicate(&self.dir)?;
         for (depth, name) in names.iter().enumerate() {
             match file::mkdir(dir.as_fd(), name, 0o755) {
-                Ok(()) => self.note(dir.as_fd(), Path::new("/").join(names[..=depth].iter().collect::<PathBuf>())),
+                Ok(()) => self.note(dir.as_fd(), from_root(&names[..=depth])),
                 Err(sys::Error(Errno::EEXIST)) => {}
                 Err(error) => {
                     return Err(error).with_context(|| format!("make directory {}", name.display()));
@@ -241,6 +241,10 @@ impl AsFd for Root {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
     }
+}
+
+fn from_root(names: &[OsString]) -> PathBuf {
+    Path::new("/").join(names.iter().collect::<PathBuf>())
 }
 
 /// openat2 takes the root itself as ".".

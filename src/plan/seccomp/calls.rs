@@ -42,8 +42,7 @@ pub struct Check {
 }
 
 /// One for each kernel tag that the profile's architectures have, that of the native one first.
-pub fn maps(policy: &Policy) -> Vec<Map> {
-    let names = Names::new();
+pub fn maps(policy: &Policy, names: &Names) -> Vec<Map> {
     let find = |rule: &Rule| rule.names.iter().map(|name| names.find(name)).collect();
     let rules: Vec<(&Rule, Vec<Name>)> = policy.rules.iter().map(|rule| (rule, find(rule))).collect();
     let mut maps: Vec<Map> = Vec::new();
@@ -57,16 +56,14 @@ pub fn maps(policy: &Policy) -> Vec<Map> {
 }
 
 /// Does a call, whatever its arguments, get an answer by which it is not carried out?
-pub fn always_denied(map: &Map, abi: &Abi, name: &str) -> bool {
-    let Some(number) = abi.number(&Names::new().find(name)) else { return false };
+pub fn always_denied(map: &Map, number: u32) -> bool {
     let range = map.ranges.iter().rev().find(|range| range.first <= number);
     // More severe than a tracer's or an agent's word: nothing of the call happens.
     matches!(range, Some(Range { decision: Decision::Answer(answer), .. }) if severity(*answer) < severity(NOTIFY))
 }
 
 /// Is a call with these arguments (and 0 for the rest) carried out, whether it is logged or not?
-pub fn allows(map: &Map, default: u32, abi: &Abi, name: &str, args: &[u64]) -> bool {
-    let Some(number) = abi.number(&Names::new().find(name)) else { return false };
+pub fn allows(map: &Map, default: u32, number: u32, args: &[u64]) -> bool {
     let Some(range) = map.ranges.iter().rev().find(|range| range.first <= number) else { return false };
     let holds = |condition: &Condition| {
         let value = args.get(condition.argument as usize).copied().unwrap_or(0) & condition.mask;

@@ -101,14 +101,17 @@ impl From<u64> for Instruction {
 pub fn compile(profile: &LinuxSeccomp) -> Result<Program> {
     let native = abi::native()?;
     let policy = policy::read(profile, native)?;
-    let maps = calls::maps(&policy);
+    let names = abi::Names::new();
+    let maps = calls::maps(&policy, &names);
+    let number = |name| native.number(&names.find(name));
     ensure!(
-        !calls::always_denied(&maps[0], native, "execve"),
+        !number("execve").is_some_and(|number| calls::always_denied(&maps[0], number)),
         "linux.seccomp: the profile lets nobody call execve, so no program could be started: allow it"
     );
     let flags = process::FORK_SIBLING; // where the kernel looks for them first or second
     let calls = [("clone", [flags, if cfg!(target_arch = "s390x") { flags } else { 0 }]), ("setsid", [0, 0]), CONTROL];
-    let lets_fork = calls.iter().all(|(name, args)| calls::allows(&maps[0], policy.default, native, name, args));
+    let allows = |name, args| number(name).is_some_and(|number| calls::allows(&maps[0], policy.default, number, args));
+    let lets_fork = calls.iter().all(|(name, args)| allows(name, args));
     Ok(Program { lets_fork, ..assemble(policy, &maps)? })
 }
 
@@ -119,7 +122,7 @@ const CONTROL: (&str, [u64; 2]) = ("ioctl", [0, tty::TAKE]);
 #[cfg(test)]
 fn compile_for(native: &'static abi::Abi, profile: &LinuxSeccomp) -> Result<Program> {
     let policy = policy::read(profile, native)?;
-    let maps = calls::maps(&policy);
+    let maps = calls::maps(&policy, &abi::Names::new());
     assemble(policy, &maps)
 }
 
