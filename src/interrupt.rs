@@ -46,19 +46,22 @@ impl Interrupt {
         }
     }
 
-    /// Waits until the file can be read or has ended. When that and being asked to end have come both, the file wins, and
-    /// the signal is left for whoever takes the signals next.
-    pub fn wait_rather_for(&self, file: BorrowedFd) -> Result<()> {
-        loop {
-            let ready = crate::sys::retry(|| poll(&[file, self.signals.as_fd()], -1)).context("wait")?;
-            if ready[0] {
-                return Ok(());
-            }
-            let signal = self.signals.next().context("read the signals")?;
-            if let Some(signal) = signal.filter(|signal| !signal::is_ignored(*signal)) {
-                return Err(anyhow!(Kind::Interrupted(signal)));
-            }
+    /// As `wait_for`. When one of the files and being asked to end have come both, the file wins, and the signal is left for
+    /// those who take the signals next.
+    pub fn wait_rather_for<const N: usize>(&self, files: [BorrowedFd; N], timeout: i32) -> Result<[bool; N]> {
+        let ready = crate::sys::retry(|| poll(&files, 0)).context("wait")?;
+        if ready.contains(&true) {
+            return Ok(std::array::from_fn(|n| ready[n]));
         }
+        match self.wait_for_all(&files, timeout)? {
+            ready if ready[1..].contains(&true) || !ready[0] => Ok(std::array::from_fn(|n| ready[n + 1])),
+            _ => self.wait_for(files, 0),
+        }
+    }
+
+    fn wait_for_all(&self, files: &[BorrowedFd], timeout: i32) -> Result<Vec<bool>> {
+        let all: Vec<BorrowedFd> = [self.signals.as_fd()].into_iter().chain(files.iter().copied()).collect();
+        crate::sys::retry(|| poll(&all, timeout)).context("wait")
     }
 }
 
@@ -81,7 +84,7 @@ mod tests {
         crate::sys::socket::send(&tell, b"x", None).unwrap();
         assert_eq!(interrupt.wait_for([hear.as_fd()], 0).unwrap(), [true]);
         nix::sys::signal::raise(nix::sys::signal::SIGTERM).unwrap(); // to this thread
-        interrupt.wait_rather_for(hear.as_fd()).unwrap(); // and leaves the signal
+        assert_eq!(interrupt.wait_rather_for([hear.as_fd()], -1).unwrap(), [true]); // and leaves the signal
         let error = interrupt.wait_for([hear.as_fd()], 0).unwrap_err();
         assert!(is(&error, Kind::Interrupted(libc::SIGTERM)) && format!("{error}") == "interrupted by SIGTERM");
     }

@@ -4,6 +4,16 @@
 //! socket. End of file means: the other side is gone. A request names an index into the plan, never a path.
 //!
 //! Message: one byte of tag, then an index, a number, names, or the text of an error; at most one descriptor beside it.
+//!
+//! **Who may have sent a message** decides what the parent takes. The parent's end has one type for each phase, with the
+//! requests of that phase and no others:
+//!
+//! 1. `Parent<Hidden>`: no process of a container sees the child (it is alone in a new pid namespace, or still in the
+//!    runtime's). `Request`.
+//! 2. `Parent<Exposed>`: the child has forked into the pid namespace of a container (`Request::Forked`). From then on a payload
+//!    with CAP_SYS_PTRACE can take the child's end (pidfd_getfd(2)) and send what it likes. `ExposedRequest`: few, each
+//!    once, and of those only that with a seccomp listener may bring a descriptor.
+//! 3. `Parent<Released>`: `Ready` has been asked. Only a failure or the end of file follow.
 
 use crate::error::{Context, Kind, Result, anyhow, bail};
 use crate::sys::{self, Errno, socket};
@@ -33,14 +43,45 @@ pub enum Request {
     Listener(OwnedFd),
     /// So much have I made in the root filesystem, as paths in it.
     Made(Vec<PathBuf>),
-    /// Here is my heir, born in the pid namespace of the container; I am gone. The reply is for it.
-    Born(OwnedFd),
-    /// Everything is done but the last step; the program has been found.
-    Ready {
+    /// A fork of the sender inside the container's pid namespace takes over. The sender exits; the new process reads the reply.
+    Forked {
+        /// The pidfd of the new process.
+        successor: OwnedFd,
         /// The device number of the devpts that was made for /dev/pts.
         devpts: Option<u64>,
     },
+    /// Everything is done but the last step; the program has been found.
+    Ready {
+        /// As in `Forked`.
+        devpts: Option<u64>,
+    },
 }
+
+/// Child → parent, when a payload may be the sender: none of it is believed, and nothing is done with it that the payload
+/// could not do to a process of its own container.
+#[derive(Debug)]
+pub enum ExposedRequest {
+    /// As `Request::Limits`.
+    Limits,
+    /// As `Request::Scheduling`.
+    Scheduling,
+    /// As `Request::Listener`.
+    Listener(OwnedFd),
+    /// As `Request::Ready`.
+    Ready,
+}
+
+/// No process of a container can have sent a message.
+pub struct Hidden(());
+
+/// A process of the container may have sent any message.
+pub struct Exposed {
+    /// The tags of the requests that may still come.
+    due: Vec<u8>,
+}
+
+/// Nothing is asked any more.
+pub struct Released(());
 
 /// Parent → child.
 #[derive(Debug)]
@@ -85,23 +126,26 @@ const LIMIT: usize = 16 * 1024;
 
 const FAILED: u8 = b'!';
 
-/// The parent's end.
-pub struct Parent(OwnedFd);
+/// The parent's end, in one of its phases.
+pub struct Parent<Phase = Hidden> {
+    end: OwnedFd,
+    phase: Phase,
+}
 /// The child's end.
 pub struct Child(OwnedFd);
 
 /// Both ends. After the clone each side drops the one that is not its own.
 pub fn pair() -> Result<(Parent, Child)> {
     let (parent, child) = socket::pair().context("make the socket between parent and child")?;
-    Ok((Parent(parent), Child(child)))
+    Ok((Parent { end: parent, phase: Hidden(()) }, Child(child)))
 }
 
-impl Parent {
+impl Parent<Hidden> {
     /// The child's next request; `None` when the child has closed its end: it runs the program now, or it died.
     /// A failure of the child is an error here, with the kind it had there.
     pub fn next(&self) -> Result<Option<Request>> {
         let mut buffer = [0u8; LIMIT];
-        let (length, file) = socket::receive(&self.0, &mut buffer).context("hear from the child")?;
+        let (length, file) = socket::receive(&self.end, &mut buffer).context("hear from the child")?;
         let Some((tag, rest)) = buffer[..length].split_first() else {
             return Ok(None);
         };
@@ -110,36 +154,122 @@ impl Parent {
             (b'I', [], None) => Request::MapIds,
             (b'M', [low, high], None) => Request::Mount(u16::from_le_bytes([*low, *high])),
             (b'N', [], None) => Request::Network,
-            (b'U', [], None) => Request::Limits,
-            (b'S', [], None) => Request::Scheduling,
+            (LIMITS, [], None) => Request::Limits,
+            (SCHEDULING, [], None) => Request::Scheduling,
             (b'H', [], None) => Request::RunHooks,
             (b'T', [], Some(file)) => Request::Terminal(file),
-            (b'L', [], Some(file)) => Request::Listener(file),
-            (b'B', [], Some(file)) => Request::Born(file),
+            (LISTENER, [], Some(file)) => Request::Listener(file),
+            (b'B', number, Some(successor)) => Request::Forked { successor, devpts: optional_number(number)? },
             (b'D', names, None) => Request::Made(names.split(|byte| *byte == 0).map(path).collect()),
-            (b'R', [], None) => Request::Ready { devpts: None },
-            (b'R', number, None) if number.len() == 8 => {
-                Request::Ready { devpts: Some(u64::from_le_bytes(std::array::from_fn(|n| number[n]))) }
-            }
+            (READY, number, None) => Request::Ready { devpts: optional_number(number)? },
             (FAILED, [kind, text @ ..], None) => return Err(decode_error(*kind, text)),
             _ => bail!("the child sent a message that is none (tag {tag}, {length} bytes)"),
         }))
     }
 
-    /// EPIPE when it is gone.
+    /// The next phase, once the child has forked. `listener` says whether the plan lets it send one.
+    pub fn expose(self, listener: Descriptors) -> Parent<Exposed> {
+        let mut due = vec![LIMITS, SCHEDULING, READY];
+        if listener == Descriptors::One {
+            due.push(LISTENER);
+        }
+        Parent { end: self.end, phase: Exposed { due } }
+    }
+
+    /// The last phase, once `Ready` has been asked.
+    pub fn release(self) -> Parent<Released> {
+        Parent { end: self.end, phase: Released(()) }
+    }
+}
+
+impl Parent<Exposed> {
+    /// The next message, if it is a request that may come now: each comes once, none after `Ready`. `None` when all who had
+    /// the child's end have closed it.
+    pub fn next(&mut self) -> Result<Option<ExposedRequest>> {
+        let mut buffer = [0u8; LIMIT];
+        // A descriptor that is not taken out of the message is dropped by the kernel without close(2), which a file system of
+        // the container's could hold up.
+        let (length, file) = match self.phase.due.contains(&LISTENER) {
+            true => socket::receive(&self.end, &mut buffer),
+            false => socket::receive_bytes(&self.end, &mut buffer).map(|length| (length, None)),
+        }
+        .context("hear from the child")?;
+        let Some((tag, rest)) = buffer[..length].split_first() else {
+            return Ok(None);
+        };
+        if let (FAILED, [kind, text @ ..]) = (*tag, rest) {
+            return Err(decode_error(*kind, text));
+        }
+        let Some(at) = self.phase.due.iter().position(|due| due == tag) else {
+            bail!("a process of the container sent a message that cannot come now (tag {tag}, {length} bytes)");
+        };
+        self.phase.due.swap_remove(at);
+        Ok(Some(match (*tag, rest, file) {
+            (LIMITS, [], None) => ExposedRequest::Limits,
+            (SCHEDULING, [], None) => ExposedRequest::Scheduling,
+            (LISTENER, [], Some(file)) => ExposedRequest::Listener(file),
+            (READY, [], None) => ExposedRequest::Ready,
+            _ => bail!("a process of the container sent a message that is none (tag {tag}, {length} bytes)"),
+        }))
+    }
+
+    /// The last phase, once `Ready` has been asked.
+    pub fn release(self) -> Parent<Released> {
+        Parent { end: self.end, phase: Released(()) }
+    }
+}
+
+impl Parent<Released> {
+    /// What comes after the last reply: the end of file when the program runs (or the child died), or why it does not run.
+    pub fn end(&self) -> Result<()> {
+        let mut buffer = [0u8; LIMIT];
+        let length = socket::receive_bytes(&self.end, &mut buffer).context("hear from the child")?;
+        match &buffer[..length] {
+            [] => Ok(()),
+            [FAILED, kind, text @ ..] => Err(decode_error(*kind, text)),
+            _ => bail!("the child asked for something after it was ready"),
+        }
+    }
+}
+
+impl<Phase> Parent<Phase> {
+    /// EPIPE when it is gone. EAGAIN when it does not read: a reply is never waited for.
     pub fn reply(&self, reply: &Reply) -> sys::Result<()> {
         let (bytes, file) = match reply {
             Reply::Go { pid } => ([&b"G"[..], &pid.to_le_bytes()].concat(), None),
             Reply::Mount(file) => (b"M".to_vec(), Some(file.as_fd())),
         };
-        socket::send(&self.0, &bytes, file)
+        socket::send_now(&self.end, &bytes, file)
     }
 }
 
-impl AsFd for Parent {
+impl<Phase> AsFd for Parent<Phase> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.end.as_fd()
     }
+}
+
+/// May a message bring a descriptor?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Descriptors {
+    None,
+    One,
+}
+
+const LIMITS: u8 = b'U';
+const SCHEDULING: u8 = b'S';
+const LISTENER: u8 = b'L';
+const READY: u8 = b'R';
+
+fn optional_number(bytes: &[u8]) -> Result<Option<u64>> {
+    match bytes {
+        [] => Ok(None),
+        bytes => Ok(Some(u64::from_le_bytes(bytes.try_into().context("the child sent a number that is none")?))),
+    }
+}
+
+fn number(tag: u8, number: Option<u64>) -> Vec<u8> {
+    number.iter().fold(vec![tag], |bytes, number| [&bytes[..], &number.to_le_bytes()].concat())
 }
 
 impl Child {
@@ -156,16 +286,14 @@ impl Child {
             Request::MapIds => (vec![b'I'], None),
             Request::Mount(index) => ([&b"M"[..], &index.to_le_bytes()].concat(), None),
             Request::Network => (vec![b'N'], None),
-            Request::Limits => (vec![b'U'], None),
-            Request::Scheduling => (vec![b'S'], None),
+            Request::Limits => (vec![LIMITS], None),
+            Request::Scheduling => (vec![SCHEDULING], None),
             Request::RunHooks => (vec![b'H'], None),
             Request::Terminal(file) => (vec![b'T'], Some(file.as_fd())),
-            Request::Listener(file) => (vec![b'L'], Some(file.as_fd())),
-            Request::Born(file) => (vec![b'B'], Some(file.as_fd())),
+            Request::Listener(file) => (vec![LISTENER], Some(file.as_fd())),
+            Request::Forked { successor, devpts } => (number(b'B', *devpts), Some(successor.as_fd())),
             Request::Made(names) => (made(names), None),
-            Request::Ready { devpts } => {
-                (devpts.iter().fold(vec![b'R'], |tag, number| [&tag[..], &number.to_le_bytes()].concat()), None)
-            }
+            Request::Ready { devpts } => (number(READY, *devpts), None),
         };
         socket::send(&self.0, &bytes, file).context("ask the parent")
     }

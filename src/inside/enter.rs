@@ -2,57 +2,33 @@
 //!
 //! The order matters; each line that must stand where it stands says why.
 
-use super::birth::{self, Birth};
+use super::fork::Fork;
+use super::payload::{self, Payload};
 use super::rootfs::Built;
 use super::world::Setgroups;
 use super::{credentials, exec, labels, process, rootfs, terminal, world};
 use crate::error::{Context, Result};
-use crate::link::{self, Ends, Entry, Request, gate};
+use crate::link::{self, Ends, Entry};
 use crate::log;
 use crate::plan::{Plan, World};
 use crate::sys;
-use std::convert::Infallible;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Who hears about a failure: the parent, until a created container has passed its gate; then the `start` that opened it.
-pub enum Ear {
-    Parent(link::Child),
-    /// Between the two nobody does.
-    Deaf,
-    Start(OwnedFd),
-}
-
-impl Ear {
-    fn tell(&self, error: &anyhow::Error) {
-        match self {
-            Ear::Parent(link) => link.fail(error),
-            Ear::Deaf => {}
-            Ear::Start(connection) => gate::fail(connection, error),
-        }
-    }
-
-    /// Tells `start` that nothing is left but the execve: an end before this was a death.
-    fn going(&self) -> Result<()> {
-        match self {
-            Ear::Start(connection) => gate::going(connection),
-            Ear::Parent(_) | Ear::Deaf => Ok(()),
-        }
-    }
-}
-
-/// Becomes the container's process, or says why not and ends. Runs in the child and never returns.
+/// Becomes the container's process, or reports why not and exits. Runs in the child and never returns.
 pub fn enter(plan: &Plan, ends: Ends) -> ! {
-    let mut ear = Ear::Parent(ends.link);
+    let Ends { link, gate, entry, procfs } = ends;
     let mut built = Built::default();
-    let error = match live(plan, ends.entry, ends.gate, ends.procfs, &mut ear, &mut built) {
-        Err(error) => error,
-        Ok(never) => match never {},
-    };
-    if let Ear::Parent(link) = &ear {
-        let _ = link.tell_made(&built.made.take()); // that there is an error matters more
+    match prepare(plan, entry, gate.as_ref(), procfs, &link, &mut built) {
+        Ok(program) => {
+            let build = || Payload::new(plan, &program, built.devpts, link, gate);
+            sys::alloc::forget_all_but(build, payload::go)
+        }
+        Err(error) => {
+            let _ = link.tell_made(&built.made.take()); // that there is an error matters more
+            link.fail(&error);
+            sys::process::exit_now(1)
+        }
     }
-    ear.tell(&error);
-    sys::process::exit_now(1)
 }
 
 /// create: what an intermediate process does, so that the real child is born where it belongs. The parent has placed it in its
@@ -61,6 +37,7 @@ pub fn stage(plan: &Plan, entry: &Entry, kept: &[BorrowedFd]) -> Result<()> {
     let kept: Vec<BorrowedFd> = kept.iter().copied().chain(log::file()).chain(doors(entry)).collect();
     process::close_all_but(&plan.process, &kept)?;
     process::hide(plan)?;
+    process::forget_arguments();
     world::stage(entry)
 }
 
@@ -73,46 +50,44 @@ fn doors(entry: &Entry) -> Vec<BorrowedFd<'_>> {
     }
 }
 
-/// What the child was born with and needs.
-fn belongings<'a>(
-    ear: &'a Ear,
+/// The descriptors that the child needs of those it has from its parent.
+fn needed<'a>(
+    link: &'a link::Child,
     entry: &'a Entry,
     gate: Option<&'a OwnedFd>,
     procfs: Option<&'a OwnedFd>,
 ) -> Vec<BorrowedFd<'a>> {
-    let mut kept: Vec<BorrowedFd> = gate.into_iter().chain(procfs).map(AsFd::as_fd).chain(log::file()).collect();
-    match ear {
-        Ear::Parent(link) => kept.push(link.as_fd()),
-        Ear::Start(connection) => kept.push(connection.as_fd()),
-        Ear::Deaf => {}
-    }
-    kept.extend(doors(entry));
-    kept
+    let files = gate.into_iter().chain(procfs).map(AsFd::as_fd);
+    files.chain(log::file()).chain([link.as_fd()]).chain(doors(entry)).collect()
 }
 
-fn live(
+/// Everything that takes the plan, the rights and the descriptors of the runtime. Afterwards this process is the payload but
+/// for its filter, its pid namespace and its program.
+fn prepare(
     plan: &Plan,
     entry: Entry,
-    gate: Option<OwnedFd>,
+    gate: Option<&OwnedFd>,
     procfs: Option<OwnedFd>,
-    ear: &mut Ear,
+    link: &link::Child,
     built: &mut Built,
-) -> Result<Infallible> {
-    process::close_all_but(&plan.process, &belongings(ear, &entry, gate.as_ref(), procfs.as_ref()))?; // locks and files of the parent's
+) -> Result<exec::Program> {
+    process::close_all_but(&plan.process, &needed(link, &entry, gate, procfs.as_ref()))?; // locks and files of the parent's
     let umask = process::begin(plan, &entry)?; // non-dumpable before any namespace of the container is entered (CVE-2016-9962)
-    let Ear::Parent(link) = &*ear else { unreachable!("only the gate changes who hears") };
-    let birth = Birth::of(plan);
+    let fork = Fork::of(plan);
     let groups = match &plan.world {
         World::New(sandbox) => {
-            world::settle(sandbox, link, entry)?;
-            rootfs::build(plan, sandbox, link, &umask, built)?; // ends in the container's root
+            let pid_namespace = world::settle(sandbox, link, entry)?;
+            rootfs::build(plan, sandbox, link, &umask, built, pid_namespace.as_ref())?; // ends in the container's root
+            if let Some(file) = pid_namespace {
+                world::enter(libc::CLONE_NEWPID, &file)?; // after the hooks: they are no processes of the container's
+            }
             Setgroups::AskProc
         }
         World::Join(target) => world::join(target, entry, link)?,
     };
     let root = crate::fs::Root::new(sys::mount::place("/").context("open the container's root")?);
     terminal::open(plan, &root, link)?; // after the root change: the pty must be of the container's own devpts
-    if birth == Birth::Past {
+    if fork == Fork::Never {
         terminal::control(&plan.process)?;
     }
     if let World::New(sandbox) = &plan.world {
@@ -120,42 +95,21 @@ fn live(
     }
     labels::set(&plan.process, procfs)?; // closes this handle of the host's; before a filter could forbid it
     process::attributes(plan, &umask)?; // in the cgroup, whose CPUs and memory nodes bound what may be asked for
-    if birth == Birth::Past {
+    if fork == Fork::Never {
         process::schedule(&plan.process, link)?;
     }
     credentials::prepare(&plan.process)?; // needs CAP_SETPCAP
     let home = credentials::home(&plan.process, &root)?;
     drop(root); // no descriptor of a directory may be left when the working directory is set (CVE-2024-21626)
-    process::limits(&plan.process, link, birth)?; // after the last descriptor is opened, before the user changes
+    process::limits(&plan.process, link, fork)?; // after the last descriptor is opened, before the user changes
     credentials::become_user(&plan.process, groups)?;
     let program = exec::find(&plan.process, home)?;
+    link.tell_made(&built.made.take())?;
     log::leave();
-    let kept: Vec<BorrowedFd> = [Some(link.as_fd()), gate.as_ref().map(AsFd::as_fd)].into_iter().flatten().collect();
+    let kept: Vec<BorrowedFd> = [Some(link.as_fd()), gate.map(AsFd::as_fd)].into_iter().flatten().collect();
     process::close_all_but(&plan.process, &kept)?;
     if gate.is_some() {
         sys::signal::end_when_asked().context("handle the signals that end a created container")?; // before a filter
     }
-    if birth == Birth::BeforeFilter {
-        birth::give(&plan.process, link)?;
-    }
-    if exec::needs_early_filter(&plan.process) {
-        // At the latest here: before CAP_SYS_ADMIN goes, and after every call that a profile of an older day has not heard of.
-        credentials::as_administrator(&plan.process, || exec::install_filter(&plan.process, Some(link)))?;
-    }
-    if birth == Birth::Last {
-        birth::give(&plan.process, link)?; // as the payload, but for its program: whoever traces it has what the payload has
-    }
-    link.tell_made(&built.made.take())?;
-    let pid = link.ask_go(&Request::Ready { devpts: built.devpts })?;
-    if let Some(gate) = gate {
-        *ear = Ear::Deaf; // the link closes here: `create` is done
-        *ear = Ear::Start(gate::wait(&gate)?);
-    }
-    exec::expect(&program)?;
-    exec::start_container_hooks(plan, &program, pid)?;
-    ear.going()?;
-    if !exec::needs_early_filter(&plan.process) {
-        exec::install_filter(&plan.process, None)?; // as late as can be: the profile need not allow what we did above
-    }
-    Err(exec::run(&program))
+    Ok(program)
 }

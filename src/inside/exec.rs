@@ -1,15 +1,17 @@
 //! The last steps: find the program, install the filter, run the startContainer hooks, become the program.
 
+use super::payload::StartContainer;
 use crate::error::{Context, Result, anyhow};
 use crate::hooks::{self, Surroundings};
 use crate::link::{self, Request};
 use crate::plan::process::NoNewPrivileges;
-use crate::plan::{self, Plan, Process, World};
+use crate::plan::{self, Process};
 use crate::sys::seccomp::{self, Filter, Notify};
 use crate::sys::{self, Errno, process};
 use std::ffi::CString;
 
 /// Everything for execve, with nothing left to allocate or look up.
+#[derive(Clone)]
 pub struct Program {
     path: CString,
     args: Vec<CString>,
@@ -100,20 +102,13 @@ pub fn needs_early_filter(plan: &Process) -> bool {
 }
 
 /// In the container, before the program and with its environment; exec has none.
-pub fn start_container_hooks(plan: &Plan, program: &Program, pid: i32) -> Result<()> {
-    let World::New(sandbox) = &plan.world else {
-        return Ok(());
-    };
-    let hooks = &plan.hooks.start_container;
-    if hooks.is_empty() {
-        return Ok(());
-    }
-    let (bundle, annotations) = (&sandbox.bundle, &sandbox.annotations);
-    let state = hooks::State { id: &plan.id, status: "created", pid, bundle, annotations };
+pub fn start_container_hooks(plan: &Process, all: &StartContainer, program: &Program, pid: i32) -> Result<()> {
+    let StartContainer { hooks, id, bundle, annotations } = all;
+    let state = hooks::State { id, status: "created", pid, bundle, annotations };
     let env: Vec<String> = program.env.iter().map(|pair| pair.to_string_lossy().into_owned()).collect();
-    let filter = plan.process.seccomp.as_ref().filter(|_| !needs_early_filter(&plan.process)).map(filter_of);
+    let filter = plan.seccomp.as_ref().filter(|_| !needs_early_filter(plan)).map(filter_of);
     let surroundings = Surroundings::Container { env: &env, filter: filter.as_ref() };
-    hooks::run("startContainer", hooks, &state, &surroundings, Some(&plan.process.cwd))
+    hooks::run("startContainer", hooks, &state, &surroundings, Some(&plan.cwd))
 }
 
 /// runtime.md, "Start": an error when there is no process.

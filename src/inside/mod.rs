@@ -4,11 +4,12 @@
 //! from `rootfs::pivot` on with the container's root. It asks the parent (`link`) for what needs the host, and never reads
 //! config.json: the plan says it all.
 
-pub mod birth;
 pub mod credentials;
 pub mod enter;
 pub mod exec;
+pub mod fork;
 pub mod labels;
+pub mod payload;
 pub mod process;
 pub mod rootfs;
 pub mod terminal;

@@ -1,6 +1,6 @@
 //! Attributes of the process itself: what it is born with and must lose, what the plan gives it.
 
-use super::birth::Birth;
+use super::fork::Fork;
 use crate::error::{Context, Result, anyhow};
 use crate::link::{self, Entry, Request};
 use crate::log;
@@ -30,11 +30,15 @@ impl Umask {
 pub fn begin(plan: &Plan, entry: &Entry) -> Result<Umask> {
     if !matches!(entry, Entry::Staged) {
         hide(plan)?;
+        forget_arguments();
     }
     signal::restore().context("restore the signals")?;
     process::new_session().context("make a session")?;
     Ok(Umask(process::set_umask(0)))
 }
+
+/// /proc/PID/cmdline shows every process that sees this one how the runtime was called: options, paths of the host.
+pub use crate::sys::start::forget_arguments;
 
 /// The files of a hidden process in /proc are root's. So what a user writes there comes first; only the maps of a new user
 /// namespace come later: nobody else is in it yet, and the process hides when it becomes root there.
@@ -103,7 +107,7 @@ pub fn schedule(plan: &Process, link: &link::Child) -> Result<()> {
 
 /// What a fork does not hand on as it is (a policy may end with it) the parent sets, since we have no rights any more. The limit of
 /// processes is only lowered now.
-pub fn settle_heir(plan: &Process, link: &link::Child) -> Result<()> {
+pub fn settle_after_fork(plan: &Process, link: &link::Child) -> Result<()> {
     if plan.scheduler.is_some() || plan.io_priority.is_some() {
         link.ask_go(&Request::Scheduling)?;
     }
@@ -128,11 +132,11 @@ fn set_memory_policy(policy: &MemoryPolicy) -> Result<()> {
 
 /// The limits that we may set ourselves; when one is above what we have, the parent is asked to set them. A limit of processes
 /// would count against our own birth: until then it is only raised, while we may.
-pub fn limits(plan: &Process, link: &link::Child, birth: Birth) -> Result<()> {
+pub fn limits(plan: &Process, link: &link::Child, fork: Fork) -> Result<()> {
     let room = |limit: &Rlimit| Rlimit { soft: limit.hard, ..limit.clone() };
     for limit in &plan.rlimits {
-        let done = match birth {
-            Birth::BeforeFilter | Birth::Last if limit.is_of_processes() => {
+        let done = match fork {
+            Fork::BeforeFilter | Fork::Last if limit.is_of_processes() => {
                 let has_room = process::rlimit(limit.resource)?.1 >= limit.hard;
                 if has_room { Ok(()) } else { set_limit(&room(limit)) }
             }

@@ -9,15 +9,22 @@ use crate::sys::{credentials, mount, namespace, process, socket};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// create: after this the process has all its namespaces, its ids, its cgroup, and they have their names and settings.
-pub fn settle(sandbox: &Sandbox, link: &link::Child, entry: Entry) -> Result<()> {
+///
+/// Returns the pid namespace that is still to be joined: late, since from then on this process's children are in there.
+pub fn settle(sandbox: &Sandbox, link: &link::Child, entry: Entry) -> Result<Option<OwnedFd>> {
+    let mut pid_namespace = None;
     let namespaces = &sandbox.namespaces;
     let staged = matches!(entry, Entry::Staged);
     if !staged && Placing::of(&sandbox.cgroup.place) == Placing::ByParent {
         link.ask_go(&Request::Place)?;
     }
     if let Entry::Direct { joined } = entry {
-        for (kind, file) in &joined {
-            enter(*kind, file)?;
+        for (kind, file) in joined {
+            if kind == libc::CLONE_NEWPID {
+                pid_namespace = Some(file);
+            } else {
+                enter(kind, &file)?;
+            }
         }
     }
     if namespaces.maps.is_some() {
@@ -45,7 +52,8 @@ pub fn settle(sandbox: &Sandbox, link: &link::Child, entry: Entry) -> Result<()>
     if let Some(name) = sandbox.domainname.as_deref().filter(|name| !name.is_empty()) {
         namespace::set_domainname(name).with_context(|| format!("set domainname {name:?}"))?;
     }
-    set_kernel_parameters(sandbox)
+    set_kernel_parameters(sandbox)?;
+    Ok(pid_namespace)
 }
 
 /// May supplementary groups be set in this user namespace? user_namespaces(7).
@@ -87,11 +95,8 @@ fn enter_target(target: &Target, door: &Door) -> Result<()> {
     Ok(())
 }
 
-/// Enters one namespace by its descriptor. A pid namespace is entered by being born in it: the spawner saw to that.
+/// Enters one namespace by its descriptor; a pid namespace for the children only.
 pub fn enter(kind: i32, file: &OwnedFd) -> Result<()> {
-    if kind == libc::CLONE_NEWPID {
-        return Ok(());
-    }
     namespace::enter(file, kind).with_context(|| format!("enter the {} namespace", namespaces::name(kind)))
 }
 

@@ -76,6 +76,10 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
     let interrupt = Interrupt::take()?;
     run_where_asked(&plan)?;
     let mut cgroup = choose_cgroup(&state, &record, &request.cgroups)?;
+    // What is read is read: from here on processes of the container can hold us up, and a `delete` must not wait for them. The
+    // kernel lets no process into what it has removed meanwhile: setns(2) and fork fail when init is dead, and a cgroup that
+    // is gone takes none, whatever has its name by then.
+    drop(held);
     let root = match record.init {
         Some(init) if record.namespaces & libc::CLONE_NEWNS == 0 => Some(namespaces::root_of(init)?),
         _ => None,
@@ -96,7 +100,6 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
         group.add_if_there(ready.pid())?;
     }
     log::debug(format!("process {} is ready to become {:?}", ready.pid(), plan.process.args[0]));
-    drop(held); // it is inside now, and ends with the container
     request.announce.send_pidfd(ready.pidfd(), "setns")?;
     request.announce.write_pid(ready.pid())?;
     let (child, master) = ready.go(&interrupt).inspect_err(|_| request.announce.remove_pid())?;

@@ -15,13 +15,15 @@ pub fn procfs(plan: &Plan) -> Result<Option<OwnedFd>> {
     Ok(Some(dir))
 }
 
-/// Whoever traces the child could take the handle, and with it the host. Nobody can who does not see the child: it is alone in a new
-/// pid namespace, and born into that of a container only later (`inside::birth`). Nor can anybody in a user namespace, whose capabilities are worth nothing over a process that was still executed outside of it (and in
-/// there the kernel makes no new procfs beside a masked one).
+/// A process that traces the child could take the handle, and with it the host. The processes of a container do not see the child: it is
+/// alone in a new pid namespace, or forks into that of a container only later (`inside::fork`). And those of a user namespace
+/// have no capability over a process that was executed outside of it (in there the kernel makes no new procfs beside a
+/// masked one).
 fn is_safe_in(world: &World) -> bool {
     match world {
         World::New(sandbox) => {
-            sandbox.namespaces.makes(libc::CLONE_NEWPID) || sandbox.namespaces.has(libc::CLONE_NEWUSER)
+            let namespaces = &sandbox.namespaces;
+            namespaces.has(libc::CLONE_NEWPID) || namespaces.has(libc::CLONE_NEWUSER)
         }
         World::Join(target) => target.namespaces & (libc::CLONE_NEWUSER | libc::CLONE_NEWPID) != 0,
     }

@@ -4,11 +4,12 @@ use super::cgroup::Cgroup;
 use super::console::Console;
 use super::labels;
 use super::network::Moved;
-use super::serve;
+use super::patience::{Patience, Word};
+use super::serve::{self, Service};
 use super::spawn::{self, Birth, Child};
 use crate::error::{Context, Result};
 use crate::interrupt::Interrupt;
-use crate::link::{self, Door, Ends, Entry, Reply};
+use crate::link::{self, Door, Ends, Entry, Released, Reply};
 use crate::plan::{Plan, World};
 use crate::undo::Draft;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -42,7 +43,9 @@ pub struct Launch<'a> {
 /// A child that has done everything but the last step. Dropped without `go`, it is killed and reaped.
 pub struct Ready {
     child: Draft<Child>,
-    link: link::Parent,
+    link: link::Parent<Released>,
+    /// A container can reach the child: it may be held up.
+    reach: Reach,
     /// The terminal's master, when we carry its bytes ourselves.
     pub master: Option<OwnedFd>,
     /// Network devices of the host that are in the container now.
@@ -51,6 +54,12 @@ pub struct Ready {
     pub made: Vec<PathBuf>,
     /// create: the device number of the devpts on /dev/pts, when it is the container's own.
     pub devpts: Option<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Reach {
+    Hidden,
+    Exposed,
 }
 
 /// A failed launch, whether hooks of the container have run by then (then its poststop hooks are owed), and what stays in
@@ -86,12 +95,16 @@ pub fn launch(launch: Launch) -> std::result::Result<Ready, Failed> {
             // While the child is busy with its mounts; in force long before it is told to go.
             cgroup.restrict_devices(&sandbox.cgroup)?;
         }
-        let master = serve::until_ready(plan, cgroup, &mut child, &link, console, interrupt, &mut done)?;
+        let service = Service { plan, cgroup, console, interrupt, done: &mut done };
+        let (link, master) = serve::until_ready(service, &mut child, link)?;
         Ok((child, link, master))
     });
     let Done { hooks, moved, made, devpts } = done;
     match result {
-        Ok((child, link, master)) => Ok(Ready { child, link, master, moved, made, devpts }),
+        Ok((child, link, master)) => {
+            let reach = if plan.forks_late() { Reach::Exposed } else { Reach::Hidden };
+            Ok(Ready { child, link, reach, master, moved, made, devpts })
+        }
         Err(error) => Err(Failed { error, hooks, made }),
     }
 }
@@ -115,14 +128,20 @@ impl Ready {
     /// Lets the child become the program; returns when it has, or with why it has not.
     pub fn go(self, interrupt: &Interrupt) -> Result<(Child, Option<OwnedFd>)> {
         self.link.reply(&Reply::Go { pid: self.child.pid }).context("answer the child")?;
-        interrupt.wait_rather_for(self.link.as_fd())?; // once the program runs, signals are for it
-        match self.link.next()? {
-            // Closed by execve, or by a death in between: then its status tells, as that of any program.
-            None => {
-                self.moved.map(Draft::keep);
-                Ok((self.child.keep(), self.master))
-            }
-            Some(_) => Err(crate::error::anyhow!("the child asked for something after it was ready")),
+        let word = self.wait_for_program(interrupt)?; // once the program runs, signals are for it
+        // Closed by execve, or by a death in between: then its status tells, as that of any program.
+        if word == Word::Here {
+            self.link.end()?;
+        }
+        self.moved.map(Draft::keep);
+        Ok((self.child.keep(), self.master))
+    }
+
+    fn wait_for_program(&self, interrupt: &Interrupt) -> Result<Word> {
+        let patience = Patience::new(interrupt);
+        match self.reach {
+            Reach::Hidden => patience.wait_for_hidden(&self.child, self.link.as_fd()),
+            Reach::Exposed => patience.wait_for_program(&self.child, self.link.as_fd()),
         }
     }
 }

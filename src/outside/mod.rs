@@ -12,6 +12,7 @@ mod mounts;
 pub mod namespaces;
 mod network;
 pub mod notify;
+mod patience;
 pub mod record;
 pub mod resctrl;
 mod scheduling;

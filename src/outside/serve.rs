@@ -5,102 +5,149 @@ use super::console::Console;
 use super::launch::{Done, HooksRun};
 use super::listener;
 use super::network;
+use super::patience::{Patience, Word, wait_for_word};
 use super::scheduling;
-use super::spawn::{self, Child, Word, post_mortem, wait_for_word};
+use super::spawn::{self, Child, post_mortem};
 use super::{idmap, mounts};
 use crate::error::{Context, Result, bail, ensure};
 use crate::hooks::{self, Surroundings};
 use crate::interrupt::Interrupt;
-use crate::link::{self, Reply, Request};
+use crate::link::{self, Descriptors, Exposed, ExposedRequest, Released, Reply, Request};
 use crate::plan::host::Caller;
 use crate::plan::{Plan, Process, Sandbox, World};
 use crate::sys::file::{self, CWD};
-use crate::sys::process;
 use crate::sys::{Errno, Error};
+use crate::sys::{process, seccomp};
 use crate::undo::Draft;
 use std::os::fd::{AsFd, OwnedFd};
+
+/// What the child is served with, besides the plan.
+pub struct Service<'a> {
+    pub plan: &'a Plan,
+    pub cgroup: &'a mut Cgroup,
+    pub console: Console,
+    pub interrupt: &'a Interrupt,
+    pub done: &'a mut Done,
+}
 
 /// Returns when the child has asked `Ready`, which the caller answers. The terminal's master is returned when it is ours
 /// to carry.
 pub fn until_ready(
-    plan: &Plan,
-    cgroup: &mut Cgroup,
+    mut service: Service,
     child: &mut Draft<Child>,
-    link: &link::Parent,
-    mut console: Console,
-    interrupt: &Interrupt,
-    done: &mut Done,
-) -> Result<Option<OwnedFd>> {
+    link: link::Parent,
+) -> Result<(link::Parent<Released>, Option<OwnedFd>)> {
     let mut master = None;
     loop {
+        let Service { plan, cgroup, console, interrupt, done } = &mut service;
         if wait_for_word(plan, child, link.as_fd(), interrupt)? == Word::NoMore {
             return Err(post_mortem(child, cgroup));
         }
         let Some(request) = link.next()? else {
             return Err(post_mortem(child, cgroup));
         };
-        let mut retired = None;
+        let go = Reply::Go { pid: child.pid };
         let reply = match request {
-            Request::Place => {
-                cgroup.add(child.pid, interrupt)?;
-                Reply::Go { pid: child.pid }
-            }
-            Request::MapIds => {
-                map_ids(sandbox(plan)?, child.pid)?;
-                Reply::Go { pid: child.pid }
-            }
+            Request::Place => cgroup.add(child.pid, interrupt).map(|()| go)?,
+            Request::MapIds => map_ids(sandbox(plan)?, child.pid).map(|()| go)?,
             Request::Mount(index) => Reply::Mount(mounts::source(sandbox(plan)?, index, child.pid)?),
             Request::Network => {
                 done.moved = Some(network::move_in(&sandbox(plan)?.net_devices, child.pid)?);
-                Reply::Go { pid: child.pid }
+                go
             }
             Request::RunHooks => {
                 done.hooks = HooksRun::Yes;
-                run_hooks(plan, sandbox(plan)?, child.pid)?;
-                Reply::Go { pid: child.pid }
+                run_hooks(plan, sandbox(plan)?, child.pid).map(|()| go)?
             }
             Request::Terminal(file) => {
                 master = console.take(file)?;
-                Reply::Go { pid: child.pid }
+                go
             }
-            Request::Listener(file) => {
-                listener::send(plan, &file, child.pid)?;
-                Reply::Go { pid: child.pid }
-            }
-            Request::Limits => {
-                set_limits(&plan.process, child.pid)?;
-                Reply::Go { pid: child.pid }
-            }
-            Request::Scheduling => {
-                scheduling::set(&plan.process, child)?;
-                Reply::Go { pid: child.pid }
-            }
-            Request::Born(pidfd) => {
-                ensure!(matches!(plan.world, World::Join(_)), "a child of create has an heir");
-                retired = Some(std::mem::replace(child, spawn::heir(pidfd)?));
-                Reply::Go { pid: child.pid }
-            }
+            Request::Listener(file) => listener::send(plan, &file, child.pid).map(|()| go)?,
+            Request::Limits => set_limits(&plan.process, child.pid).map(|()| go)?,
+            Request::Scheduling => scheduling::set(&plan.process, child).map(|()| go)?,
             Request::Made(names) => {
                 done.made.extend(names);
-                Reply::Go { pid: child.pid }
+                go
+            }
+            Request::Forked { successor, devpts } => {
+                ensure!(plan.forks_late(), "the child has forked where that is not planned");
+                done.devpts = devpts;
+                let link = replace_child(plan, child, link, successor)?;
+                return until_exposed_is_ready(service, child, link).map(|link| (link, master));
             }
             Request::Ready { devpts } => {
                 done.devpts = devpts;
-                if let World::New(sandbox) = &plan.world {
-                    cgroup.move_below(child.pid, sandbox.cgroup.delegated_to)?;
-                }
-                if plan.caller == Caller::Root {
-                    set_oom_score(&plan.process, child.pid)?;
-                }
-                return Ok(master);
+                settle(plan, cgroup, child)?;
+                return Ok((link.release(), master));
             }
         };
-        match link.reply(&reply) {
-            Err(Error(Errno::EPIPE)) => {} // it is gone, and what it left to say comes next
-            other => other.context("answer the child")?,
-        }
-        drop(retired); // it is ending: reaped while its heir goes on
+        answer(&link, &reply)?;
     }
+}
+
+/// The successor takes the child's place once it is proven to be a process of ours. The child is reaped while the successor
+/// goes on.
+fn replace_child(
+    plan: &Plan,
+    child: &mut Draft<Child>,
+    link: link::Parent,
+    pidfd: OwnedFd,
+) -> Result<link::Parent<Exposed>> {
+    let retired = std::mem::replace(child, spawn::successor(pidfd)?);
+    let listener = plan.process.seccomp.as_ref().and_then(|program| program.listener.as_ref());
+    let link = link.expose(if listener.is_some() { Descriptors::One } else { Descriptors::None });
+    answer(&link, &Reply::Go { pid: child.pid })?;
+    drop(retired);
+    Ok(link)
+}
+
+/// The rest of the conversation, when any process of the container may be speaking in the child's place. What is asked is
+/// done to the child alone, which is a process of the container by now.
+fn until_exposed_is_ready(
+    service: Service,
+    child: &Child,
+    mut link: link::Parent<Exposed>,
+) -> Result<link::Parent<Released>> {
+    let Service { plan, cgroup, interrupt, .. } = service;
+    let patience = Patience::new(interrupt);
+    loop {
+        if patience.wait_for_word(child, link.as_fd())? == Word::NoMore {
+            return Err(post_mortem(child, cgroup));
+        }
+        match link.next()? {
+            None => return Err(post_mortem(child, cgroup)),
+            Some(ExposedRequest::Limits) => set_limits(&plan.process, child.pid)?,
+            Some(ExposedRequest::Scheduling) => scheduling::set(&plan.process, child)?,
+            Some(ExposedRequest::Listener(file)) => {
+                ensure!(seccomp::is_listener(&file), "a process of the container sent what is no seccomp listener");
+                listener::send(plan, &file, child.pid)?;
+            }
+            Some(ExposedRequest::Ready) => {
+                settle(plan, cgroup, child)?;
+                return Ok(link.release());
+            }
+        }
+        answer(&link, &Reply::Go { pid: child.pid })?;
+    }
+}
+
+fn answer<Phase>(link: &link::Parent<Phase>, reply: &Reply) -> Result<()> {
+    match link.reply(reply) {
+        Err(Error(Errno::EPIPE)) => Ok(()), // it is gone, and what it left to say comes next
+        other => other.context("answer the child"),
+    }
+}
+
+/// What the parent does last, when the child is ready.
+fn settle(plan: &Plan, cgroup: &mut Cgroup, child: &Child) -> Result<()> {
+    if let World::New(sandbox) = &plan.world {
+        cgroup.move_below(child.pid, sandbox.cgroup.delegated_to)?;
+    }
+    if plan.caller == Caller::Root {
+        set_oom_score(&plan.process, child.pid)?;
+    }
+    Ok(())
 }
 
 fn sandbox(plan: &Plan) -> Result<&Sandbox> {

@@ -1,20 +1,21 @@
 //! Making the child: which clone, from where. Nobody else knows how many forks there were.
 //!
-//! Usually one clone3 makes all namespaces and puts the child into its v2 cgroup. A pid namespace that `create` joins is
-//! entered by being born in it, so we go there for the moment of the clone. Where a user namespace is joined, or a new one is to
-//! be combined with joined ones that it has no rights over, an intermediate process goes first. For `exec` into a pid
-//! namespace the child itself is born once more, when it has nothing left to lose (`inside::birth`): its heir is told to us.
+//! Usually one clone3 makes all namespaces and puts the child into its v2 cgroup. Where a user namespace is joined, or a new
+//! one is to be combined with joined ones that it has no rights over, an intermediate process goes first. Into a pid
+//! namespace that is joined the child itself forks, when it has done everything else (`inside::fork`); its successor's
+//! pidfd arrives over the link.
 
 use super::cgroup::{self, Cgroup};
 use super::launch::{Elsewhere, Inside};
-use crate::error::{Context, Result, anyhow};
+use super::patience::wait_for_word;
+use crate::error::{Context, Result, anyhow, ensure};
 use crate::interrupt::Interrupt;
 use crate::link::{self, Door, Ends, Entry};
-use crate::plan::{Hook, Placing, Plan, World};
+use crate::plan::{Placing, Plan, World};
 use crate::proc;
 use crate::sys::file::{self, CWD};
 use crate::sys::process::{self, Clone, Exit, Sibling, Side};
-use crate::sys::{self, Errno, namespace, socket};
+use crate::sys::{self, Errno, socket};
 use crate::undo::Draft;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -113,12 +114,7 @@ fn directly(
     link: link::Child,
     elsewhere: &Elsewhere,
 ) -> Result<Child> {
-    let visit = visit_pid_namespace(plan, &birth)?;
-    let side = clone_into(cgroup, new, elsewhere);
-    if !matches!(side, Ok(Side::Child)) {
-        drop(visit);
-    }
-    match side? {
+    match clone_into(cgroup, new, elsewhere)? {
         Side::Parent { pid, pidfd } => Ok(Child { pid, pidfd }),
         Side::Child => {
             let entry = match birth.target {
@@ -128,30 +124,6 @@ fn directly(
             (inside.enter)(plan, Ends { link, gate: birth.gate, entry, procfs: birth.procfs })
         }
     }
-}
-
-/// As long as this lives, our children are born in another pid namespace.
-struct Visit {
-    home: OwnedFd,
-}
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        let _ = namespace::enter(&self.home, libc::CLONE_NEWPID); // our own namespace is always open to us
-    }
-}
-
-fn visit_pid_namespace(plan: &Plan, birth: &Birth) -> Result<Option<Visit>> {
-    let goal = match (&plan.world, &birth.target) {
-        (World::Join(_), _) => return Ok(None),
-        _ => match birth.joined.iter().find(|(kind, _)| *kind == libc::CLONE_NEWPID) {
-            Some((_, file)) => file,
-            None => return Ok(None),
-        },
-    };
-    let home = file::open(CWD, "/proc/self/ns/pid", libc::O_RDONLY, 0).context("open our own pid namespace")?;
-    namespace::enter(goal, libc::CLONE_NEWPID).context("enter the pid namespace")?;
-    Ok(Some(Visit { home }))
 }
 
 #[allow(clippy::too_many_arguments)] // all that `spawn` knows, and both ends of the link
@@ -209,39 +181,14 @@ fn in_stages(
     }
 }
 
-/// How long a child may be silent, in milliseconds. A mount over a slow network may take its time; one that takes longer
-/// than this has been given up by whoever asked for the container.
-const SILENCE: i32 = 120_000;
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Word {
-    /// There is something to be read, which may be the end of file.
-    Here,
-    /// It has ended, and said nothing.
-    NoMore,
-}
-
-/// Waits until the child says something or ends. Its own hooks have the time that config.json gives them.
-pub fn wait_for_word(plan: &Plan, child: &Child, from: BorrowedFd, interrupt: &Interrupt) -> Result<Word> {
-    let milliseconds = |seconds: u64| i32::try_from(seconds.saturating_mul(1000)).unwrap_or(i32::MAX);
-    let longer = |bound: i32, hook: &Hook| Some(bound.saturating_add(milliseconds(hook.timeout?)));
-    let bound = plan.hooks.create_container.iter().try_fold(SILENCE, longer).unwrap_or(-1);
-    match interrupt.wait_for([from, child.pidfd.as_fd()], bound)? {
-        [true, _] => return Ok(Word::Here),
-        [false, true] => return Ok(Word::NoMore), // an heir that it could not tell of hangs on the other end, until we are gone
-        [false, false] => {}
-    }
-    let pid = child.pid;
-    let doing = match proc::state(pid) {
-        Ok(Some('D')) => "waits for a device or a file system that does not answer: look at the sources of its mounts",
-        Ok(Some('T' | 't')) => "has been stopped by a signal or a debugger",
-        _ => "is neither ready nor dead",
-    };
-    Err(anyhow!("container init (pid {pid}) has said nothing for {} s; it {doing}", bound / 1000))
-}
-
-/// The child once it was born into the container's pid namespace.
-pub fn heir(pidfd: OwnedFd) -> Result<Draft<Child>> {
+/// The process that the child has forked inside the container's pid namespace. A payload may have named another one in its
+/// place: only a child of this very process is taken, which no process of the host but our own helpers is, and no number is
+/// read before that is shown.
+pub fn successor(pidfd: OwnedFd) -> Result<Draft<Child>> {
+    ensure!(
+        process::is_our_child(&pidfd).context("look at the process that was forked")?,
+        "a process of the container named a process that is not ours; the command is not run"
+    );
     Ok(Draft::new(Child { pid: proc::pid_of(&pidfd)?, pidfd }, kill))
 }
 

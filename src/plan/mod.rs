@@ -64,6 +64,19 @@ pub struct Plan {
     pub warnings: Vec<String>,
 }
 
+impl Plan {
+    /// Does the child fork into the pid namespace when it has done everything else (`inside::birth`)? So it is where processes
+    /// with CAP_SYS_PTRACE in the runtime's user namespace may be in there. With a user namespace of the container's
+    /// own, whose owner may have no right over the pid namespace later, it is cloned into it: over a process
+    /// whose memory was made outside of their user namespace the others have no capability (ptrace(2), PTRACE_MODE).
+    pub fn forks_late(&self) -> bool {
+        match &self.world {
+            World::Join(target) => target.namespaces & libc::CLONE_NEWPID != 0,
+            World::New(sandbox) => sandbox.namespaces.joins_pid_late(),
+        }
+    }
+}
+
 /// Where the process will live: the one `match` between create and exec.
 #[derive(Debug)]
 pub enum World {

@@ -102,6 +102,11 @@ impl Namespaces {
         self.join.iter().any(|join| join.kind == kind)
     }
 
+    /// Is the pid namespace joined by a fork, after everything else? `Plan::forks_late`.
+    pub fn joins_pid_late(&self) -> bool {
+        self.joins(libc::CLONE_NEWPID) && !self.has(libc::CLONE_NEWUSER)
+    }
+
     pub fn has(&self, kind: i32) -> bool {
         self.own() & kind != 0
     }

@@ -3,9 +3,9 @@
 //! musl's allocator asks the kernel for small groups of pages again and again, and gives them back: dozens of mmap and
 //! munmap calls a start, each with its page faults. Here small blocks come from one static area, by size classes; what is
 //! freed is used again, so a `run` that stays for months does not grow. Large blocks, and all when the area is used up, are
-//! the C library's.
+//! mappings of their own. So this module knows every block of the program, and `forget_all_but` can drop them.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
 use std::ptr;
 
@@ -14,6 +14,7 @@ const AREA: usize = 512 << 10;
 /// Classes are powers of two, from 16 bytes to 32 KiB.
 const SMALLEST: u32 = 4;
 const CLASSES: usize = 12;
+const PAGE: usize = 4096;
 
 #[repr(align(4096))]
 struct Area(UnsafeCell<[u8; AREA]>);
@@ -21,8 +22,22 @@ struct Area(UnsafeCell<[u8; AREA]>);
 struct Classes {
     area: Area,
     used: UnsafeCell<usize>,
+    /// Where the blocks begin that `forget_all_but` keeps. Older ones are never used again.
+    floor: UnsafeCell<usize>,
     /// Freed blocks of each class, linked through their first word.
     free: UnsafeCell<[*mut u8; CLASSES]>,
+    /// The blocks outside of the area, the newest first.
+    large: UnsafeCell<*mut Large>,
+}
+
+/// Stands before each block outside of the area, in the same mapping.
+struct Large {
+    newer: *mut Large,
+    older: *mut Large,
+    /// Of the mapping, in bytes.
+    length: usize,
+    /// The area's `floor` when it was made.
+    floor: usize,
 }
 
 // SAFETY: there is one thread, from the first instruction to the last (tests/architecture.rs keeps it so); the child of a
@@ -31,35 +46,151 @@ unsafe impl Sync for Classes {}
 
 #[cfg_attr(not(test), global_allocator)]
 #[cfg_attr(test, allow(dead_code))]
-static ALLOCATOR: Classes = Classes {
-    area: Area(UnsafeCell::new([0; AREA])),
-    used: UnsafeCell::new(0),
-    free: UnsafeCell::new([ptr::null_mut(); CLASSES]),
-};
+static ALLOCATOR: Classes = Classes::new();
 
-/// The class that holds a layout; `None` for what is the C library's.
+/// The class that holds a layout; `None` for a block of its own.
 fn class(layout: Layout) -> Option<usize> {
     let size = layout.size().max(layout.align()).max(1 << SMALLEST).next_power_of_two();
     let class = (size.trailing_zeros() - SMALLEST) as usize;
-    (class < CLASSES).then_some(class)
+    (class < CLASSES && layout.align() <= PAGE).then_some(class)
+}
+
+/// Bytes between the start of a mapping and its block: room for `Large`, and as aligned as the block must be.
+fn offset(layout: Layout) -> usize {
+    layout.align().max(size_of::<Large>().next_power_of_two())
 }
 
 impl Classes {
+    const fn new() -> Classes {
+        Classes {
+            area: Area(UnsafeCell::new([0; AREA])),
+            used: UnsafeCell::new(0),
+            floor: UnsafeCell::new(0),
+            free: UnsafeCell::new([ptr::null_mut(); CLASSES]),
+            large: UnsafeCell::new(ptr::null_mut()),
+        }
+    }
+
+    fn start(&self) -> *mut u8 {
+        self.area.0.get().cast()
+    }
+
     fn holds(&self, block: *mut u8) -> bool {
-        let start = self.area.0.get() as usize;
+        let start = self.start() as usize;
         (start..start + AREA).contains(&(block as usize))
+    }
+
+    /// A mapping for one block; null when the kernel has no memory. Alignments above a page do not occur in this program.
+    unsafe fn map(&self, layout: Layout) -> *mut u8 {
+        if layout.align() > PAGE {
+            return ptr::null_mut();
+        }
+        let Some(length) = layout.size().checked_add(offset(layout)) else { return ptr::null_mut() };
+        let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a new mapping, wherever the kernel likes, is in the way of nothing; its start has room for a `Large`.
+        unsafe {
+            let start = libc::mmap(ptr::null_mut(), length, access, kind, -1, 0);
+            if start == libc::MAP_FAILED {
+                return ptr::null_mut();
+            }
+            self.enter(start.cast(), length);
+            start.cast::<u8>().add(offset(layout))
+        }
+    }
+
+    /// Puts a mapping at the head of the list.
+    unsafe fn enter(&self, mapping: *mut Large, length: usize) {
+        // SAFETY: the mapping is the caller's, and the list's links are to mappings that are in it.
+        unsafe {
+            let head = self.large.get();
+            mapping.write(Large { newer: ptr::null_mut(), older: *head, length, floor: *self.floor.get() });
+            if !(*head).is_null() {
+                (**head).newer = mapping;
+            }
+            *head = mapping;
+        }
+    }
+
+    /// Takes a mapping out of the list.
+    unsafe fn leave(&self, mapping: *mut Large) {
+        // SAFETY: the mapping is in the list, and so are its neighbours.
+        unsafe {
+            let Large { newer, older, .. } = mapping.read();
+            if newer.is_null() {
+                *self.large.get() = older
+            } else {
+                (*newer).older = older
+            }
+            if !older.is_null() {
+                (*older).newer = newer;
+            }
+        }
+    }
+
+    unsafe fn unmap(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: `map` made the block with this layout, and nothing uses it any more.
+        unsafe {
+            let mapping = block.sub(offset(layout)).cast::<Large>();
+            self.leave(mapping);
+            libc::munmap(mapping.cast(), (*mapping).length);
+        }
+    }
+
+    /// Grows or shrinks a mapping, which may move. Null, and the block as it was, when the kernel has no memory.
+    unsafe fn remap(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let Some(length) = size.checked_add(offset(layout)) else { return ptr::null_mut() };
+        // SAFETY: as for `unmap`; while it moves the mapping is not in the list.
+        unsafe {
+            let mapping = block.sub(offset(layout)).cast::<Large>();
+            let before = (*mapping).length;
+            self.leave(mapping);
+            let moved = libc::mremap(mapping.cast(), before, length, libc::MREMAP_MAYMOVE);
+            if moved == libc::MAP_FAILED {
+                self.enter(mapping, before);
+                return ptr::null_mut();
+            }
+            self.enter(moved.cast(), length);
+            moved.cast::<u8>().add(offset(layout))
+        }
+    }
+
+    /// From now on blocks come from untouched pages.
+    unsafe fn turn_over(&self) {
+        // SAFETY: one thread: these cells are not in use meanwhile.
+        unsafe {
+            let used = (*self.used.get() + 1).next_multiple_of(PAGE).min(AREA);
+            (*self.used.get(), *self.floor.get()) = (used, used);
+            *self.free.get() = [ptr::null_mut(); CLASSES];
+        }
+    }
+
+    /// Gives the pages of all blocks that are older than the last `turn_over` back to the kernel.
+    unsafe fn drop_older(&self) {
+        // SAFETY: by the caller's contract those blocks are never used again. A page that is given back reads as zeros.
+        unsafe {
+            libc::madvise(self.start().cast(), *self.floor.get(), libc::MADV_DONTNEED);
+            let mut mapping = *self.large.get();
+            while !mapping.is_null() {
+                let Large { older, length, floor, .. } = mapping.read();
+                if floor < *self.floor.get() {
+                    self.leave(mapping);
+                    libc::munmap(mapping.cast(), length);
+                }
+                mapping = older;
+            }
+        }
     }
 }
 
 // SAFETY: blocks of a class are as large and as aligned as the class (the area is page-aligned, offsets are multiples of
-// the size up to 4 KiB), a block is on at most one free list, and blocks outside of the area go back to where they are from.
+// the size up to 4 KiB), a block is on at most one free list, and blocks outside of the area are mappings of their own.
 unsafe impl GlobalAlloc for Classes {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let Some(class) = class(layout).filter(|_| layout.align() <= 4096) else {
+        let Some(class) = class(layout) else {
             // SAFETY: the caller's layout, unchanged.
-            return unsafe { System.alloc(layout) };
+            return unsafe { self.map(layout) };
         };
-        // SAFETY: one thread: nobody else looks at these cells meanwhile. A block on a free list holds the next one.
+        // SAFETY: one thread: these cells are not in use meanwhile. A block on a free list holds the next one.
         unsafe {
             let head = &mut (*self.free.get())[class];
             if !head.is_null() {
@@ -68,36 +199,40 @@ unsafe impl GlobalAlloc for Classes {
                 return block;
             }
             let size = 1usize << (SMALLEST as usize + class);
-            let at = (*self.used.get()).next_multiple_of(size.min(4096));
+            let at = (*self.used.get()).next_multiple_of(size.min(PAGE));
             if at + size > AREA {
-                return System.alloc(layout);
+                return self.map(layout);
             }
             *self.used.get() = at + size;
-            self.area.0.get().cast::<u8>().add(at)
+            self.start().add(at)
         }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         match class(layout) {
-            // SAFETY: the block is ours and nobody's any more; it is at least 16 bytes long and so aligned.
-            Some(class) if self.holds(block) => unsafe {
-                let head = &mut (*self.free.get())[class];
-                *block.cast::<*mut u8>() = *head;
-                *head = block;
-            },
+            Some(class) if self.holds(block) => {
+                // SAFETY: the block is in the area; it is at least 16 bytes long and so aligned, and not used any more.
+                unsafe {
+                    if block.offset_from_unsigned(self.start()) >= *self.floor.get() {
+                        let head = &mut (*self.free.get())[class];
+                        *block.cast::<*mut u8>() = *head;
+                        *head = block;
+                    }
+                }
+            }
             // SAFETY: it came from there.
-            _ => unsafe { System.dealloc(block, layout) },
+            _ => unsafe { self.unmap(block, layout) },
         }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: the caller guarantees that the new size is valid for this alignment.
         let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
-        if !self.holds(block) {
+        if !self.holds(block) && class(wanted).is_none() {
             // SAFETY: it came from there.
-            return unsafe { System.realloc(block, layout, size) };
+            return unsafe { self.remap(block, layout, size) };
         }
-        if class(wanted).is_some() && class(wanted) == class(layout) {
+        if self.holds(block) && class(wanted).is_some() && class(wanted) == class(layout) {
             return block;
         }
         // SAFETY: the new block is distinct from the old one; as much as both hold is copied.
@@ -112,10 +247,58 @@ unsafe impl GlobalAlloc for Classes {
     }
 }
 
+/// Builds a value in fresh memory, makes this process forget all that it had before (the heap, the stack of the callers, its
+/// arguments and environment), and goes on with the value alone. Never returns: the callers have nothing to go on with.
+///
+/// For a child of the runtime before a container can look at it: a payload with CAP_SYS_PTRACE reads /proc/PID/mem and what a
+/// copy of the runtime's memory held (the caller's environment, records, hooks). Files that the value does not own stay open.
+///
+/// `build` must copy what it takes: nothing in the value may point into older memory, static data excepted.
+pub fn forget_all_but<T: 'static>(build: impl FnOnce() -> T, go: fn(T) -> !) -> ! {
+    // SAFETY: `turn_over` only moves on; blocks that `build` frees are older and stay as they are, or are new ones.
+    unsafe { ALLOCATOR.turn_over() };
+    let value = Box::into_raw(Box::new(build()));
+    scrub_below();
+    let mut here = 0u8;
+    // SAFETY: after this call nothing of the older memory is used: `forget` does not return, and has all it needs in its
+    // arguments and in the new memory.
+    unsafe { forget(&raw mut here, value, go) }
+}
+
+/// Below the stack pointer are the remains of calls that have returned.
+const BELOW: usize = 16 << 10;
+
+#[inline(never)]
+fn scrub_below() {
+    let mut remains = [0u8; BELOW];
+    std::hint::black_box(&mut remains);
+}
+
+/// # Safety
+/// `from` is on the stack, in the caller's frame. Nothing above it and nothing in older memory is used again.
+#[inline(never)]
+unsafe fn forget<T>(from: *mut u8, value: *mut T, go: fn(T) -> !) -> ! {
+    // SAFETY: the contract above. What lies between `from` and the end of the environment is stack, arguments and
+    // environment: writable, and this function's own frame is below it. madvise passes over what is not mapped.
+    unsafe {
+        let ((arguments, length), end) = (super::start::arguments(), super::start::end_of_stack());
+        if end > from {
+            ptr::write_bytes(from, 0, end.offset_from_unsigned(from));
+        }
+        ptr::write_bytes(arguments, 0, length);
+        super::start::write_title(arguments, length);
+        let lowest = (from as usize & !(PAGE - 1)).saturating_sub(BELOW / 2);
+        libc::madvise(ptr::with_exposed_provenance_mut(lowest.saturating_sub(1 << 20)), 1 << 20, libc::MADV_DONTNEED);
+        ALLOCATOR.drop_older();
+        go(*Box::from_raw(value))
+    }
+}
+
 /// In unit tests the C library's allocator, with an account of what each thread has asked for.
 #[cfg(test)]
 pub mod counted {
-    use super::{GlobalAlloc, Layout, System};
+    use super::{GlobalAlloc, Layout};
+    use std::alloc::System;
     use std::cell::Cell;
 
     struct Counted;
@@ -192,12 +375,7 @@ mod tests {
 
     #[test]
     fn freed_blocks_are_used_again_and_keep_their_alignment() {
-        let own = Classes {
-            area: Area(UnsafeCell::new([0; AREA])),
-            used: UnsafeCell::new(0),
-            free: UnsafeCell::new([ptr::null_mut(); CLASSES]),
-        };
-        let own = Box::leak(Box::new(own));
+        let own = Box::leak(Box::new(Classes::new()));
         for round in 0..10_000usize {
             let layout = Layout::from_size_align(1 + round * 7 % 40_000, 1 << (round % 8)).unwrap();
             // SAFETY: allocated and freed with the same layouts; every byte of the block is written.
@@ -212,5 +390,52 @@ mod tests {
         }
         // SAFETY: nobody else has it.
         assert!(unsafe { *own.used.get() } <= AREA);
+    }
+
+    #[test]
+    fn large_blocks_grow_move_and_go() {
+        let own = Box::leak(Box::new(Classes::new()));
+        for align in [1, 64, 4096] {
+            let layout = Layout::from_size_align(100_000, align).unwrap();
+            // SAFETY: allocated, grown and freed with the same layouts.
+            unsafe {
+                let blocks: Vec<*mut u8> = (0..5).map(|_| own.alloc(layout)).collect();
+                for block in &blocks {
+                    assert!(!block.is_null() && (*block as usize).is_multiple_of(align));
+                    ptr::write_bytes(*block, 9, layout.size());
+                }
+                own.dealloc(blocks[2], layout);
+                let grown = own.realloc(blocks[1], layout, 5_000_000);
+                assert_eq!((*grown, *grown.add(99_999)), (9, 9));
+                let small = own.realloc(grown, Layout::from_size_align(5_000_000, align).unwrap(), 100);
+                assert!(own.holds(small) && *small.add(99) == 9);
+                for block in [blocks[0], blocks[3], blocks[4]] {
+                    own.dealloc(block, layout);
+                }
+            }
+        }
+        // SAFETY: no other thread has it.
+        assert!(unsafe { *own.large.get() }.is_null());
+    }
+
+    #[test]
+    fn what_is_older_than_a_turn_over_is_gone_and_the_rest_stays() {
+        let own = Box::leak(Box::new(Classes::new()));
+        let (small, large) = (Layout::from_size_align(64, 8).unwrap(), Layout::from_size_align(1 << 20, 8).unwrap());
+        // SAFETY: the old block in the area is read once more, as zeros: its page is still there.
+        unsafe {
+            let (old, _old_large) = (own.alloc(small), own.alloc(large));
+            ptr::write_bytes(old, 7, 64);
+            own.turn_over();
+            let (new, new_large) = (own.alloc(small), own.alloc(large));
+            ptr::write_bytes(new, 8, 64);
+            ptr::write_bytes(new_large, 8, 1 << 20);
+            own.dealloc(old, small); // must not come again
+            assert_ne!(own.alloc(small), old);
+            own.drop_older();
+            assert_eq!((*old, *new, *new_large.add((1 << 20) - 1)), (0, 8, 8));
+            own.dealloc(new_large, large);
+            assert!((*own.large.get()).is_null());
+        }
     }
 }

@@ -22,7 +22,7 @@ pub mod sched;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;
-mod start;
+pub mod start;
 pub mod tty;
 
 use std::ffi::CString;

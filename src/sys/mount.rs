@@ -25,6 +25,7 @@ const MOVE_MOUNT_F_EMPTY_PATH: u32 = 0x04;
 const MOVE_MOUNT_T_EMPTY_PATH: u32 = 0x40;
 const FSCONFIG_SET_FLAG: u32 = 0;
 const FSCONFIG_SET_STRING: u32 = 1;
+const FSCONFIG_SET_FD: u32 = 5;
 const FSCONFIG_CMD_CREATE: u32 = 6;
 
 /// With everything below it, or the one mount alone.
@@ -107,7 +108,28 @@ pub fn begin(fs: &str) -> Result<Context> {
     check(unsafe { libc::syscall(libc::SYS_fsopen, fs.as_ptr(), FSOPEN_CLOEXEC) }).map(|fd| Context(own(fd)))
 }
 
+impl AsFd for Context {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 impl Context {
+    /// A file system that another process has opened. `None` when the file is none. proc_pid_fd(5).
+    pub fn from_file(file: OwnedFd) -> Option<Context> {
+        let name = super::file::readlink(CWD, format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
+        (name.as_os_str() == "anon_inode:[fscontext]").then_some(Context(file))
+    }
+
+    /// Sets a parameter that is a file. EINVAL when this kernel does not know it.
+    pub fn set_file(&self, key: &str, file: impl AsFd) -> Result<()> {
+        let (key, none) = (cstr(key)?, std::ptr::null::<libc::c_char>());
+        let (context, file) = (self.0.as_raw_fd(), file.as_fd().as_raw_fd());
+        // SAFETY: the key lives for the call; this command takes no value but the descriptor.
+        check(unsafe { libc::syscall(libc::SYS_fsconfig, context, FSCONFIG_SET_FD, key.as_ptr(), none, file) })
+            .map(drop)
+    }
+
     pub fn set(&self, key: &str, value: Option<&str>) -> Result<()> {
         let key = cstr(key)?;
         let value = value.map(cstr).transpose()?;

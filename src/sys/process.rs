@@ -115,6 +115,22 @@ pub fn wait(pid: i32) -> Result<Exit> {
     retry(|| wait_for(pid, 0)).map(|found| found.map_or(Exit::Code(0), |(_, exit)| exit))
 }
 
+/// Does the descriptor name a child of this process, dead or alive? waitid(2) with P_PIDFD (Linux 5.4) knows no other
+/// processes: ECHILD for those, EBADF for a file that is no pidfd.
+pub fn is_our_child(pidfd: impl AsFd) -> Result<bool> {
+    // SAFETY: siginfo_t is plain data, for which zero is a valid value.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let options = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG | libc::__WALL;
+    let id = pidfd.as_fd().as_raw_fd().cast_unsigned();
+    // SAFETY: the struct is ours. With these options nothing is waited for and nothing is reaped.
+    let looked = retry(|| check(unsafe { libc::waitid(libc::P_PIDFD, id, &raw mut info, options) }.into()));
+    match looked {
+        Ok(_) => Ok(true),
+        Err(Error(Errno::ECHILD | Errno::EBADF)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Reaps any child that has ended: its pid and how it ended; `None` when none has (or there is none).
 pub fn reap() -> Result<Option<(i32, Exit)>> {
     match retry(|| wait_for(-1, libc::WNOHANG)) {
@@ -420,6 +436,16 @@ pub fn join_session_keyring(name: &str, search: KeyringSearch) -> Result<()> {
     };
     // SAFETY: no pointers.
     check(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_SETPERM, serial, possessor | user | search) }).map(drop)
+}
+
+/// Leaves the session keyring for a new one without a name. A kernel or a filter without key management has none to leave.
+pub fn leave_session_keyring() -> Result<()> {
+    let no_name = std::ptr::null::<libc::c_char>();
+    // SAFETY: a null name asks for an anonymous keyring.
+    match check(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, no_name) }) {
+        Err(Error(Errno::ENOSYS | Errno::EPERM)) => Ok(()),
+        other => other.map(drop),
+    }
 }
 
 /// Who besides the possessor may search the session keyring.

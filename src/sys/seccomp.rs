@@ -1,8 +1,8 @@
 //! Installing a compiled filter. seccomp(2).
 
-use super::file::own;
+use super::file::{self, CWD, own};
 use super::{Result, check};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 const SECCOMP_SET_MODE_FILTER: libc::c_ulong = 1;
 const SECCOMP_FILTER_FLAG_NEW_LISTENER: libc::c_ulong = 1 << 3;
@@ -32,6 +32,12 @@ impl Filter {
         // SAFETY: between fork and execve it makes one system call, and allocates nothing.
         unsafe { std::os::unix::process::CommandExt::pre_exec(command, submit) };
     }
+}
+
+/// Is this the descriptor on which the kernel asks about system calls, and no other file? proc_pid_fd(5).
+pub fn is_listener(file: impl AsFd) -> bool {
+    let name = file::readlink(CWD, format!("/proc/self/fd/{}", file.as_fd().as_raw_fd()));
+    name.is_ok_and(|name| name.as_os_str() == "anon_inode:seccomp notify")
 }
 
 /// Puts the filter on this thread. EACCES without CAP_SYS_ADMIN when no_new_privs is not set; EINVAL for a program or flag

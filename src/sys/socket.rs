@@ -18,10 +18,19 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd)> {
 
 /// One message with at most one descriptor. A peer that is gone is EPIPE, never SIGPIPE.
 pub fn send(to: impl AsFd, bytes: &[u8], file: Option<BorrowedFd>) -> Result<()> {
+    send_with(to.as_fd(), bytes, file, MsgFlags::empty())
+}
+
+/// As `send`, without waiting for room: EAGAIN when the peer does not read.
+pub fn send_now(to: impl AsFd, bytes: &[u8], file: Option<BorrowedFd>) -> Result<()> {
+    send_with(to.as_fd(), bytes, file, MsgFlags::MSG_DONTWAIT)
+}
+
+fn send_with(to: BorrowedFd, bytes: &[u8], file: Option<BorrowedFd>, flags: MsgFlags) -> Result<()> {
     let raw: Vec<RawFd> = file.iter().map(AsRawFd::as_raw_fd).collect();
     let control: Vec<ControlMessage> = if raw.is_empty() { vec![] } else { vec![ControlMessage::ScmRights(&raw)] };
-    let fd = to.as_fd().as_raw_fd();
-    retry(|| Ok(sendmsg::<UnixAddr>(fd, &[IoSlice::new(bytes)], &control, MsgFlags::MSG_NOSIGNAL, None)?)).map(drop)
+    let (fd, parts) = (to.as_raw_fd(), [IoSlice::new(bytes)]);
+    retry(|| Ok(sendmsg::<UnixAddr>(fd, &parts, &control, flags | MsgFlags::MSG_NOSIGNAL, None)?)).map(drop)
 }
 
 /// One message into `buffer`: its length (0: the peer is gone) and the descriptor that came with it, close-on-exec.
@@ -50,6 +59,22 @@ pub fn receive(from: impl AsFd, buffer: &mut [u8]) -> Result<(usize, Option<Owne
         return Err(Error(Errno::EMSGSIZE));
     }
     Ok((message.bytes, file))
+}
+
+/// One message into `buffer`, as `receive`; descriptors that came with it are dropped by the kernel, and never become ours
+/// to close: a close(2) could wait for a file system of the sender's.
+pub fn receive_bytes(from: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
+    let fd = from.as_fd().as_raw_fd();
+    let mut parts = [IoSliceMut::new(buffer)];
+    loop {
+        match recvmsg::<UnixAddr>(fd, &mut parts, None, MsgFlags::MSG_CMSG_CLOEXEC) {
+            Ok(message) if message.flags.contains(MsgFlags::MSG_TRUNC) => return Err(Error(Errno::EMSGSIZE)),
+            Ok(message) => return Ok(message.bytes),
+            Err(Errno::EINTR) => {}
+            Err(Errno::ECONNRESET) => return Ok(0), // as for `receive`
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// A stream socket connected to the socket at `path`, whatever the path's length.

@@ -10,6 +10,7 @@ mod dev;
 mod mask;
 mod mount;
 mod pivot;
+mod procfs;
 
 pub use pivot::spread;
 
@@ -22,6 +23,7 @@ use crate::plan::{Access, DevSetup, MountOp, Plan, Sandbox};
 use crate::sys;
 use crate::sys::mount::{Change, Depth};
 use std::cell::RefCell;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -34,7 +36,15 @@ pub struct Built {
     pub devpts: Option<u64>,
 }
 
-pub fn build(plan: &Plan, sandbox: &Sandbox, link: &link::Child, umask: &Umask, built: &mut Built) -> Result<()> {
+/// `pid_namespace` is one that the child joins later.
+pub fn build(
+    plan: &Plan,
+    sandbox: &Sandbox,
+    link: &link::Child,
+    umask: &Umask,
+    built: &mut Built,
+    pid_namespace: Option<&OwnedFd>,
+) -> Result<()> {
     if sandbox.namespaces.joins(libc::CLONE_NEWNS) {
         sys::process::chdir(&sandbox.bundle).context("enter the bundle")?; // setns(2) has led us to that namespace's "/"
     }
@@ -42,7 +52,7 @@ pub fn build(plan: &Plan, sandbox: &Sandbox, link: &link::Child, umask: &Umask, 
     let named = |op: &MountOp| format!("config.json: mounts[{}]: mount on {}", op.index, op.at.display());
     let mut unfinished = Vec::new();
     for op in &sandbox.mounts {
-        let mount = mount::perform(op, &mut root, link, built).with_context(|| named(op))?;
+        let mount = mount::perform(op, &mut root, link, built, pid_namespace).with_context(|| named(op))?;
         unfinished.extend(mount.map(|mount| (op, mount)));
     }
     dev::make_nodes(&sandbox.devices, &root)?;

@@ -1,7 +1,7 @@
 //! One mount of the plan, performed: made detached, given its attributes, then attached to a descriptor of its place. At no
 //! moment is it visible with other attributes than planned.
 
-use super::{Built, cgroupfs, copy_up};
+use super::{Built, cgroupfs, copy_up, procfs};
 use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::fs::{Made, Root, Target};
 use crate::link::{self, Reply, Request};
@@ -13,7 +13,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 /// Returns the mount when it still has to become read-only, after the last one: `close`.
-pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child, built: &mut Built) -> Result<Option<OwnedFd>> {
+pub fn perform(
+    op: &MountOp,
+    root: &mut Root,
+    link: &link::Child,
+    built: &mut Built,
+    pid_namespace: Option<&OwnedFd>,
+) -> Result<Option<OwnedFd>> {
     match &op.what {
         MountWhat::New { fs, source, options, content, instead } => {
             let target = directory(root, &op.at, fs)?;
@@ -21,7 +27,14 @@ pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child, built: &mut Bu
             let copies = *content == Content::Covered && target.made == Made::Before;
             // In what is read-only nothing finds a place: no copy, no device, no mount of a later entry (a /dev).
             let later = if copies || fs == "tmpfs" { op.attributes.set & mount::ATTR_RDONLY } else { 0 };
-            let made = new_filesystem(fs, source.as_deref(), options, op.attributes.set & !later, &target);
+            let attributes = op.attributes.set & !later;
+            let made = begin(fs, pid_namespace).and_then(|context| {
+                let made = new_filesystem(context, fs, source.as_deref(), options, attributes, &target)?;
+                if let ("proc", Some(namespace)) = (fs.as_str(), pid_namespace) {
+                    procfs::check(&made, namespace).context("check the procfs of the pid namespace that is joined")?;
+                }
+                Ok(made)
+            });
             let made = match (made, instead) {
                 (Err(error), Some(source)) if is_not_permitted(&error) => bind_of_host(source, op.attributes.set)?,
                 (made, _) => made?,
@@ -165,17 +178,24 @@ fn place_for(copy: &OwnedFd, kind: u32, link: TargetLink, root: &Root, op: &Moun
     Ok(target)
 }
 
+fn begin(fs: &str, pid_namespace: Option<&OwnedFd>) -> Result<mount::Context> {
+    if let ("proc", Some(namespace)) = (fs, pid_namespace) {
+        return procfs::begin(namespace);
+    }
+    mount::begin(fs).map_err(|error| match error {
+        sys::Error(Errno::ENODEV) => anyhow!("this kernel has no file system called {fs:?}"),
+        error => anyhow!(error).context(format!("open file system {fs:?}")),
+    })
+}
+
 fn new_filesystem(
+    context: mount::Context,
     fs: &str,
     source: Option<&str>,
     options: &[(String, Option<String>)],
     attributes: u64,
     target: &Target,
 ) -> Result<OwnedFd> {
-    let context = mount::begin(fs).map_err(|error| match error {
-        sys::Error(Errno::ENODEV) => anyhow!("this kernel has no file system called {fs:?}"),
-        error => anyhow!(error).context(format!("open file system {fs:?}")),
-    })?;
     if let Some(source) = source {
         context.set("source", Some(source)).with_context(|| format!("set source {source:?}"))?;
     }
