@@ -491,10 +491,44 @@ mod tests {
     #[test]
     fn garbage_is_refused() {
         let (parent, child) = pair().unwrap();
-        for bytes in [&b"M"[..], b"X", b"Gx", b"T", &[0xff; 300]] {
+        for bytes in [&b"M"[..], b"X", b"Gx", b"T", b"R1234567", &[0xff; 300]] {
             socket::send(&child.0, bytes, None).unwrap();
             assert!(parent.next().is_err());
         }
+    }
+
+    #[test]
+    fn an_exposed_child_can_ask_a_few_things_and_each_of_them_once() {
+        let hidden = [&b"P"[..], b"I", b"M\0\0", b"N", b"H", b"T", b"D/x", b"B", b"L"];
+        for bytes in hidden {
+            let (parent, child) = pair().unwrap();
+            let mut parent = parent.expose(Descriptors::None);
+            let (file, _) = socket::pair().unwrap();
+            socket::send(&child.0, bytes, Some(file.as_fd())).unwrap();
+            assert!(parent.next().is_err(), "{bytes:?}");
+        }
+        let (parent, child) = pair().unwrap();
+        let mut parent = parent.expose(Descriptors::One);
+        let (file, _) = socket::pair().unwrap();
+        let due: [(&[u8], _); 4] = [(b"L", Some(file.as_fd())), (b"U", None), (b"S", None), (b"R", None)];
+        for (bytes, file) in due {
+            socket::send(&child.0, bytes, file).unwrap();
+            parent.next().unwrap();
+            socket::send(&child.0, bytes, file).unwrap();
+            assert!(parent.next().is_err(), "{bytes:?} for the second time");
+        }
+    }
+
+    #[test]
+    fn a_released_child_asks_nothing() {
+        let (parent, child) = pair().unwrap();
+        let parent = parent.release();
+        socket::send(&child.0, b"P", None).unwrap();
+        assert!(parent.end().is_err());
+        child.fail(&anyhow!("no such program"));
+        assert_eq!(format!("{}", parent.end().unwrap_err()), "no such program");
+        drop(child);
+        parent.end().unwrap();
     }
 
     #[test]
@@ -511,8 +545,13 @@ mod tests {
             let file = random.one_in(2).then_some(file.as_fd());
             socket::send(&child.0, &bytes, file).unwrap();
             let _ = parent.next();
-            socket::send(&parent.0, &bytes, file).unwrap();
+            socket::send(&parent.end, &bytes, file).unwrap();
             let _ = child.ask(&Request::Ready { devpts: None });
+            let mut parent = parent.expose(Descriptors::One);
+            socket::send(&child.0, &bytes, file).unwrap();
+            let _ = (parent.next(), parent.next());
+            socket::send(&child.0, &bytes, file).unwrap();
+            let _ = parent.release().end();
         });
     }
 }

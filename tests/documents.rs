@@ -140,6 +140,10 @@ fn the_tables_of_vulnerabilities_and_practices_are_the_tests() {
     }
     assert_eq!(practices.len(), 28);
 
+    for (number, _, tests) in &table(&text, "attack") {
+        tests.iter().for_each(|name| check(*number, name));
+    }
+
     let weaknesses = table(&text, "weakness");
     assert!(weaknesses.len() >= 20);
     for (number, _, tests) in &weaknesses {

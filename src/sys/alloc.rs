@@ -117,9 +117,9 @@ impl Classes {
         unsafe {
             let Large { newer, older, .. } = mapping.read();
             if newer.is_null() {
-                *self.large.get() = older
+                *self.large.get() = older;
             } else {
-                (*newer).older = older
+                (*newer).older = older;
             }
             if !older.is_null() {
                 (*older).newer = newer;

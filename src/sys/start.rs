@@ -66,9 +66,9 @@ unsafe fn end_of_strings(array: *const *const c_char) -> *mut u8 {
         let (mut at, mut last, mut halves) = (array, *array, 0);
         while halves < 2 {
             if (*at).is_null() {
-                halves += 1
+                halves += 1;
             } else {
-                last = last.max(*at)
+                last = last.max(*at);
             }
             at = at.add(1);
         }

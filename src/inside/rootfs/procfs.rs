@@ -92,6 +92,7 @@ fn confine(pid_namespace: &OwnedFd, tell: &OwnedFd) -> Result<()> {
 }
 
 /// Runs in the confined helper. Its child is in the pid namespace.
+#[allow(clippy::needless_pass_by_value)] // it owns all that is left
 fn open_inside(tell: OwnedFd) -> ! {
     match process::clone(&Clone::default()) {
         Ok(Side::Child) => {

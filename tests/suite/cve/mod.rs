@@ -18,7 +18,7 @@ mod fail_open;
 mod ids;
 mod masks;
 mod paths;
-mod probe;
+pub mod probe;
 mod procfs;
 mod protocol;
 mod rootless;

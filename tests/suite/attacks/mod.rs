@@ -1,0 +1,6 @@
+//! Attacks by the payload of a container, an image, or a neighbour, that once worked. docs/security.md, "Attacks from inside".
+//!
+//! Each test was seen to fail on the runtime before it was mended: `RRUNTIME=/path/of/an/old/one cargo test --test suite attacks`.
+
+mod entering;
+mod thief;
