@@ -5,7 +5,7 @@
 use super::birth::{self, Birth};
 use super::rootfs::Built;
 use super::world::Setgroups;
-use super::{credentials, exec, labels, process, rootfs, terminal, world};
+use super::{credentials, exec, home, labels, process, rootfs, terminal, world};
 use crate::error::{Context, Result};
 use crate::link::{self, Ends, Entry, Request, gate};
 use crate::log;
@@ -106,7 +106,7 @@ fn live(
         World::New(sandbox) => {
             world::settle(sandbox, link, entry)?;
             rootfs::build(plan, sandbox, link, &umask, built)?; // ends in the container's root
-            Setgroups::AskProc
+            Setgroups::planned(&sandbox.namespaces)
         }
         World::Join(target) => world::join(target, entry, link)?,
     };
@@ -124,7 +124,7 @@ fn live(
         process::schedule(&plan.process, link)?;
     }
     credentials::prepare(&plan.process)?; // needs CAP_SETPCAP
-    let home = credentials::home(&plan.process, &root)?;
+    let home = home::of(&plan.process, &root);
     drop(root); // no descriptor of a directory may be left when the working directory is set (CVE-2024-21626)
     process::limits(&plan.process, link, birth)?; // after the last descriptor is opened, before the user changes
     credentials::become_user(&plan.process, groups)?;

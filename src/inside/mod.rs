@@ -8,6 +8,7 @@ pub mod birth;
 pub mod credentials;
 pub mod enter;
 pub mod exec;
+mod home;
 pub mod labels;
 pub mod process;
 pub mod rootfs;

@@ -2,7 +2,7 @@
 
 use crate::error::{Context, Result, bail, ensure};
 use crate::link::{self, Door, Entry, Request};
-use crate::plan::namespaces;
+use crate::plan::namespaces::{self, MapWriter, Namespaces};
 use crate::plan::{Placing, Sandbox, Target, TimeOffset};
 use crate::sys::file::{self, CWD, Resolve};
 use crate::sys::{credentials, mount, namespace, process, socket};
@@ -51,10 +51,19 @@ pub fn settle(sandbox: &Sandbox, link: &link::Child, entry: Entry) -> Result<()>
 /// May supplementary groups be set in this user namespace? user_namespaces(7).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Setgroups {
-    /// /proc of the container tells.
+    /// The container's procfs tells, if it has one.
     AskProc,
     Denied,
     Allowed,
+}
+
+impl Setgroups {
+    /// create: a user who maps only the own ids has denied setgroups for ever (`outside/idmap.rs`). Otherwise a user
+    /// namespace further out may have, which the kernel tells.
+    pub fn planned(namespaces: &Namespaces) -> Setgroups {
+        let own_ids = namespaces.maps.as_ref().is_some_and(|maps| maps.writer == MapWriter::OwnIds);
+        if own_ids { Setgroups::Denied } else { Setgroups::AskProc }
+    }
 }
 
 /// exec: all namespaces of the container in one step. For the pid namespace this is a promise only: `birth` comes later, and

@@ -78,14 +78,16 @@ pub struct Done {
 pub fn launch(launch: Launch) -> std::result::Result<Ready, Failed> {
     let Launch { plan, cgroup, gate, target, joined, console, inside, interrupt, elsewhere } = launch;
     let mut done = Done { hooks: HooksRun::No, moved: None, made: Vec::new(), devpts: None };
-    let spawned = labels::procfs(plan).and_then(|procfs| {
+    // In force before there is a child: it opens files of the image (/etc/passwd, what tmpcopyup copies) while it is root of
+    // the host, and another container on the same tree may put a device in their place.
+    let restricted = match &plan.world {
+        World::New(sandbox) => cgroup.restrict_devices(&sandbox.cgroup),
+        World::Join(_) => Ok(()),
+    };
+    let spawned = restricted.and_then(|()| labels::procfs(plan)).and_then(|procfs| {
         spawn::spawn(plan, cgroup, Birth { gate, target, joined, procfs }, &inside, interrupt, elsewhere)
     });
     let result = spawned.and_then(|(mut child, link)| {
-        if let World::New(sandbox) = &plan.world {
-            // While the child is busy with its mounts; in force long before it is told to go.
-            cgroup.restrict_devices(&sandbox.cgroup)?;
-        }
         let master = serve::until_ready(plan, cgroup, &mut child, &link, console, interrupt, &mut done)?;
         Ok((child, link, master))
     });
