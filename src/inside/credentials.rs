@@ -1,15 +1,14 @@
 //! From root to the container's user: groups, ids, capabilities. The order is that of capabilities(7): the bounding set
 //! while we may still change it, ids with the permitted set kept, then the sets exactly as planned.
 
-use super::world::Setgroups;
+use super::world::{self, Setgroups};
 use crate::error::{Context, Result, ensure};
 use crate::log;
 use crate::plan::Process;
 use crate::plan::process::{NoNewPrivileges, capability_name};
-use crate::sys::file::{self, CWD, Resolve};
+use crate::sys::file;
 use crate::sys::process::Dumpable;
 use crate::sys::{self, Errno, credentials, process};
-use std::os::fd::AsFd;
 use std::path::Path;
 
 /// While still privileged: the bounding set, the streams' owner, and the promise to keep capabilities over the change of
@@ -83,18 +82,8 @@ fn is_denied(setgroups: Setgroups) -> bool {
     if setgroups != Setgroups::AskProc {
         return setgroups == Setgroups::Denied;
     }
-    read_setgroups().is_ok_and(|text| text.starts_with(b"deny")) // without an answer setgroups(2) has the last word
-}
-
-/// Reads what the kernel says about this process's user namespace. The image may have put anything at /proc: only the root
-/// of a procfs is asked, and only for a file of this process that is reached without links and other mounts.
-fn read_setgroups() -> Result<Vec<u8>> {
-    const ROOT_OF_PROCFS: u64 = 1; // PROCFS_ROOT_INO
-    let procfs = file::open(CWD, "/proc", libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0)?;
-    let genuine = file::filesystem(&procfs)? == libc::PROC_SUPER_MAGIC && file::stat(&procfs)?.st_ino == ROOT_OF_PROCFS;
-    ensure!(genuine, "/proc is not procfs");
-    let own = file::readlink(procfs.as_fd(), "self")?.join("setgroups");
-    Ok(file::read_all(file::open_in(procfs.as_fd(), own, libc::O_RDONLY, 0, Resolve::Strict)?, 16)?)
+    let read = || -> Result<Vec<u8>> { Ok(file::read_all(world::own_file("setgroups", libc::O_RDONLY)?, 16)?) };
+    read().is_ok_and(|text| text.starts_with(b"deny")) // without an answer setgroups(2) has the last word
 }
 
 /// The directory must be inside the root: what getcwd(2) cannot reach from it is the host (CVE-2024-21626).

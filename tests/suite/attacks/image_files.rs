@@ -3,8 +3,8 @@
 
 #![allow(unsafe_code)] // inotify(7)
 
-use crate::harness::Bundle;
 use crate::harness::trace::trace;
+use crate::harness::{Bundle, host};
 use crate::needs;
 use std::ffi::CString;
 use std::fmt::Write as _;
@@ -134,4 +134,26 @@ fn an_image_cannot_say_that_the_callers_groups_need_not_be_dropped() {
     let output = bundle.invocation("run").under(without).output();
     assert!(output.code == 1 && !output.stdout.contains("4242"), "{output:?}");
     assert!(output.stderr.contains("set supplementary groups"), "{output:?}");
+}
+
+#[test]
+fn clocks_are_not_written_to_what_lies_in_the_proc_of_a_joined_mount_namespace() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let trap = bundle.host_file("trap", "");
+    // As a link to /proc/sysrq-trigger, to which "boottime" means to reboot the host at once.
+    let script = format!(
+        "mount --bind /proc /mnt; mount -t tmpfs none /proc; mkdir /proc/self; ln -s {} /proc/self/timens_offsets; \
+         echo ready; exec sleep 600",
+        trap.display()
+    );
+    let holder = bundle.command(["unshare", "--mount", "--propagation", "private", "sh", "-c", &script]).spawn();
+    holder.has_said("ready");
+    let namespace = format!("/proc/{}/ns/mnt", holder.pid());
+    assert!(!host::same_file(&namespace, "/proc/self/ns/mnt"));
+    let bundle = bundle.join_namespace("mount", &namespace).namespace("time");
+    let bundle = bundle.set("/linux/timeOffsets", serde_json::json!({"boottime": {"secs": 7}})).args(["true"]);
+    let output = bundle.run();
+    assert_eq!(std::fs::read_to_string(&trap).unwrap(), "", "{output:?}");
+    assert_eq!(output.code, 1, "{output:?}");
 }
