@@ -40,7 +40,7 @@ fn forge(answer: impl Fn(u32) -> (u32, i32)) {
             for number in 1..40 {
                 let (sequence, error) = answer(number);
                 // struct nlmsghdr with struct nlmsgerr.
-                let mut message = vec![0u8; 36];
+                let mut message = [0u8; 36];
                 message[..4].copy_from_slice(&36u32.to_ne_bytes());
                 message[4..6].copy_from_slice(&2u16.to_ne_bytes());
                 message[8..12].copy_from_slice(&sequence.to_ne_bytes());
