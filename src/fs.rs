@@ -32,6 +32,14 @@ struct Journal {
 pub struct Target {
     pub file: OwnedFd,
     pub made: Made,
+    pub through: Through,
+}
+
+/// Whether the resolution of a path followed a symbolic link of the tree.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Through {
+    Names,
+    Links,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,37 +73,68 @@ impl Root {
         file::open_in(self.dir.as_fd(), inside(path), libc::O_PATH, 0, Resolve::InRoot)
     }
 
-    /// As `open`, for reading; never waits for a FIFO.
-    pub fn open_to_read(&self, path: &Path) -> sys::Result<OwnedFd> {
-        file::open_in(
-            self.dir.as_fd(),
-            inside(path),
-            libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY,
-            0,
-            Resolve::InRoot,
-        )
+    /// Opens the regular file at `path` for reading, links followed inside the root. `None` when nothing is there.
+    ///
+    /// The file is looked at through O_PATH before it is opened, because opening a device, a FIFO or a file of procfs can
+    /// change the host. The open names the path again, so the file that was opened must be the one that was looked at.
+    /// Between the two, only a process that shares the tree can put a device there; the device rules of the caller's
+    /// cgroup decide about that open.
+    pub fn open_regular(&self, path: &Path) -> Result<Option<OwnedFd>> {
+        let seen = match self.open(path) {
+            Err(sys::Error(Errno::ENOENT | Errno::ENOTDIR)) => return Ok(None),
+            other => other?,
+        };
+        let before = file::stat(&seen)?;
+        ensure!(before.st_mode & libc::S_IFMT == libc::S_IFREG, "is not a regular file");
+        ensure!(!file::is_made_by_the_kernel(&seen)?, "leads to a file of the kernel's (procfs, sysfs or the like)");
+        let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
+        let file = file::open_in(self.dir.as_fd(), inside(path), flags, 0, Resolve::InRoot)?;
+        let now = file::stat(&file)?;
+        let same = |a: libc::stat, b: libc::stat| (a.st_dev, a.st_ino, a.st_mode) == (b.st_dev, b.st_ino, b.st_mode);
+        ensure!(same(before, now), "was replaced while it was being opened");
+        Ok(Some(file))
+    }
+
+    /// An O_PATH descriptor of what is there, when no symbolic link is on the way or at the end: ELOOP.
+    pub fn open_without_links(&self, path: &Path) -> sys::Result<OwnedFd> {
+        file::open_in(self.dir.as_fd(), inside(path), libc::O_PATH, 0, Resolve::InRootNoLinks)
+    }
+
+    /// What is there, and whether links of the tree led to it. ENOENT when nothing is.
+    fn existing(&self, path: &Path, flags: i32) -> sys::Result<Target> {
+        let open = |resolve| file::open_in(self.dir.as_fd(), inside(path), flags, 0, resolve);
+        match open(Resolve::InRootNoLinks) {
+            Err(sys::Error(Errno::ELOOP)) => {
+                Ok(Target { file: open(Resolve::InRoot)?, made: Made::Before, through: Through::Links })
+            }
+            other => Ok(Target { file: other?, made: Made::Before, through: Through::Names }),
+        }
     }
 
     /// The directory at `path`, made with mode 0755 (and its parents) where it is missing.
     pub fn make_dir(&self, path: &Path) -> Result<Target> {
-        match file::open_in(self.dir.as_fd(), inside(path), libc::O_PATH | libc::O_DIRECTORY, 0, Resolve::InRoot) {
-            Ok(file) => {
-                return Ok(Target { file, made: Made::Before });
-            }
+        match self.existing(path, libc::O_PATH | libc::O_DIRECTORY) {
             Err(sys::Error(Errno::ENOENT)) => {}
-            Err(error) => return Err(error.into()),
+            other => return Ok(other?),
         }
         if let Some(file) = self.make_last(path) {
-            return Ok(Target { file, made: Made::Now });
+            return Ok(Target { file, made: Made::Now, through: Through::Names });
         }
-        Ok(Target { file: self.walk(&self.would_be(path)?)?, made: Made::Now })
+        let names = self.would_be(path)?;
+        Ok(Target { file: self.walk(&names, Crossing::Allowed)?, made: Made::Now, through: through(path, &names) })
+    }
+
+    /// As `make_dir`, but the whole path lies on the mount of the root: a link of the tree that leads onto another mount is
+    /// refused before anything is made there.
+    pub fn make_dir_on_own_mount(&self, path: &Path) -> Result<OwnedFd> {
+        self.walk(&self.would_be(path)?, Crossing::Refused)
     }
 
     /// The usual case of a missing directory: its parent is there, and nothing has its name, not even a dangling link.
     fn make_last(&self, path: &Path) -> Option<OwnedFd> {
         let (parent, name) = (path.parent()?, path.file_name()?);
         let flags = libc::O_PATH | libc::O_DIRECTORY;
-        let parent = file::open_in(self.dir.as_fd(), inside(parent), flags, 0, Resolve::InRoot).ok()?;
+        let parent = file::open_in(self.dir.as_fd(), inside(parent), flags, 0, Resolve::InRootNoLinks).ok()?;
         file::mkdir(parent.as_fd(), name, 0o755).ok()?;
         self.note(parent.as_fd(), path);
         file::open(parent.as_fd(), name, flags | libc::O_NOFOLLOW, 0).ok()
@@ -106,7 +145,7 @@ impl Root {
         let flags = libc::O_PATH | libc::O_DIRECTORY;
         match file::open_in(self.dir.as_fd(), inside(path), flags, 0, Resolve::InRootNoLinks) {
             Ok(file) => {
-                return Ok(Target { file, made: Made::Before });
+                return Ok(Target { file, made: Made::Before, through: Through::Names });
             }
             Err(sys::Error(Errno::ENOENT)) => {}
             Err(sys::Error(Errno::ELOOP | Errno::ENOTDIR)) => {
@@ -115,33 +154,31 @@ impl Root {
             Err(error) => return Err(error.into()),
         }
         let names = self.would_be(path)?;
-        let straight = path.components().skip(1).map(Component::as_os_str).eq(names.iter().map(OsString::as_os_str));
+        let straight = through(path, &names) == Through::Names;
         ensure!(straight, "must be mounted on ordinary directory: a link of the image stands in its path");
-        Ok(Target { file: self.walk(&names)?, made: Made::Now })
+        Ok(Target { file: self.walk(&names, Crossing::Allowed)?, made: Made::Now, through: Through::Names })
     }
 
     /// What is at `path`, whatever it is; an empty file, with its parents, where nothing is. Nothing is opened for I/O.
     pub fn make_file(&self, path: &Path) -> Result<Target> {
-        match self.open(path) {
-            Ok(file) => {
-                return Ok(Target { file, made: Made::Before });
-            }
+        match self.existing(path, libc::O_PATH) {
             Err(sys::Error(Errno::ENOENT)) => {}
-            Err(error) => return Err(error.into()),
+            other => return Ok(other?),
         }
         let mut names = self.would_be(path)?;
+        let through = through(path, &names);
         let Some(name) = names.pop() else { bail!("the root itself cannot be a file") };
-        let parent = self.walk(&names)?;
+        let parent = self.walk(&names, Crossing::Allowed)?;
         let target = self.make_name(parent.as_fd(), &name, &from_root(&names).join(&name))?; // another runtime on the same tree may be faster
         let kind = file::stat(&target.file)?.st_mode & libc::S_IFMT;
         ensure!(kind != libc::S_IFLNK, "became a symbolic link while it was being made");
-        Ok(Target { made: Made::Now, ..target })
+        Ok(Target { made: Made::Now, through, ..target })
     }
 
     /// As `make_file`, but the last name is not followed: a link there is the target itself.
     pub fn make_file_unfollowed(&self, path: &Path) -> Result<Target> {
         let (parent, name) = self.parent_of(path)?;
-        self.make_name(parent.as_fd(), name, path)
+        Ok(Target { through: parent.through, ..self.make_name(parent.file.as_fd(), name, path)? })
     }
 
     /// What has a name in a directory, whatever it is and without following it; an empty file where nothing has.
@@ -154,13 +191,15 @@ impl Root {
         if made == Made::Now {
             self.note(dir, path);
         }
-        Ok(Target { file: file::open(dir, name, libc::O_PATH | libc::O_NOFOLLOW, 0)?, made })
+        let file = file::open(dir, name, libc::O_PATH | libc::O_NOFOLLOW, 0)?;
+        Ok(Target { file, made, through: Through::Names })
     }
 
     /// A symbolic link at `path`, with its parents. One of the same content may be there already; anything else is an
     /// error.
     pub fn make_link(&self, path: &Path, content: &Path) -> Result<()> {
         let (parent, name) = self.parent_of(path)?;
+        let parent = parent.file;
         match file::symlink(content, parent.as_fd(), name) {
             Err(sys::Error(Errno::EEXIST)) => {
                 let same = file::readlink(parent.as_fd(), name).is_ok_and(|there| there == content);
@@ -175,11 +214,11 @@ impl Root {
     }
 
     /// The directory that holds the last name of a path, made where it is missing.
-    fn parent_of<'a>(&self, path: &'a Path) -> Result<(OwnedFd, &'a OsStr)> {
+    fn parent_of<'a>(&self, path: &'a Path) -> Result<(Target, &'a OsStr)> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             bail!("the root itself has no name");
         };
-        Ok((self.make_dir(parent)?.file, name))
+        Ok((self.make_dir(parent)?, name))
     }
 
     /// Where a path would lead if everything missing in it were made: the names from the root, no link and no `..` among
@@ -220,7 +259,7 @@ impl Root {
     }
 
     /// Goes down by plain names and makes what is missing. A link on the way was put there by somebody just now.
-    fn walk(&self, names: &[OsString]) -> Result<OwnedFd> {
+    fn walk(&self, names: &[OsString], crossing: Crossing) -> Result<OwnedFd> {
         let mut dir = file::duplicate(&self.dir)?;
         for (depth, name) in names.iter().enumerate() {
             match file::mkdir(dir.as_fd(), name, 0o755) {
@@ -231,7 +270,17 @@ impl Root {
                 }
             }
             let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
-            dir = file::open(dir.as_fd(), name, flags, 0).with_context(|| format!("open {}", name.display()))?;
+            let next = match crossing {
+                Crossing::Allowed => file::open(dir.as_fd(), name, flags, 0),
+                Crossing::Refused => file::open_in(dir.as_fd(), name, flags, 0, Resolve::Strict),
+            };
+            dir = match next {
+                Err(sys::Error(Errno::EXDEV)) => bail!(
+                    "a link of the image leads to {}, where another file system or volume is mounted; name that place as it is",
+                    from_root(&names[..=depth]).display()
+                ),
+                other => other.with_context(|| format!("open {}", name.display()))?,
+            };
         }
         Ok(dir)
     }
@@ -241,6 +290,19 @@ impl AsFd for Root {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
     }
+}
+
+/// Whether a walk may leave the mount of the root for one that is mounted below it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Crossing {
+    Allowed,
+    Refused,
+}
+
+/// Whether the names that a path would lead to are its own.
+fn through(path: &Path, names: &[OsString]) -> Through {
+    let own = path.components().skip(1).map(Component::as_os_str).eq(names.iter().map(OsString::as_os_str));
+    if own { Through::Names } else { Through::Links }
 }
 
 fn from_root(names: &[OsString]) -> PathBuf {

@@ -25,6 +25,9 @@ use std::path::PathBuf;
 pub enum Request {
     /// Put me into my cgroups (v1: there is no birth into them).
     Place,
+    /// The device rules must be in force now: I am going to open files of the image. The parent serves no request before they
+    /// are, so that the answer alone says it.
+    Rules,
     /// Write the id maps of my new user namespace.
     MapIds,
     /// A copy of the source of mount number n of the plan.
@@ -151,6 +154,7 @@ impl Parent<Hidden> {
         };
         Ok(Some(match (*tag, rest, file) {
             (b'P', [], None) => Request::Place,
+            (b'G', [], None) => Request::Rules,
             (b'I', [], None) => Request::MapIds,
             (b'M', [low, high], None) => Request::Mount(u16::from_le_bytes([*low, *high])),
             (b'N', [], None) => Request::Network,
@@ -283,6 +287,7 @@ impl Child {
     pub fn say(&self, request: &Request) -> Result<()> {
         let (bytes, file): (Vec<u8>, _) = match request {
             Request::Place => (vec![b'P'], None),
+            Request::Rules => (vec![b'G'], None),
             Request::MapIds => (vec![b'I'], None),
             Request::Mount(index) => ([&b"M"[..], &index.to_le_bytes()].concat(), None),
             Request::Network => (vec![b'N'], None),

@@ -12,7 +12,7 @@ use crate::ops::spec::For;
 use crate::ops::{self, Announce, Global, delete, list, ps};
 use crate::plan::labels::Labels;
 use crate::plan::process::{ExecProcess, NoNewPrivileges, Terminal, Words};
-use crate::plan::{NewKeyring, RootChange, cgroup};
+use crate::plan::{NewKeyring, RootChange, cgroup, namespaces};
 use crate::sys::{process, tty};
 use crate::{log, spec};
 use std::path::{Path, PathBuf};
@@ -205,8 +205,7 @@ fn user(text: &str) -> Result<(u32, Option<u32>)> {
 fn id_number(text: &str) -> Result<u32> {
     ensure!(!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()), "{text:?} is not a number");
     let id: u32 = text.parse().with_context(|| format!("{text} is too high for an id"))?;
-    ensure!(id != u32::MAX, "{text} is too high for an id");
-    Ok(id)
+    namespaces::id(id)
 }
 
 fn kill_verb(said: &Asked, global: &Global) -> Result<()> {

@@ -1,19 +1,15 @@
 //! From root to the container's user: groups, ids, capabilities. The order is that of capabilities(7): the bounding set
 //! while we may still change it, ids with the permitted set kept, then the sets exactly as planned.
 
-use super::world::Setgroups;
+use super::world::{self, Setgroups};
 use crate::error::{Context, Result, ensure};
-use crate::fs::Root;
 use crate::log;
 use crate::plan::Process;
-use crate::plan::process::{Home, NoNewPrivileges, capability_name};
-use crate::sys::file::{self, CWD};
+use crate::plan::process::{NoNewPrivileges, capability_name};
+use crate::sys::file;
 use crate::sys::process::Dumpable;
 use crate::sys::{self, Errno, credentials, process};
 use std::path::Path;
-
-/// /etc/passwd of an image is not ours: it is read to this many bytes.
-const PASSWD_LIMIT: usize = 1 << 20;
 
 /// While still privileged: the bounding set, the streams' owner, and the promise to keep capabilities over the change of
 /// ids.
@@ -47,27 +43,6 @@ fn own_streams(uid: u32) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The value for HOME when the environment names none: of the container's /etc/passwd, else "/".
-pub fn home(plan: &Process, root: &Root) -> Result<Option<String>> {
-    if plan.home == Home::AsGiven {
-        return Ok(None);
-    }
-    let read = || -> sys::Result<Vec<u8>> {
-        let passwd = root.open_to_read(Path::new("/etc/passwd"))?;
-        if file::stat(&passwd)?.st_mode & libc::S_IFMT != libc::S_IFREG {
-            return Ok(Vec::new());
-        }
-        file::read_all(passwd, PASSWD_LIMIT)
-    };
-    let text = read().unwrap_or_default(); // an image without a readable passwd file has no homes
-    let found = String::from_utf8_lossy(&text).lines().find_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        let home = *fields.get(5)?;
-        (fields[2].parse() == Ok(plan.user.uid) && home.starts_with('/')).then(|| home.to_string())
-    });
-    Ok(Some(found.unwrap_or_else(|| "/".to_string())))
 }
 
 /// Afterwards this process is the container's user with exactly the planned capabilities, in its working directory. Where
@@ -107,8 +82,8 @@ fn is_denied(setgroups: Setgroups) -> bool {
     if setgroups != Setgroups::AskProc {
         return setgroups == Setgroups::Denied;
     }
-    let read = || file::read_all(file::open(CWD, "/proc/self/setgroups", libc::O_RDONLY, 0)?, 16);
-    read().is_ok_and(|text| text.starts_with(b"deny"))
+    let read = || -> Result<Vec<u8>> { Ok(file::read_all(world::own_file("setgroups", libc::O_RDONLY)?, 16)?) };
+    read().is_ok_and(|text| text.starts_with(b"deny")) // without an answer setgroups(2) has the last word
 }
 
 /// The directory must be inside the root: what getcwd(2) cannot reach from it is the host (CVE-2024-21626).

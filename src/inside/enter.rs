@@ -6,10 +6,11 @@ use super::fork::Fork;
 use super::payload::{self, Payload};
 use super::rootfs::Built;
 use super::world::Setgroups;
-use super::{credentials, exec, labels, process, rootfs, terminal, world};
+use super::{credentials, exec, home, labels, process, rootfs, terminal, world};
 use crate::error::{Context, Result};
-use crate::link::{self, Ends, Entry};
+use crate::link::{self, Ends, Entry, Request};
 use crate::log;
+use crate::plan::process::Home;
 use crate::plan::{Plan, World};
 use crate::sys;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -81,7 +82,7 @@ fn prepare(
             if let Some(file) = pid_namespace {
                 world::enter(libc::CLONE_NEWPID, &file)?; // after the hooks: they are no processes of the container's
             }
-            Setgroups::AskProc
+            Setgroups::planned(&sandbox.namespaces)
         }
         World::Join(target) => world::join(target, entry, link)?,
     };
@@ -99,7 +100,10 @@ fn prepare(
         process::schedule(&plan.process, link)?;
     }
     credentials::prepare(&plan.process)?; // needs CAP_SETPCAP
-    let home = credentials::home(&plan.process, &root)?;
+    if let (World::New(_), Home::FromPasswd) = (&plan.world, plan.process.home) {
+        link.ask_go(&Request::Rules)?; // `exec` is in the container's cgroup, where they are in force
+    }
+    let home = home::of(&plan.process, &root);
     drop(root); // no descriptor of a directory may be left when the working directory is set (CVE-2024-21626)
     process::limits(&plan.process, link, fork)?; // after the last descriptor is opened, before the user changes
     credentials::become_user(&plan.process, groups)?;

@@ -8,6 +8,7 @@ pub mod credentials;
 pub mod enter;
 pub mod exec;
 pub mod fork;
+mod home;
 pub mod labels;
 pub mod payload;
 pub mod process;

@@ -2,7 +2,7 @@
 
 use crate::error::{Context, Result, bail, ensure};
 use crate::link::{self, Door, Entry, Request};
-use crate::plan::namespaces;
+use crate::plan::namespaces::{self, MapWriter, Namespaces};
 use crate::plan::{Placing, Sandbox, Target, TimeOffset};
 use crate::sys::file::{self, CWD, Resolve};
 use crate::sys::{credentials, mount, namespace, process, socket};
@@ -59,10 +59,19 @@ pub fn settle(sandbox: &Sandbox, link: &link::Child, entry: Entry) -> Result<Opt
 /// May supplementary groups be set in this user namespace? user_namespaces(7).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Setgroups {
-    /// /proc of the container tells.
+    /// The container's procfs tells, if it has one.
     AskProc,
     Denied,
     Allowed,
+}
+
+impl Setgroups {
+    /// create: a user who maps only the own ids has denied setgroups for ever (`outside/idmap.rs`). Otherwise a user
+    /// namespace further out may have, which the kernel tells.
+    pub fn planned(namespaces: &Namespaces) -> Setgroups {
+        let own_ids = namespaces.maps.as_ref().is_some_and(|maps| maps.writer == MapWriter::OwnIds);
+        if own_ids { Setgroups::Denied } else { Setgroups::AskProc }
+    }
 }
 
 /// exec: all namespaces of the container in one step. For the pid namespace this is a promise only: `birth` comes later, and
@@ -116,14 +125,25 @@ fn become_root() -> Result<()> {
 fn set_clocks(offsets: &[TimeOffset]) -> Result<()> {
     namespace::unshare(libc::CLONE_NEWTIME).context("make the time namespace")?;
     let text: String = offsets.iter().map(|o| format!("{} {} {}\n", o.clock, o.seconds, o.nanoseconds)).collect();
-    let write = || {
-        let file = file::open(CWD, "/proc/self/timens_offsets", libc::O_WRONLY, 0)?;
-        file::write_once(file, text.as_bytes())
-    };
+    let write =
+        || -> Result<()> { Ok(file::write_once(own_file("timens_offsets", libc::O_WRONLY)?, text.as_bytes())?) };
     write().with_context(|| format!("set the clocks of the time namespace to {text:?}"))?;
-    let own =
-        file::open(CWD, "/proc/self/ns/time_for_children", libc::O_RDONLY, 0).context("open the time namespace")?;
+    let links = own_file("ns", libc::O_PATH | libc::O_DIRECTORY).context("open the namespaces of this process")?;
+    let own = file::open(links.as_fd(), "time_for_children", libc::O_RDONLY, 0).context("open the time namespace")?;
     namespace::enter(own, libc::CLONE_NEWTIME).context("enter the time namespace")
+}
+
+/// Opens a file of this process in /proc. Where that belongs to an image, or to the mount namespace of another container,
+/// anything may lie there: only the root of a procfs is taken, and from there no link and no other mount is followed.
+pub fn own_file(name: &str, flags: i32) -> Result<OwnedFd> {
+    const ROOT_OF_PROCFS: u64 = 1; // PROCFS_ROOT_INO
+    let procfs =
+        file::open(CWD, "/proc", libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0).context("open /proc")?;
+    let genuine = file::filesystem(&procfs)? == libc::PROC_SUPER_MAGIC && file::stat(&procfs)?.st_ino == ROOT_OF_PROCFS;
+    ensure!(genuine, "/proc is not procfs");
+    let own = file::readlink(procfs.as_fd(), "self")?;
+    let file = file::open_in(procfs.as_fd(), own.join(name), flags, 0, Resolve::Strict);
+    file.with_context(|| format!("open /proc/self/{name}"))
 }
 
 /// Through a procfs of our own, which no image can have put anything into (CVE-2025-52881).

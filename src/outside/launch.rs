@@ -92,7 +92,8 @@ pub fn launch(launch: Launch) -> std::result::Result<Ready, Failed> {
     });
     let result = spawned.and_then(|(mut child, link)| {
         if let World::New(sandbox) = &plan.world {
-            // While the child is busy with its mounts; in force long before it is told to go.
+            // While the child is busy with its mounts. Before it opens a file of the image (/etc/passwd, what tmpcopyup copies),
+            // where another container on the same tree may have put a device, it asks and waits (`Request::Rules`).
             cgroup.restrict_devices(&sandbox.cgroup)?;
         }
         let service = Service { plan, cgroup, console, interrupt, done: &mut done };

@@ -4,6 +4,9 @@
 //! Everything that can be looked at is looked at before the first device moves. From then on a `Draft` owes each of them
 //! to the host: physical devices would come back by themselves when the namespace dies, but renamed and without their
 //! addresses, and virtual ones would be destroyed.
+//!
+//! Processes of the network namespace may have CAP_NET_ADMIN there and rename what arrives. So the device gets a number
+//! that the runtime chooses, and is found again by that number.
 
 use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::log;
@@ -35,7 +38,7 @@ struct Device {
     arrival: String,
     /// Names that it may have there if the move fails halfway.
     perhaps: Vec<String>,
-    /// Its number there, once it has been seen.
+    /// Its number there, once a move has been tried.
     index_there: Option<u32>,
 }
 
@@ -101,12 +104,12 @@ impl Moved {
         let Moved { host, container, devices } = self;
         let Some(device) = devices.last_mut() else { return Ok(()) };
         host.socket.set(device.link.index, LinkState::Down).context("set it down")?;
-        host.socket
-            .move_to(device.link.index, container.namespace.as_fd(), &device.arrival)
-            .map_err(explain)
+        let (from, arrival, own) = (device.link.index, device.arrival.clone(), &mut device.index_there);
+        relocate(&host.socket, from, container, &arrival, from, |index| *own = Some(index))
             .context("move it to the container")?;
-        let arrived = container.socket.link(&device.arrival).context("look for it in the container")?;
-        let Link { index, mut name, .. } = arrived.context("it did not arrive in the container")?;
+        let Link { index, mut name, .. } = find(&container.socket, device.index_there, &[arrival])
+            .context("look for it in the container")?
+            .context("it is not in the container after the move: a process there has moved it on or deleted it")?;
         device.index_there = Some(index);
         if let NetName::Template(template) = &asked.name {
             container.socket.rename(index, template).with_context(|| format!("name it {template}"))?;
@@ -119,6 +122,35 @@ impl Moved {
         log::debug(format!("network device {} is {name} in the container", device.link.name));
         Ok(())
     }
+}
+
+/// How many numbers are tried that turn out to be taken.
+const NUMBERS: u32 = 16;
+
+/// Moves a device to another side, under its old number if that is free there. `chosen` is told the number before each try.
+fn relocate(from: &Socket, index: u32, to: &Side, name: &str, wanted: u32, mut chosen: impl FnMut(u32)) -> Result<()> {
+    // Far above what the kernel gives by itself, and other numbers than another runtime of this moment tries.
+    let high = (1 << 24) + process::pid().cast_unsigned() % (1 << 20) * NUMBERS;
+    for number in [wanted].into_iter().chain(high..high + NUMBERS) {
+        if to.socket.link_by_index(number)?.is_some() {
+            continue;
+        }
+        chosen(number);
+        match from.move_to(index, to.namespace.as_fd(), name, number) {
+            Err(sys::Error(Errno::EBUSY)) if to.socket.link_by_index(number)?.is_some() => {} // taken since
+            other => return other.map_err(explain),
+        }
+    }
+    bail!("there is no free number for it: processes in the container keep taking them")
+}
+
+/// A device by its number, or by the first of these names that one has: before Linux 5.13 the number may be another.
+fn find(socket: &Socket, index: Option<u32>, names: &[String]) -> Result<Option<Link>> {
+    let mut found = index.map(|index| socket.link_by_index(index)).transpose()?.flatten();
+    for name in names {
+        found = found.map_or_else(|| socket.link(name), |found| Ok(Some(found)))?;
+    }
+    Ok(found)
 }
 
 /// An address, with its label under the device's name of now.
@@ -170,13 +202,9 @@ fn restore(moved: &Moved, device: &Device) -> Result<()> {
     let Link { index, name, state } = &device.link;
     let (home, there) = (&moved.host.socket, &moved.container.socket);
     if home.link_by_index(*index)?.is_none_or(|link| link.name != *name) {
-        let mut away = device.index_there.map(|index| there.link_by_index(index)).transpose()?.flatten();
-        for name in &device.perhaps {
-            away = away.map_or_else(|| there.link(name), |found| Ok(Some(found)))?;
-        }
-        let away = away.context("it is in neither network namespace")?;
+        let away = find(there, device.index_there, &device.perhaps)?.context("it is in neither network namespace")?;
         there.set(away.index, LinkState::Down)?;
-        there.move_to(away.index, moved.host.namespace.as_fd(), name).map_err(explain)?;
+        relocate(there, away.index, &moved.host, name, *index, |_| ())?;
     }
     let index = home.link(name)?.context("it did not arrive")?.index;
     for address in &device.addresses {

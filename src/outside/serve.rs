@@ -48,6 +48,7 @@ pub fn until_ready(
         };
         let go = Reply::Go { pid: child.pid };
         let reply = match request {
+            Request::Rules => go, // `launch` has put them into force
             Request::Place => cgroup.add(child.pid, interrupt).map(|()| go)?,
             Request::MapIds => map_ids(sandbox(plan)?, child.pid).map(|()| go)?,
             Request::Mount(index) => Reply::Mount(mounts::source(sandbox(plan)?, index, child.pid)?),

@@ -2,7 +2,7 @@
 
 use super::check;
 use super::mounts::{MountOp, MountWhat};
-use super::namespaces::Namespaces;
+use super::namespaces::{Namespaces, id};
 use crate::error::{Context, Result, bail, ensure};
 use crate::sys::file::device;
 use oci_spec::runtime::{Linux, LinuxDevice, LinuxDeviceType};
@@ -85,6 +85,11 @@ pub const LINKS: [(&str, &str); 6] = [
     ("ptmx", "pts/ptmx"),
 ];
 
+/// Is it one of the devices that every container gets?
+pub fn is_default(path: &Path) -> bool {
+    DEFAULTS.iter().any(|(default, ..)| Path::new(default) == path)
+}
+
 pub(super) fn setup(mounts: &[MountOp]) -> DevSetup {
     let bound = |op: &MountOp| op.at == Path::new("/dev") && matches!(op.what, MountWhat::Bind { .. });
     if mounts.iter().any(bound) { DevSetup::LeaveAlone } else { DevSetup::Furnish }
@@ -164,7 +169,8 @@ fn one(asked: &LinuxDevice, way: Way) -> Result<Device> {
         "major: is missing, or 0, which no device has; write the numbers that `stat -c '%Hr %Lr'` prints"
     );
     let way = if kind == DeviceKind::Fifo { Way::Make } else { way };
-    let (uid, gid) = (asked.uid().unwrap_or(0), asked.gid().unwrap_or(0));
+    let uid = id(asked.uid().unwrap_or(0)).context("uid")?;
+    let gid = id(asked.gid().unwrap_or(0)).context("gid")?;
     let stated = asked.file_mode().is_some() || asked.uid().is_some() || asked.gid().is_some();
     let rights = if stated { Rights::Stated } else { Rights::Usual };
     Ok(Device { path: path.clone(), kind, number, mode: mode & 0o7777, uid, gid, rights, way })
@@ -212,6 +218,8 @@ mod tests {
             (r#"{"path":"/dev/x","type":"a","major":1,"minor":3}"#, "linux.devices[0]: type"),
             (r#"{"path":"/dev/x","type":"c","minor":3}"#, "linux.devices[0]: major: is missing"),
             (r#"{"path":"/dev/x","type":"p","fileMode":8630}"#, "linux.devices[0]: fileMode"),
+            (r#"{"path":"/dev/x","type":"p","uid":4294967295}"#, "linux.devices[0]: uid: 4294967295 is no id"),
+            (r#"{"path":"/dev/x","type":"p","gid":4294967295}"#, "linux.devices[0]: gid: 4294967295 is no id"),
             (r#"{"path":"/dev/x","type":"p"},{"path":"/dev/x","type":"p"}"#, "linux.devices[1].path"),
         ] {
             let error = format!("{:#}", lowered(&format!("{{\"devices\":[{json}]}}")).unwrap_err());

@@ -213,14 +213,12 @@ impl Scene<'_> {
 
     /// `uid=` and `gid=` are of the user namespace. The kernel says no more than EINVAL.
     fn check_owner(&self, words: &Words) -> Result<()> {
-        let Some(maps) = &self.namespaces.maps else { return Ok(()) };
         for (index, word) in &words.data {
-            let (map, id) = match word.split_once('=') {
-                Some(("uid", id)) => (&maps.uids, id),
-                Some(("gid", id)) => (&maps.gids, id),
-                _ => continue,
-            };
-            let known = id.parse().map_or(true, |id| namespaces::is_mapped(map, id)); // what is no number is the kernel's
+            let Some((name @ ("uid" | "gid"), text)) = word.split_once('=') else { continue };
+            let Ok(number) = text.parse() else { continue }; // the file system knows what else it takes
+            let id = namespaces::id(number).with_context(|| format!("options[{index}]: {name}"))?;
+            let Some(maps) = &self.namespaces.maps else { continue };
+            let known = namespaces::is_mapped(if name == "uid" { &maps.uids } else { &maps.gids }, id);
             ensure!(
                 known,
                 "options[{index}]: {word:?}: this id does not exist in the user namespace; remove the option, or map it"

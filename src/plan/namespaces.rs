@@ -183,6 +183,13 @@ fn maps(linux: &Linux, namespaces: &Namespaces, host: &Host) -> Result<Option<Id
     Ok(Some(IdMaps { uids, gids, writer }))
 }
 
+/// A user or group id, as config.json or the command line says it. The highest number is none: to the kernel it means
+/// "leave the id as it is", so that setresuid(2) succeeds and the process stays root.
+pub fn id(value: u32) -> Result<u32> {
+    ensure!(value != u32::MAX, "{value} is no id; the highest one is {}", u32::MAX - 1);
+    Ok(value)
+}
+
 /// Does the map give this id of the container a host's?
 pub fn is_mapped(map: &[IdMap], id: u32) -> bool {
     on_host(map, id).is_some()

@@ -4,6 +4,7 @@ use super::annotations::KEEP_GROUPS;
 use super::host::Host;
 use super::labels::{self, Labels};
 use super::memory_policy::MemoryPolicy;
+use super::namespaces::id;
 use super::scheduling::{self, ExecAffinity};
 use super::{options, seccomp};
 use crate::error::{Context, Result, bail, ensure};
@@ -156,12 +157,7 @@ pub(super) fn lower(process: &oci::Process, host: &Host, warnings: &mut Vec<Stri
         home: home(&env),
         env,
         cwd: cwd(process.cwd())?,
-        user: User {
-            uid: user.uid(),
-            gid: user.gid(),
-            groups: Some(user.additional_gids().clone().unwrap_or_default()),
-            umask: umask(user.umask())?,
-        },
+        user: self::user(user)?,
         capabilities: match process.capabilities() {
             Some(sets) => capabilities(sets, host, warnings),
             None => Capabilities::default(),
@@ -202,10 +198,13 @@ pub(super) fn stamp(
     host: &Host,
     warnings: &mut Vec<String>,
 ) -> Result<Process> {
-    match request {
-        ExecProcess::Whole(process) => whole(template, &process, host, warnings).context("process"),
-        ExecProcess::Words(words) => from_words(template, words, host),
-    }
+    let process = match request {
+        ExecProcess::Whole(process) => whole(template, &process, host, warnings).context("process")?,
+        ExecProcess::Words(words) => from_words(template, words, host)?,
+    };
+    id(process.user.uid).context("process.user.uid")?; // a template of an older version may have any number
+    id(process.user.gid).context("process.user.gid")?;
+    Ok(process)
 }
 
 fn whole(template: &Process, asked: &oci::Process, host: &Host, warnings: &mut Vec<String>) -> Result<Process> {
@@ -304,6 +303,17 @@ fn home(env: &[String]) -> Home {
 fn cwd(path: &std::path::Path) -> Result<PathBuf> {
     ensure!(path.is_absolute(), "cwd: {:?} is not an absolute path; begin it with \"/\"", path.display().to_string());
     Ok(path.to_path_buf())
+}
+
+fn user(asked: &oci::User) -> Result<User> {
+    let groups = asked.additional_gids().as_deref().unwrap_or_default();
+    let group = |(index, gid): (usize, &u32)| id(*gid).with_context(|| format!("user.additionalGids[{index}]"));
+    Ok(User {
+        uid: id(asked.uid()).context("user.uid")?,
+        gid: id(asked.gid()).context("user.gid")?,
+        groups: Some(groups.iter().enumerate().map(group).collect::<Result<_>>()?),
+        umask: umask(asked.umask())?,
+    })
 }
 
 fn umask(mask: Option<u32>) -> Result<Option<u32>> {

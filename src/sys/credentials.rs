@@ -2,14 +2,23 @@
 
 use super::{Errno, Error, Result, check};
 
-/// Real, effective and saved user id at once.
+/// The number that is no id: setresuid(2) and setresgid(2) take it for "as it is" and succeed.
+const NONE: u32 = u32::MAX;
+
+/// Real, effective and saved user id at once. EINVAL for the number that is no id.
 pub fn set_uid(uid: u32) -> Result<()> {
+    if uid == NONE {
+        return Err(Error(Errno::EINVAL));
+    }
     // SAFETY: no pointers. The raw call, because libc's would look for other threads.
     check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
 }
 
-/// Real, effective and saved group id at once.
+/// Real, effective and saved group id at once. EINVAL for the number that is no id.
 pub fn set_gid(gid: u32) -> Result<()> {
+    if gid == NONE {
+        return Err(Error(Errno::EINVAL));
+    }
     // SAFETY: no pointers.
     check(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) }).map(drop)
 }

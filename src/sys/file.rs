@@ -216,6 +216,45 @@ pub fn filesystem(file: impl AsFd) -> Result<i64> {
     Ok(stat.f_type as i64)
 }
 
+/// File systems whose files the kernel makes up when they are opened or read. linux/magic.h.
+const MADE_BY_THE_KERNEL: [u32; 28] = [
+    0x0000_9fa0, // procfs
+    0x6265_6572, // sysfs
+    0x0027_e0eb, // cgroup
+    0x6367_7270, // cgroup2
+    0x6462_6720, // debugfs
+    0x7472_6163, // tracefs
+    0x7363_6673, // securityfs
+    0xf97c_ff8c, // selinuxfs
+    0x4341_5d53, // smackfs
+    0x5a3c_69f0, // apparmorfs
+    0xcafe_4a11, // bpf
+    0x6165_676c, // pstore
+    0xde5e_81e4, // efivarfs
+    0x0000_1cd1, // devpts
+    0x1980_0202, // mqueue
+    0x6e73_6673, // nsfs
+    0x5049_4446, // pidfs
+    0x4249_4e4d, // binfmt_misc
+    0x6265_6570, // configfs
+    0x6573_5543, // fusectl
+    0x0765_5821, // resctrl
+    0x6759_6969, // rpc_pipefs
+    0x6e66_7364, // nfsd
+    0x0a64_7361, // functionfs
+    0xabba_1974, // xenfs
+    0x0904_1934, // anonymous inodes
+    0x534f_434b, // sockets
+    0x5049_5045, // pipes
+];
+
+/// Reports whether the file's content is made up by the kernel (procfs, sysfs, cgroupfs and the like). Opening or reading
+/// such a file can change the machine: a read of /proc/kmsg takes the messages away.
+pub fn is_made_by_the_kernel(file: impl AsFd) -> Result<bool> {
+    let magic = u32::try_from(filesystem(file)? & 0xffff_ffff).unwrap_or(0);
+    Ok(MADE_BY_THE_KERNEL.contains(&magic))
+}
+
 /// The flags of the mount that holds the descriptor (`ST_RDONLY`, `ST_NOSUID` …).
 pub fn mount_flags(file: impl AsFd) -> Result<u64> {
     // SAFETY: statvfs is plain integers, for which zero is a valid value.

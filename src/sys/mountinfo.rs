@@ -20,6 +20,8 @@ pub fn read(table: OwnedFd) -> Result<String> {
 pub struct MountLine<'a> {
     pub id: u64,
     pub parent: u64,
+    /// The device number of the file system, as `major:minor`.
+    pub device: &'a str,
     /// What of the file system is mounted: its "/", or a path in it (escaped).
     pub root: &'a str,
     /// The mount point, as seen from the root of the process whose table it is.
@@ -32,8 +34,8 @@ impl MountLine<'_> {
         let (left, right) = line.split_once(" - ")?;
         let mut fields = left.split(' ');
         let (id, parent) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-        let (root, at) = (fields.nth(1)?, unescape(fields.next()?));
-        Some(MountLine { id, parent, root, at, fs: right.split(' ').next()? })
+        let (device, root, at) = (fields.next()?, fields.next()?, unescape(fields.next()?));
+        Some(MountLine { id, parent, device, root, at, fs: right.split(' ').next()? })
     }
 }
 
@@ -66,7 +68,7 @@ mod tests {
     fn lines_of_mountinfo_are_read_with_their_blanks() {
         let line = r"36 35 98:0 /mnt1 /a\040b\134c rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
         let line = MountLine::parse(line).unwrap();
-        assert_eq!((line.id, line.parent, line.fs), (36, 35, "ext3"));
+        assert_eq!((line.id, line.parent, line.device, line.fs), (36, 35, "98:0", "ext3"));
         assert_eq!(line.at, std::path::Path::new("/a b\\c"));
         assert!(MountLine::parse("").is_none());
     }

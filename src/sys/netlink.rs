@@ -4,15 +4,20 @@
 //! A socket stays in the network namespace in which it was made, wherever the process goes later: so two of them are
 //! enough to work in two namespaces at once. What the kernel answers is parsed with bounds: a length that does not fit ends
 //! the parsing with EBADMSG, whatever it claims.
+//!
+//! The network namespace may be that of a hostile container. A process with CAP_NET_ADMIN there can send messages to any
+//! netlink socket of the namespace, so the socket is connected to the kernel (port 0), which makes the kernel refuse those
+//! messages; the sender of each message is checked too, and an answer must be complete within a fixed time. netlink(7).
 
 use super::{Errno, Error, Result, retry};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket,
-    sockopt,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, connect, recvfrom, send, setsockopt,
+    socket, sockopt,
 };
 use nix::sys::time::TimeVal;
 use std::cell::Cell;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 /// A request socket of one network namespace.
 pub struct Socket {
@@ -57,10 +62,13 @@ type Answers = Vec<(u16, Vec<u8>)>;
 const LIMIT: usize = 64 * 1024;
 /// Messages of one answer; a device has some dozens of addresses, a machine some thousands.
 const MESSAGES: usize = 1 << 20;
-/// The kernel answers at once; this is for one that does not.
-const SECONDS: i64 = 10;
+/// How long the kernel may take for a whole answer, which it gives at once, and for taking a request.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a dump is repeated that a change interrupted (NLM_F_DUMP_INTR).
 const TRIES: usize = 16;
+
+/// The kernel's own port.
+const KERNEL: u32 = 0;
 
 const HEADER: usize = 16;
 // linux/netlink.h, in the width that they have in a message.
@@ -72,6 +80,7 @@ const DUMP_INTERRUPTED: u16 = 0x10;
 const DUMP: u16 = 0x300;
 const CREATE: u16 = 0x400 | 0x200; // and exclusively
 
+const IFLA_NEW_IFINDEX: u16 = 49;
 const IFA_FLAGS: u16 = 8;
 const IFA_RT_PRIORITY: u16 = 9;
 /// What an address takes along: its own values, and nothing that names the device or counts its life.
@@ -92,7 +101,8 @@ impl Socket {
     pub fn open() -> Result<Socket> {
         let file = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)?;
         bind(file.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
-        setsockopt(&file, sockopt::ReceiveTimeout, &TimeVal::new(SECONDS, 0))?;
+        connect(file.as_raw_fd(), &NetlinkAddr::new(KERNEL, 0))?;
+        setsockopt(&file, sockopt::SendTimeout, &TimeVal::new(PATIENCE.as_secs().cast_signed(), 0))?;
         Ok(Socket { file, sequence: Cell::new(0) })
     }
 
@@ -157,19 +167,22 @@ impl Socket {
         self.ask(libc::RTM_NEWLINK, 0, &body).map(drop)
     }
 
-    /// To another network namespace and under another name, in one step. Its number there may be another one, and a failure
-    /// does not say on which side the device is. EEXIST when the name is taken there, EINVAL when such a device cannot move.
-    pub fn move_to(&self, index: u32, namespace: BorrowedFd, name: &str) -> Result<()> {
+    /// To another network namespace, under another name and another number, in one step. A failure does not say on which
+    /// side the device is. EEXIST when the name is taken there, EBUSY when the number is, EINVAL when such a device cannot
+    /// move. Before Linux 5.13 the kernel chooses the number, its own one when that is free.
+    pub fn move_to(&self, index: u32, namespace: BorrowedFd, name: &str, new_index: u32) -> Result<()> {
         let target = namespace.as_raw_fd().to_ne_bytes();
         let body = [
             link_header(index, 0, 0),
             text_attribute(libc::IFLA_IFNAME, name),
             attribute(libc::IFLA_NET_NS_FD, &target),
+            attribute(IFLA_NEW_IFINDEX, &new_index.to_ne_bytes()),
         ];
         self.ask(libc::RTM_NEWLINK, 0, &body.concat()).map(drop)
     }
 
-    /// One request and its whole answer. A dump that was interrupted by a change is asked for again.
+    /// One request and its whole answer. A dump that was interrupted by a change is asked for again. ETIMEDOUT when there is
+    /// no whole answer in time.
     fn ask(&self, kind: u16, flags: u16, body: &[u8]) -> Result<Answers> {
         for _ in 0..TRIES {
             let sequence = self.sequence.get().wrapping_add(1);
@@ -187,9 +200,16 @@ impl Socket {
     fn hear(&self, sequence: u32, dump: bool) -> Result<Option<Answers>> {
         let (mut answers, mut whole) = (Vec::new(), true);
         let mut buffer = vec![0u8; LIMIT];
+        let until = Instant::now() + PATIENCE;
         loop {
-            let length = retry(|| Ok(recv(self.file.as_raw_fd(), &mut buffer, MsgFlags::MSG_TRUNC)?))?;
-            let datagram = buffer.get(..length).ok_or(Error(Errno::EMSGSIZE))?;
+            let (length, sender) = self.receive(&mut buffer, until)?;
+            if sender != Some(KERNEL) {
+                continue; // from a process, which has no part in this
+            }
+            if length == LIMIT {
+                return Err(Error(Errno::EMSGSIZE)); // it may be cut off
+            }
+            let datagram = &buffer[..length];
             for part in parts(datagram)? {
                 if part.sequence != sequence {
                     continue; // the rest of an answer that we gave up on
@@ -202,6 +222,29 @@ impl Socket {
                 }
                 if answers.len() > MESSAGES {
                     return Err(Error(Errno::EMSGSIZE));
+                }
+            }
+        }
+    }
+}
+
+impl Socket {
+    /// The next datagram: its length, cut off at the buffer's, and its sender's port.
+    fn receive(&self, buffer: &mut [u8], until: Instant) -> Result<(usize, Option<u32>)> {
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Error(Errno::ETIMEDOUT));
+            }
+            let milliseconds = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
+            if !retry(|| super::process::poll(&[self.file.as_fd()], milliseconds))?[0] {
+                continue;
+            }
+            match recvfrom::<NetlinkAddr>(self.file.as_raw_fd(), buffer) {
+                Err(Errno::EINTR | Errno::EAGAIN) => {}
+                other => {
+                    let (length, sender) = other?;
+                    return Ok((length, sender.map(|address| address.pid())));
                 }
             }
         }

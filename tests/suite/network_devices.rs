@@ -5,14 +5,14 @@ use crate::needs;
 use serde_json::json;
 
 /// A network namespace that stands for the host's, with a pair of virtual Ethernet devices in it.
-struct Machine {
+pub struct Machine {
     bundle: Bundle,
     holder: Process,
 }
 
 impl Machine {
     /// With `eth7` and its other end, `peer`, and what the script does beyond.
-    fn with(script: &str) -> Self {
+    pub fn with(script: &str) -> Self {
         let bundle = Bundle::busybox();
         let holder = bundle.command(["unshare", "--net", "sleep", "600"]).spawn();
         let namespace = format!("/proc/{}/ns/net", holder.pid());
@@ -23,12 +23,12 @@ impl Machine {
     }
 
     /// Changes the bundle.
-    fn set(mut self, change: impl FnOnce(Bundle) -> Bundle) -> Self {
+    pub fn set(mut self, change: impl FnOnce(Bundle) -> Bundle) -> Self {
         self.bundle = change(self.bundle);
         self
     }
 
-    fn devices(self, devices: serde_json::Value) -> Self {
+    pub fn devices(self, devices: serde_json::Value) -> Self {
         self.set(|bundle| bundle.set("/linux/netDevices", devices))
     }
 
@@ -40,12 +40,17 @@ impl Machine {
 
     /// `run` or `create` on this machine.
     fn runs(&self, verb: &str) -> Output {
+        self.runs_under(verb, [])
+    }
+
+    /// The same under a program such as strace.
+    pub fn runs_under<const N: usize>(&self, verb: &str, wrapper: [&str; N]) -> Output {
         let namespace = format!("--net=/proc/{}/ns/net", self.holder.pid());
-        self.bundle.invocation(verb).under(["nsenter", &namespace]).output()
+        self.bundle.invocation(verb).under(wrapper).under(["nsenter", &namespace]).output()
     }
 
     /// Names, states and addresses of its devices, as they should be after a failure.
-    fn picture(&self) -> String {
+    pub fn picture(&self) -> String {
         let script = "ip -o link | sed 's/^[0-9]*: //; s/ link-netnsid.*//; s/ qdisc.*//'; ip -o addr | sed 's/^[0-9]*: //' | grep -v fe80";
         // An address is tentative until nobody has objected to it.
         let text = self.does(script).stdout.replace(" tentative", "").replace(",LOWER_UP", "").replace(",M-DOWN", "");

@@ -299,3 +299,13 @@ fn a_container_can_do_without_a_cgroup() {
     let said = limited.global_invocation(&["--cgroup-manager=disabled"], "create").output();
     said.refused("limits need a cgroup, and --cgroup-manager disabled asks for none");
 }
+
+#[test]
+fn a_property_whose_type_is_longer_than_d_bus_can_say_is_refused() {
+    needs!(root);
+    let (bundle, systemd) = bundle(Mood::Helpful);
+    let value = format!("({})", vec!["1"; 254].join(", "));
+    let bundle = bundle.set("/annotations/org.systemd.property.Wants", value);
+    create(&bundle, &systemd).refused("has a type of 256 letters; D-Bus takes 255");
+    bundle.assert_nothing_left();
+}

@@ -6,6 +6,7 @@
 
 use crate::error::{Context, Result, bail, ensure};
 use crate::sys::file::{self, Resolve};
+use crate::sys::mount::{self, Depth};
 use crate::sys::{self, Errno, copy};
 use std::collections::HashMap;
 use std::ffi::{CString, OsStr};
@@ -22,6 +23,7 @@ const READ_FILE: i32 = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | li
 /// Fills `tmpfs`, the root of a detached mount. The root gets the owner of what it covers, but for the ids that the user
 /// has chosen by options; its mode was given when it was made.
 pub fn copy(covered: &OwnedFd, tmpfs: &OwnedFd, options: &[(String, Option<String>)]) -> Result<()> {
+    let covered = without_devices(covered)?;
     let from = file::open(covered.as_fd(), ".", READ_DIR, 0).context("open the directory to copy")?;
     let to = file::open(tmpfs.as_fd(), ".", READ_DIR, 0).context("open the tmpfs")?;
     let stat = file::stat(&from)?;
@@ -32,6 +34,19 @@ pub fn copy(covered: &OwnedFd, tmpfs: &OwnedFd, options: &[(String, Option<Strin
     copy::owner(&to, uid, gid).context("set the owner")?;
     copy::attributes(&from, &to).context("copy the extended attributes")?;
     copy::times(&to, &stat).context("set the times")
+}
+
+/// A view of the directory in which no device can be opened: another container may put one in the place of a file between
+/// the look and the open. Before Linux 5.12, and where a mount cannot be copied, the device rules alone decide.
+fn without_devices(covered: &OwnedFd) -> Result<OwnedFd> {
+    let view = match mount::clone_tree(covered.as_fd(), "", Depth::Recursive) {
+        Err(sys::Error(Errno::EINVAL)) => return Ok(file::duplicate(covered)?), // it is unbindable
+        other => other.context("copy the mount of the directory to copy")?,
+    };
+    match mount::set_attributes(&view, Depth::Recursive, mount::ATTR_NODEV, 0, 0) {
+        Err(sys::Error(Errno::ENOSYS)) => Ok(file::duplicate(covered)?),
+        other => other.map(|()| view).context("forbid devices"),
+    }
 }
 
 struct Walk<'a> {

@@ -1,8 +1,11 @@
 //! /dev: nodes, links, the console's place.
 
+use super::Built;
+use super::ground::{self, Owner};
 use crate::error::{Context, Result, bail, ensure};
 use crate::fs::Root;
-use crate::plan::devices::{LINKS, Rights, Way};
+use crate::log;
+use crate::plan::devices::{LINKS, Rights, Way, is_default};
 use crate::plan::{DevSetup, Device};
 use crate::sys::file::{self, CWD};
 use crate::sys::mount::{self, Depth};
@@ -10,13 +13,38 @@ use crate::sys::{self, Errno};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-pub fn make_nodes(devices: &[Device], root: &Root) -> Result<()> {
+/// What is to become of /dev, now that all mounts are there: what was planned, but the host's own is left alone however it
+/// came into the container.
+pub fn setup(planned: DevSetup, root: &Root, built: &Built) -> Result<DevSetup> {
+    if planned == DevSetup::LeaveAlone {
+        return Ok(planned);
+    }
+    match ground::owner(Path::new("/dev"), root, built).context("look at /dev")? {
+        Owner::Container => Ok(DevSetup::Furnish),
+        Owner::Host => {
+            log::warning(
+                "config.json: /dev is the host's own: nothing is made or changed in it; mount a tmpfs on /dev for one of the \
+                 container's",
+            );
+            Ok(DevSetup::LeaveAlone)
+        }
+    }
+}
+
+pub fn make_nodes(devices: &[Device], root: &Root, dev: DevSetup, built: &Built) -> Result<()> {
     let mut parent: Option<(&Path, OwnedFd)> = None; // most nodes are in the same directory
     for device in devices {
+        if dev == DevSetup::LeaveAlone && device.path.starts_with("/dev") {
+            if !is_default(&device.path) {
+                log::warning(format!("config.json: linux.devices: {}: is not made", device.path.display()));
+            }
+            continue;
+        }
         let dir = device.path.parent().unwrap_or(Path::new("/"));
         let dir_fd = match parent.take() {
             Some((path, open)) if path == dir => open,
-            _ => directory(dir, root)?,
+            _ => checked_directory(dir, root, built)
+                .with_context(|| format!("config.json: linux.devices: {}", device.path.display()))?,
         };
         let made = match device.way {
             Way::Make => make(device, dir_fd.as_fd(), root),
@@ -28,9 +56,29 @@ pub fn make_nodes(devices: &[Device], root: &Root) -> Result<()> {
     Ok(())
 }
 
-/// A link in the image must not lead /dev into a volume: the nodes would be made there, for others to use.
+/// A link in the image must not lead a node into a volume, where others could use it, or into the host's /dev. Links within
+/// the root filesystem are followed, but not for /dev.
+fn checked_directory(path: &Path, root: &Root, built: &Built) -> Result<OwnedFd> {
+    let ours = |owner| match owner {
+        Owner::Container => Ok(()),
+        Owner::Host => bail!("{} is in the host's own /dev, where nothing is made", path.display()),
+    };
+    ours(ground::owner(path, root, built)?)?;
+    if path.starts_with("/dev") || !has_links(path, root) {
+        return directory(path, root);
+    }
+    let dir = root.make_dir_on_own_mount(path).with_context(|| format!("make {}", path.display()))?;
+    ours(ground::owner_of(&dir, root, built)?)?;
+    Ok(dir)
+}
+
+fn has_links(path: &Path, root: &Root) -> bool {
+    let is_link = |place: &Path| matches!(root.open_without_links(place), Err(sys::Error(Errno::ELOOP)));
+    path.ancestors().any(is_link)
+}
+
 fn directory(path: &Path, root: &Root) -> Result<OwnedFd> {
-    let made = if path.starts_with("/dev") { root.make_dir_without_links(path) } else { root.make_dir(path) };
+    let made = root.make_dir_without_links(path);
     let made = made.with_context(|| format!("make {}, following no link of the image", path.display()));
     Ok(made?.file)
 }

@@ -7,6 +7,7 @@
 mod cgroupfs;
 mod copy_up;
 mod dev;
+mod ground;
 mod mask;
 mod mount;
 mod pivot;
@@ -34,6 +35,10 @@ pub struct Built {
     pub made: Rc<RefCell<Vec<PathBuf>>>,
     /// The device number of the devpts that was mounted on /dev/pts.
     pub devpts: Option<u64>,
+    /// The device numbers of the file systems that were made for this container.
+    pub fresh: Vec<u64>,
+    /// The numbers of bind mounts that links of the image have led elsewhere than config.json says.
+    pub led_astray: Vec<u64>,
 }
 
 /// `pid_namespace` is one that the child joins later.
@@ -55,12 +60,13 @@ pub fn build(
         let mount = mount::perform(op, &mut root, link, built, pid_namespace).with_context(|| named(op))?;
         unfinished.extend(mount.map(|mount| (op, mount)));
     }
-    dev::make_nodes(&sandbox.devices, &root)?;
-    if sandbox.dev_setup == DevSetup::Furnish {
+    let dev = dev::setup(sandbox.dev_setup, &root, built)?;
+    dev::make_nodes(&sandbox.devices, &root, dev, built)?;
+    if dev == DevSetup::Furnish {
         dev::make_links(&root)?;
     }
     if plan.process.terminal.is_some() {
-        dev::make_console(&root, sandbox.dev_setup)?;
+        dev::make_console(&root, dev)?;
     }
     make_cwd(plan, &root)?;
     umask.during(|| run_hooks(plan, sandbox, &root, link))?; // the host's tree is still there, for what hooks bind from it

@@ -3,7 +3,7 @@
 
 use super::{Built, cgroupfs, copy_up, procfs};
 use crate::error::{Context, Result, anyhow, bail, ensure};
-use crate::fs::{Made, Root, Target};
+use crate::fs::{Made, Root, Target, Through};
 use crate::link::{self, Reply, Request};
 use crate::plan::{Attributes, Content, MountOp, MountWhat, Opener, SourceLink, TargetLink, options};
 use crate::sys::file::{self, CWD};
@@ -39,10 +39,14 @@ pub fn perform(
                 (Err(error), Some(source)) if is_not_permitted(&error) => bind_of_host(source, op.attributes.set)?,
                 (made, _) => made?,
             };
+            if fs != "devtmpfs" {
+                built.fresh.push(file::stat(&made)?.st_dev); // that one is the host's, wherever it is mounted
+            }
             if fs == "devpts" && op.at == Path::new("/dev/pts") {
                 built.devpts = Some(file::stat(&made)?.st_dev);
             }
             if copies {
+                link.ask_go(&Request::Rules)?;
                 copy_up::copy(&target.file, &made, options)?;
             }
             let attributes = Attributes { set: 0, clear: 0, ..op.attributes.clone() };
@@ -66,6 +70,10 @@ pub fn perform(
             }
             let target = place_for(&copy, kind, *target_link, root, op)?;
             refuse_procfs(&op.at, &target)?;
+            if target.through == Through::Links {
+                // Before Linux 5.8 there is no such number; none of our kernels is so old.
+                built.led_astray.extend(mount::id(&copy));
+            }
             put(copy, op, &op.attributes, &target, root).map(|()| None)
         }
         MountWhat::Cgroup(view) => {

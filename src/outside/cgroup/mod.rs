@@ -64,9 +64,8 @@ pub fn create(plan: &plan::Cgroup) -> Result<Draft<Cgroup>> {
     Ok(draft)
 }
 
-/// `create` but for the device rules, which on v2 cost as much as everything else here (the kernel verifies and
-/// compiles a program). For a caller who calls `restrict_devices` while the child is busy with its mounts, before the
-/// payload.
+/// As `create`, without the device rules, which on v2 cost as much as everything else here (the kernel verifies and
+/// compiles a program). For a caller that calls `restrict_devices` while the child is busy with its mounts.
 pub fn make(plan: &plan::Cgroup) -> Result<Draft<Cgroup>> {
     let mut draft = Draft::new(Cgroup::new(plan.place.owner.clone(), Vec::new()), unmake);
     if let Owner::Systemd(scope) = &plan.place.owner {

@@ -31,6 +31,9 @@ pub enum Variant {
 /// No property has a longer one, and what is longer than this would only fill the bus.
 const LONGEST: usize = 64 << 10;
 
+/// D-Bus writes a type's length in one byte. <https://dbus.freedesktop.org/doc/dbus-specification.html#type-system>
+pub const LONGEST_SIGNATURE: usize = 255;
+
 /// Deeper than any property of systemd's.
 const DEEPEST: usize = 8;
 
@@ -95,6 +98,8 @@ pub fn parse(text: &str) -> Result<Variant> {
     let value = parser.value(None, 0)?;
     parser.blanks();
     ensure!(parser.rest.is_empty(), "{:?} follows after the value", parser.rest);
+    let length = value.signature().len();
+    ensure!(length <= LONGEST_SIGNATURE, "has a type of {length} letters; D-Bus takes {LONGEST_SIGNATURE}");
     Ok(value)
 }
 
@@ -214,11 +219,11 @@ impl Parser<'_> {
         while let Some((at, c)) = chars.next() {
             if Some(c) == quote {
                 self.rest = &self.rest[at + c.len_utf8()..];
-                return Ok(match expected {
-                    Some("o") => Variant::ObjectPath(text),
-                    Some("g") => Variant::Signature(text),
-                    _ => Variant::Text(text),
-                });
+                return match expected {
+                    Some("o") => object_path(text),
+                    Some("g") => signature(text),
+                    _ => Ok(Variant::Text(text)),
+                };
             }
             text.push(match c {
                 '\\' => match chars.next().map(|(_, c)| c) {
@@ -264,6 +269,24 @@ fn number(word: &str, expected: Option<&str>) -> Result<Variant> {
         _ => return Err(bad()),
     };
     value.map_err(|_| bad())
+}
+
+/// What the bus takes for a path: it ends the connection of a caller who sends another.
+fn object_path(text: String) -> Result<Variant> {
+    let name = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let fits = text == "/" || text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(name));
+    ensure!(fits, "{text:?} is no object path; write one as '/org/example/name'");
+    Ok(Variant::ObjectPath(text))
+}
+
+/// The same for a value that is itself the name of types.
+fn signature(text: String) -> Result<Variant> {
+    ensure!(text.len() <= LONGEST_SIGNATURE, "a signature has at most {LONGEST_SIGNATURE} letters");
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        (_, rest) = first_type(rest)?;
+    }
+    Ok(Variant::Signature(text))
 }
 
 /// Splits off the first complete type.
@@ -344,6 +367,11 @@ mod tests {
             ("'a\\u0041'", "not understood"),
             ("uint64", "ends where"),
             ("@s 5", "type"),
+            ("objectpath 'a'", "no object path"),
+            ("objectpath '/a/'", "no object path"),
+            ("signature 'z'", "not a type"),
+            (&format!("({})", vec!["1"; 254].join(",")), "has a type of 256 letters"),
+            (&format!("signature '{}'", "i".repeat(256)), "at most 255"),
         ] {
             let error = parse(text).expect_err(text).to_string();
             assert!(error.contains(why), "{text}: {error}");

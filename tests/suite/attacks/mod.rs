@@ -2,5 +2,9 @@
 //!
 //! Each test was seen to fail on the runtime before it was mended: `RRUNTIME=/path/of/an/old/one cargo test --test suite attacks`.
 
+mod device_places;
 mod entering;
+mod host_dev;
+mod image_files;
+mod netlink;
 mod thief;

@@ -160,7 +160,7 @@ impl<'a> Bus<'a> {
     fn post(&mut self, to: &Address, member: &str, signature: &str, body: &Writer) -> Result<()> {
         self.serial += 1;
         let to = Address { destination: to.destination.filter(|_| self.link == Link::Bus), ..*to };
-        self.send(&wire::call(self.serial, &to, member, signature, body))
+        self.send(&wire::call(self.serial, &to, member, signature, body)?)
     }
 
     /// Calls a method, and returns its answer. An error of the other side is a `Refusal`.

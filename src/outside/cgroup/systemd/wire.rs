@@ -4,7 +4,7 @@
 //! by a length that a peer has only claimed. <https://dbus.freedesktop.org/doc/dbus-specification.html>
 
 use crate::error::{Context, Result, bail, ensure};
-use crate::plan::cgroup::variant::Variant;
+use crate::plan::cgroup::variant::{LONGEST_SIGNATURE, Variant};
 
 /// What follows the first 16 bytes of a message, at most. The protocol allows 128 MiB; systemd's answers have some hundred
 /// bytes.
@@ -54,49 +54,55 @@ pub struct Message {
 
 /// Puts together what is sent. Alignment counts from the start of the message, or of the body, which begins aligned to 8.
 #[derive(Default)]
-pub struct Writer(Vec<u8>);
+pub struct Writer {
+    bytes: Vec<u8>,
+    /// Something in it does not fit the format.
+    too_long: bool,
+}
 
 impl Writer {
     fn align(&mut self, to: usize) {
-        self.0.resize(self.0.len().next_multiple_of(to), 0);
+        self.bytes.resize(self.bytes.len().next_multiple_of(to), 0);
     }
 
     pub fn u32(&mut self, value: u32) {
         self.align(4);
-        self.0.extend(value.to_le_bytes());
+        self.bytes.extend(value.to_le_bytes());
     }
 
     fn u64(&mut self, value: u64) {
         self.align(8);
-        self.0.extend(value.to_le_bytes());
+        self.bytes.extend(value.to_le_bytes());
     }
 
     fn u16(&mut self, value: u16) {
         self.align(2);
-        self.0.extend(value.to_le_bytes());
+        self.bytes.extend(value.to_le_bytes());
     }
 
     pub fn text(&mut self, text: &str) {
         self.u32(length(text.len()));
-        self.0.extend(text.as_bytes());
-        self.0.push(0);
+        self.bytes.extend(text.as_bytes());
+        self.bytes.push(0);
     }
 
     fn signature(&mut self, text: &str) {
-        self.0.push(u8::try_from(text.len()).unwrap_or(u8::MAX)); // ours are short, and annotations' too: depth is bounded
-        self.0.extend(text.as_bytes());
-        self.0.push(0);
+        // The plan refuses a longer one. A cut length would make another message of the rest, so the message is refused whole.
+        self.too_long |= text.len() > LONGEST_SIGNATURE;
+        self.bytes.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
+        self.bytes.extend(text.as_bytes());
+        self.bytes.push(0);
     }
 
     /// An array: its length in bytes, the padding up to the first item, the items.
     pub fn array(&mut self, alignment: usize, items: impl FnOnce(&mut Writer)) {
         self.u32(0);
-        let at = self.0.len();
+        let at = self.bytes.len();
         self.align(alignment);
-        let first = self.0.len();
+        let first = self.bytes.len();
         items(self);
-        let size = length(self.0.len() - first);
-        self.0[at - 4..at].copy_from_slice(&size.to_le_bytes());
+        let size = length(self.bytes.len() - first);
+        self.bytes[at - 4..at].copy_from_slice(&size.to_le_bytes());
     }
 
     /// A value behind its own signature.
@@ -108,7 +114,7 @@ impl Writer {
     fn value(&mut self, value: &Variant) {
         match value {
             Variant::Bool(on) => self.u32(u32::from(*on)),
-            Variant::Byte(n) => self.0.push(*n),
+            Variant::Byte(n) => self.bytes.push(*n),
             Variant::I16(n) => self.u16(n.cast_unsigned()),
             Variant::U16(n) => self.u16(*n),
             Variant::I32(n) => self.u32(n.cast_unsigned()),
@@ -141,7 +147,7 @@ impl Writer {
 
     fn field(&mut self, code: u8, value: &Variant) {
         self.align(8);
-        self.0.push(code);
+        self.bytes.push(code);
         self.variant(value);
     }
 }
@@ -160,10 +166,10 @@ fn alignment(signature: &str) -> usize {
     }
 }
 
-/// A method call, whole.
-pub fn call(serial: u32, to: &Address, member: &str, signature: &str, body: &Writer) -> Vec<u8> {
-    let mut message = Writer(vec![b'l', 1, 0, 1]);
-    message.u32(length(body.0.len()));
+/// A method call, whole. An error when a type in it is longer than the format can say.
+pub fn call(serial: u32, to: &Address, member: &str, signature: &str, body: &Writer) -> Result<Vec<u8>> {
+    let mut message = Writer { bytes: vec![b'l', 1, 0, 1], too_long: false };
+    message.u32(length(body.bytes.len()));
     message.u32(serial);
     message.array(8, |w| {
         w.field(PATH, &Variant::ObjectPath(to.path.to_owned()));
@@ -177,8 +183,9 @@ pub fn call(serial: u32, to: &Address, member: &str, signature: &str, body: &Wri
         }
     });
     message.align(8);
-    message.0.extend(&body.0);
-    message.0
+    message.bytes.extend(&body.bytes);
+    ensure!(!message.too_long && !body.too_long, "a value has a type of more than {LONGEST_SIGNATURE} letters");
+    Ok(message.bytes)
 }
 
 /// How long a message is in all, from its first 16 bytes.
@@ -293,7 +300,7 @@ mod tests {
         let to = Address { destination: Some("a.b"), path: "/a", interface: "c.d" };
         let mut body = Writer::default();
         body.text("hi");
-        let bytes = call(7, &to, "Go", "s", &body);
+        let bytes = call(7, &to, "Go", "s", &body).unwrap();
         let expected = [
             "6c010001 07000000 07000000", // a little-endian call, 7 bytes of body, serial 7
             "47000000",                   // 71 bytes of fields, and a byte of padding after them
@@ -325,7 +332,7 @@ mod tests {
         ];
         let mut expected = expected.concat().replace(' ', "");
         expected.replace_range(..2, &format!("{:02x}", expected.len() / 2 - 8));
-        assert_eq!(hex(&body.0), expected);
+        assert_eq!(hex(&body.bytes), expected);
     }
 
     #[test]
@@ -340,8 +347,19 @@ mod tests {
             "02000000 2f620000 01000000 00000000",
         ];
         let expected: String = expected.concat().replace(' ', "");
-        assert_eq!(hex(&body.0).len() % 16, 0, "{}", hex(&body.0));
-        assert_eq!(hex(&body.0)[32..], expected[expected.len() - 64..]);
+        assert_eq!(hex(&body.bytes).len() % 16, 0, "{}", hex(&body.bytes));
+        assert_eq!(hex(&body.bytes)[32..], expected[expected.len() - 64..]);
+    }
+
+    #[test]
+    fn a_type_that_the_format_cannot_say_is_never_sent() {
+        let to = Address { destination: None, path: "/a", interface: "c.d" };
+        let with = |count: usize| {
+            let mut body = Writer::default();
+            body.variant(&Variant::Struct(vec![Variant::Byte(1); count]));
+            call(1, &to, "Go", "v", &body)
+        };
+        assert!(with(253).is_ok() && with(254).is_err() && with(1000).is_err());
     }
 
     /// What a peer sends must never make us panic or allocate without bound.
@@ -350,7 +368,7 @@ mod tests {
         let to = Address { destination: None, path: "/a", interface: "c.d" };
         let mut body = Writer::default();
         body.text("hello");
-        let good = call(1, &to, "Go", "s", &body);
+        let good = call(1, &to, "Go", "s", &body).unwrap();
         for cut in 0..good.len() {
             assert!(Message::parse(&good[..cut]).is_err(), "cut at {cut}");
         }
