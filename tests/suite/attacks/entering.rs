@@ -1,7 +1,7 @@
 //! Processes that enter a container by `exec`, or by a pid namespace that is joined, when its payload lies in wait for them.
 
 use super::thief;
-use crate::harness::host::is_alive;
+use crate::harness::host::{controller, is_alive};
 use crate::harness::{Bundle, Container, eventually, read};
 use crate::needs;
 use std::os::unix::net::UnixListener;
@@ -99,7 +99,9 @@ fn a_payload_that_stops_those_who_enter_holds_up_neither_exec_nor_update() {
         container.exec_with(["--detach"], ["sleep", "0"]);
         assert!(began.elapsed() < Duration::from_secs(20), "exec takes {:?}", began.elapsed());
         let began = Instant::now();
-        container.does("update", ["--pids-limit", "100"]).ok();
+        if controller("pids").is_some() {
+            container.does("update", ["--pids-limit", "100"]).ok();
+        }
         assert!(began.elapsed() < Duration::from_secs(5), "update takes {:?}", began.elapsed());
     }
 }
