@@ -15,8 +15,8 @@ use crate::link::{self, Reply, Request};
 use crate::plan::host::Caller;
 use crate::plan::{Plan, Process, Sandbox, World};
 use crate::sys::file::{self, CWD};
-use crate::sys::process;
 use crate::sys::{Errno, Error};
+use crate::sys::{process, tty};
 use crate::undo::Draft;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -31,7 +31,7 @@ pub fn until_ready(
     interrupt: &Interrupt,
     done: &mut Done,
 ) -> Result<Option<OwnedFd>> {
-    let mut master = None;
+    let (mut master, mut locked) = (None, None);
     loop {
         if wait_for_word(plan, child, link.as_fd(), interrupt)? == Word::NoMore {
             return Err(post_mortem(child, cgroup));
@@ -60,6 +60,7 @@ pub fn until_ready(
                 Reply::Go { pid: child.pid }
             }
             Request::Terminal(file) => {
+                locked = Some(file::duplicate(&file).context("keep the terminal")?);
                 master = console.take(file)?;
                 Reply::Go { pid: child.pid }
             }
@@ -86,6 +87,9 @@ pub fn until_ready(
             }
             Request::Ready { devpts } => {
                 done.devpts = devpts;
+                if let Some(terminal) = &locked {
+                    tty::unlock(terminal).context("unlock the terminal")?; // it is the child's controlling one now
+                }
                 if let World::New(sandbox) = &plan.world {
                     cgroup.move_below(child.pid, sandbox.cgroup.delegated_to)?;
                 }
