@@ -8,6 +8,7 @@ pub mod birth;
 pub mod credentials;
 pub mod enter;
 pub mod exec;
+mod joined;
 pub mod labels;
 pub mod process;
 pub mod rootfs;

@@ -20,16 +20,17 @@ pub fn start(global: &Global, id: &str) -> Result<()> {
         Status::Running => bail!("cannot start an already running container"),
         other => bail!("cannot start a container in the {} state", other.name()),
     }
-    let proxy = notify::listen(&state, notify::manager()?)?;
-    gate::open(state.dir.as_fd())?;
+    let manager = notify::manager()?;
+    let wish = if manager.is_some() && notify::is_prepared(&state) { gate::Wish::Socket } else { gate::Wish::Nothing };
+    let mut proxy = Proxy::of(gate::open(state.dir.as_fd(), wish)?, manager)?;
     let _ = file::unlink(state.dir.as_fd(), gate::NAME); // it is closed for good; a leftover name misleads nobody
     drop(held); // the hooks may well call us
     poststart(&state, &record)?;
-    until_ready(proxy.as_ref(), &record)
+    until_ready(proxy.as_mut(), &record)
 }
 
 /// runc and crun wait as well: a service whose `start` has returned is up.
-pub fn until_ready(proxy: Option<&Proxy>, record: &Record) -> Result<()> {
+pub fn until_ready(proxy: Option<&mut Proxy>, record: &Record) -> Result<()> {
     match (proxy, record.init, record.init_pidfd()?) {
         (Some(proxy), Some(init), Some(pidfd)) => proxy.until_ready(pidfd.as_fd(), init.pid),
         _ => Ok(()), // nobody waits for it, or it has ended
