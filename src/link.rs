@@ -397,23 +397,50 @@ fn decode_error(kind: u8, text: &[u8]) -> anyhow::Error {
 /// `start` was killed) opens nothing; the one word opens it. The connection then serves as link for what may still fail.
 pub mod gate {
     use super::{Context, Errno, OwnedFd, Result, bail, decode_error, send_failure, socket, sys};
-    use std::os::fd::BorrowedFd;
+    use std::os::fd::{AsFd, BorrowedFd};
 
     /// The socket's name in the state directory.
     pub const NAME: &str = "gate";
     const WORD: &[u8] = b"start";
+    /// The word of a `start` that takes the NOTIFY_SOCKET over.
+    const WORD_AND_SOCKET: &[u8] = b"start notify";
+    /// Goes before a descriptor: the container's NOTIFY_SOCKET, kept here from `create` until `start`.
+    const SOCKET: &[u8] = b"notify";
     const GOING: &[u8] = b"going";
 
     /// Child: waits until somebody says the word; returns that connection.
     pub fn wait(listener: &OwnedFd) -> Result<OwnedFd> {
+        let mut kept: Option<OwnedFd> = None;
         loop {
             let connection = socket::accept(listener).context("wait at the gate")?;
             let mut buffer = [0u8; 16];
-            match socket::receive(&connection, &mut buffer) {
-                Ok((length, _)) if &buffer[..length] == WORD => return Ok(connection),
-                _ => {} // nobody, or not the word: wait on
+            let Ok((length, file)) = socket::receive(&connection, &mut buffer) else { continue }; // an empty connection
+            match (&buffer[..length], file) {
+                (WORD, _) => return Ok(connection),
+                (WORD_AND_SOCKET, _) => {
+                    if let Some(socket) = kept {
+                        let _ = socket::send(&connection, SOCKET, Some(socket.as_fd())); // a `start` that was killed has said the word
+                    }
+                    return Ok(connection);
+                }
+                (SOCKET, Some(socket)) => kept = Some(socket),
+                _ => {} // not the word: wait on
             }
         }
+    }
+
+    /// `create`: leaves the container's NOTIFY_SOCKET with the process that will wait at the gate.
+    pub fn deposit(state: BorrowedFd, file: &OwnedFd) -> Result<()> {
+        let connection = socket::connect_packet_in(state, NAME).context("connect to the gate")?;
+        socket::send(&connection, SOCKET, Some(file.as_fd())).context("leave the NOTIFY_SOCKET at the gate")
+    }
+
+    /// What `start` wants besides the start.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    pub enum Wish {
+        Nothing,
+        /// The container's NOTIFY_SOCKET.
+        Socket,
     }
 
     /// Child: the execve is next. From here on the end of the connection means that the program runs. A `start` that was killed
@@ -439,19 +466,28 @@ pub mod gate {
         }
     }
 
-    /// `start`: opens the gate, and returns when the program runs (end of file) or with why it does not.
-    pub fn open(state: BorrowedFd) -> Result<()> {
+    /// `start`: opens the gate, and returns when the program runs (end of file) or with why it does not. With the
+    /// container's NOTIFY_SOCKET, if that was wished for and is there; no other descriptor is taken. `wait` returns when there
+    /// is something to be read: a process of the container that may trace the one at the gate can keep it from ever speaking.
+    pub fn open(state: BorrowedFd, wish: Wish, wait: impl Fn(BorrowedFd) -> Result<()>) -> Result<Option<OwnedFd>> {
         let connection = socket::connect_packet_in(state, NAME).context("connect to the gate")?;
-        socket::send(&connection, WORD, None).context("open the gate")?;
+        let word = if wish == Wish::Socket { WORD_AND_SOCKET } else { WORD };
+        socket::send(&connection, word, None).context("open the gate")?;
         let mut buffer = [0u8; super::LIMIT];
-        let mut is_going = false;
+        let (mut is_going, mut kept) = (false, None);
         loop {
-            let (length, _) = socket::receive(&connection, &mut buffer).context("wait for the program to start")?;
+            wait(connection.as_fd())?;
+            let received = match (wish, &kept) {
+                (Wish::Socket, None) => socket::receive(&connection, &mut buffer),
+                _ => socket::receive_bytes(&connection, &mut buffer).map(|length| (length, None)),
+            };
+            let (length, file) = received.context("wait for the program to start")?;
             match &buffer[..length] {
-                [] if is_going => return Ok(()),
+                [] if is_going => return Ok(kept),
                 [] => bail!("container init died before it could run its program"),
                 [super::FAILED, kind, text @ ..] => return Err(decode_error(*kind, text)),
                 GOING => is_going = true,
+                SOCKET => kept = file,
                 _ => bail!("the container sent a message that is none"),
             }
         }

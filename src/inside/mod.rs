@@ -9,6 +9,7 @@ pub mod enter;
 pub mod exec;
 pub mod fork;
 mod home;
+mod joined;
 pub mod labels;
 pub mod payload;
 pub mod process;

@@ -18,8 +18,7 @@ pub fn open(plan: &Plan, root: &Root, link: &link::Child) -> Result<()> {
         World::New(_) => None,
         World::Join(target) => target.devpts,
     };
-    let master = open_master(root, pinned).context("open /dev/pts/ptmx of the container")?;
-    let slave = tty::peer(&master).context("open the terminal")?;
+    let (master, slave) = open_pair(root, pinned)?;
     if let Some(size) = terminal.size {
         tty::set_size(&master, size).context("set the terminal's size")?;
     }
@@ -33,6 +32,23 @@ pub fn open(plan: &Plan, root: &Root, link: &link::Child) -> Result<()> {
         process::place_fd(&slave, number).context("make it the standard streams")?;
     }
     Ok(())
+}
+
+/// How often a new terminal is made because a process of the container has taken the one before.
+const ATTEMPTS: usize = 32;
+
+/// Both ends. The slave is locked until the parent unlocks it at `Ready`: by then it is the controlling terminal of this
+/// session, and a process in the container that opens it by name cannot take it as its own any more (tty_ioctl(4), TIOCSPTLCK).
+fn open_pair(root: &Root, pinned: Option<u64>) -> Result<(OwnedFd, OwnedFd)> {
+    for _ in 0..ATTEMPTS {
+        let master = open_master(root, pinned).context("open /dev/pts/ptmx of the container")?;
+        if let Some(slave) = tty::locked_peer(&master).context("open the terminal")? {
+            return Ok((master, slave));
+        }
+    }
+    bail!(
+        "open the terminal: a process in the container has taken {ATTEMPTS} of them as its own: end it, or exec without a terminal"
+    )
 }
 
 /// Makes it the controlling terminal of the session that we lead.

@@ -1,5 +1,6 @@
 //! Namespaces from the child's side: enter those to be joined, settle in the new ones.
 
+use super::joined;
 use crate::error::{Context, Result, bail, ensure};
 use crate::link::{self, Door, Entry, Request};
 use crate::plan::namespaces::{self, MapWriter, Namespaces};
@@ -82,15 +83,16 @@ pub fn join(target: &Target, entry: Entry, link: &link::Child) -> Result<Setgrou
         link.ask_go(&Request::Place)?;
     }
     let procfs = file::open(CWD, "/proc", libc::O_PATH | libc::O_DIRECTORY, 0).context("open /proc")?;
-    enter_target(target, &door)?;
+    enter_target(target, &door, &procfs)?;
     let read = || file::read_all(file::open(procfs.as_fd(), "self/setgroups", libc::O_RDONLY, 0)?, 16);
     let text = read().unwrap_or_default(); // a kernel without user namespaces has no such file; if it is forbidden all the same, setgroups says so
     Ok(if text.starts_with(b"deny") { Setgroups::Denied } else { Setgroups::Allowed })
 }
 
-fn enter_target(target: &Target, door: &Door) -> Result<()> {
+fn enter_target(target: &Target, door: &Door, procfs: &OwnedFd) -> Result<()> {
     if target.namespaces != 0 {
         namespace::enter(&door.init, target.namespaces).context("enter the container's namespaces")?;
+        joined::check(target, procfs).context("enter the container's namespaces")?; // before anything in them is used
     }
     if let Some(root) = &door.root {
         // A mount namespace brings its root along; here it is that of init.
@@ -106,7 +108,14 @@ fn enter_target(target: &Target, door: &Door) -> Result<()> {
 
 /// Enters one namespace by its descriptor; a pid namespace for the children only.
 pub fn enter(kind: i32, file: &OwnedFd) -> Result<()> {
-    namespace::enter(file, kind).with_context(|| format!("enter the {} namespace", namespaces::name(kind)))
+    namespace::enter(file, kind).with_context(|| format!("enter the {} namespace", namespaces::name(kind)))?;
+    if kind == libc::CLONE_NEWUSER { hide_again() } else { Ok(()) }
+}
+
+/// A change of ids, and of the user namespace, gives a process other credentials: the kernel then makes it as dumpable as
+/// fs.suid_dumpable says (commit_creds; proc(5)).
+fn hide_again() -> Result<()> {
+    process::set_dumpable(process::Dumpable::No).context("hide from /proc")
 }
 
 /// Root of the user namespace, as far as it maps one; otherwise we go on as who we are.
@@ -117,8 +126,7 @@ fn become_root() -> Result<()> {
     };
     ignore_unmapped(credentials::set_gid(0)).context("become group 0 of the user namespace")?;
     ignore_unmapped(credentials::set_uid(0)).context("become user 0 of the user namespace")?;
-    // The change of ids made us dumpable again, as far as the kernel's setting says.
-    crate::sys::process::set_dumpable(crate::sys::process::Dumpable::No).context("hide from /proc")
+    hide_again()
 }
 
 /// A time namespace is set before anybody lives in it: make it for children, write, enter. time_namespaces(7).
@@ -199,6 +207,7 @@ fn enter_joined(joined: &[(i32, OwnedFd)]) -> Result<()> {
     }
     if let Some((kind, file)) = joined.iter().find(|(kind, _)| *kind == libc::CLONE_NEWUSER) {
         namespace::enter(file, *kind).context("enter the user namespace")?;
+        hide_again()?;
     }
     for (kind, file) in later {
         namespace::enter(file, kind).with_context(|| format!("enter the {} namespace", namespaces::name(kind)))?;

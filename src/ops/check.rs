@@ -14,7 +14,7 @@ use crate::error::{Result, anyhow};
 use crate::plan::cgroup::Driver;
 use crate::plan::host::{self, Caller, Host};
 use crate::plan::labels::Asked;
-use crate::plan::{self, CreateRequest, NewKeyring, Plan, RootChange, Sandbox, TerminalUse, World, place};
+use crate::plan::{self, CreateRequest, Plan, RootChange, Sandbox, TerminalUse, World, place};
 use crate::spec::{self, Spec};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -154,16 +154,17 @@ fn without_directory(error: &anyhow::Error, bundle: &Path) -> anyhow::Error {
 fn request(bundle: &Path, driver: Driver) -> CreateRequest {
     let name = bundle.components().next_back().map(|name| name.as_os_str().to_string_lossy().into_owned());
     let fits = |name: &String| plan::check::container_id(name).is_ok();
+    let id = name.filter(fits).unwrap_or_else(|| "container".to_owned());
     CreateRequest {
-        id: name.filter(fits).unwrap_or_else(|| "container".to_owned()),
         bundle: bundle.to_owned(),
         change: RootChange::Pivot,
-        keyring: NewKeyring::Yes,
+        keyring: Some(format!("_ses.{id}.RANDOM")),
         preserve_fds: 0,
         listen_fds: 0,
         terminal: TerminalUse::Foreground,
         driver,
         notify: None,
+        id,
     }
 }
 

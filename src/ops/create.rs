@@ -21,7 +21,7 @@ use crate::plan::{
 use crate::sys::{namespace, process, socket};
 use crate::undo::Draft;
 use crate::{log, proc, spec};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 pub struct Create {
@@ -61,6 +61,8 @@ pub struct Made {
     pub host_mount: Option<Draft<HostMount>>,
     pub state: Draft<StateDir>,
     pub held: Held,
+    /// Where the payload will tell that it is ready; the gate has that of a created container.
+    pub notify: Option<OwnedFd>,
     /// Until the drafts are kept or undone.
     pub interrupt: Interrupt,
 }
@@ -92,12 +94,17 @@ pub fn make(global: &Global, request: Create, stay: Stay, stop: Stop) -> Result<
         id: request.id.clone(),
         bundle: request.bundle,
         change: request.change,
-        keyring: request.keyring,
+        keyring: match request.keyring {
+            NewKeyring::Yes => {
+                Some(format!("_ses.{}.{}", request.id, process::random_token().context("name the keyring")?))
+            }
+            NewKeyring::No => None,
+        },
         preserve_fds: request.preserve_fds,
         listen_fds: listen,
         terminal,
         driver: request.driver,
-        notify: notify::manager()?.map(|_| global.root.join(&request.id).join(plan::notify::DIRECTORY)),
+        notify: notify::manager()?.map(|_| global.root.join(&request.id).join(plan::notify::SOCKET)),
     };
     if stop == Stop::Nowhere && read.spec.process().is_none() {
         bail!("config.json: process: is missing; a container needs a program to run");
@@ -131,9 +138,10 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
     if let Some(mount) = &record.host_mount {
         refuse_shared_root(global, &plan.id, mount)?; // the intent is written: of two that come at once none overlooks the other
     }
-    if sandbox.notify.is_some() {
-        notify::make_directory(&state)?;
-    }
+    let mut notify = match sandbox.notify {
+        Some(_) => Some(notify::make_socket(&state)?),
+        None => None,
+    };
     let host_mount = detached.map(host_mount::attach).transpose()?;
     let mut cgroup = make_cgroup(plan, sandbox, &mut record)?;
     let resctrl = match (&record.resctrl, &sandbox.resctrl) {
@@ -144,6 +152,10 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
         Stop::AtGate => Some(socket::listen_in(state.dir.as_fd(), gate::NAME).context("make the gate")?),
         Stop::Nowhere => None,
     };
+    if let (Some(_), Some(socket)) = (&gate, notify.take_if(|_| stop == Stop::AtGate)) {
+        gate::deposit(state.dir.as_fd(), &socket)?; // for `start`
+    }
+    record.namespace_ids = namespaces::identities(&joined)?;
     let launched = launch(Launch {
         plan,
         cgroup: &mut cgroup,
@@ -165,6 +177,7 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
         group.add(ready.pid())?;
     }
     record.init = Some(proc::identify(ready.pid())?);
+    namespaces::complete(&mut record, &sandbox.namespaces, ready.pid());
     record.cgroup_ids = cgroup.identities()?;
     record.devpts = ready.devpts;
     record.made.clone_from(&ready.made);
@@ -173,7 +186,7 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
     state.save(&record)?;
     announce.send_pidfd(ready.pidfd(), "standard")?;
     announce.write_pid(ready.pid())?;
-    Ok(Made { record, ready, cgroup, resctrl, host_mount, state, held, interrupt })
+    Ok(Made { record, ready, cgroup, resctrl, host_mount, state, held, notify, interrupt })
 }
 
 /// Without mount namespaces.

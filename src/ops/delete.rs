@@ -23,6 +23,8 @@ pub enum Force {
 
 /// How long a killed process may take to die. In state D it dies when its device answers.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long init alone may take for it, in milliseconds, before all other processes of the container are killed as well.
+const SOON: i32 = 1000;
 
 pub fn delete(global: &Global, id: &str, force: Force) -> Result<()> {
     let done = delete_known(global, id, force);
@@ -140,7 +142,14 @@ fn kill_in(record: &Record, cgroup: &Cgroup, force: Force) -> Result<()> {
         cgroup.kill(libc::SIGKILL).context("kill what is left in the cgroup")?;
     }
     match (&init, record.init) {
-        (Some(pidfd), Some(init)) => wait_for_end(pidfd, init.pid),
+        (Some(pidfd), Some(init)) => {
+            if all_die && !process::poll(&[pidfd.as_fd()], SOON).is_ok_and(|ended| ended[0]) {
+                // On its way out init may wait in close(2) for a file system that another process of the container serves (FUSE). The
+                // kernel would kill that one only when init is through.
+                cgroup.kill(libc::SIGKILL).context("kill what is left in the cgroup")?;
+            }
+            wait_for_end(pidfd, init.pid)
+        }
         _ => Ok(()),
     }
 }

@@ -5,7 +5,6 @@ use super::{Announce, Global, inside, keep_only};
 use crate::error::{Context, Kind, Result, anyhow, bail};
 use crate::interrupt::Interrupt;
 use crate::link::Door;
-use crate::log;
 use crate::outside::cgroup::{Cgroup, Reach};
 use crate::outside::console::Console;
 use crate::outside::record::{self, Lock, Record, StateDir, Status};
@@ -16,6 +15,7 @@ use crate::plan::process::ExecProcess;
 use crate::plan::{self, ExecRequest, Placing, Plan, TerminalUse, host};
 use crate::sys::file::{self, CWD};
 use crate::sys::{sched, signal};
+use crate::{log, proc};
 
 pub struct Exec {
     pub id: String,
@@ -57,6 +57,7 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
         preserve_fds: request.preserve_fds,
         terminal,
         placing: Placing::later(&record.cgroup),
+        known: namespaces::known(&record)?,
         devpts: record.devpts,
         init: record.init.map_or(0, |init| init.pid),
         bundle: record.bundle.clone(),
@@ -81,7 +82,7 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
     // is gone takes none, whatever has its name by then.
     drop(held);
     let root = match record.init {
-        Some(init) if record.namespaces & libc::CLONE_NEWNS == 0 => Some(namespaces::root_of(init)?),
+        Some(init) if record.namespaces & libc::CLONE_NEWNS == 0 => Some(namespaces::root_of(init, record.root)?),
         _ => None,
     };
     let launched = launch(Launch {
@@ -151,5 +152,8 @@ fn cgroup_of_init(record: &Record, reach: Reach) -> Result<Option<Cgroup>> {
     let path = format!("/proc/{pid}/cgroup");
     let read = || file::read_all(file::open(CWD, &path, libc::O_RDONLY, 0)?, 1 << 16);
     let text = read().with_context(|| format!("read {path}"))?;
+    if !record.init.is_some_and(|init| proc::is_alive(init).unwrap_or(false)) {
+        bail!(anyhow!(Kind::NotRunning)); // the number may be another process's
+    }
     Cgroup::of_process(&record.cgroup, &String::from_utf8_lossy(&text), reach)
 }

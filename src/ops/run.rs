@@ -44,9 +44,9 @@ pub fn run(global: &Global, request: Run) -> Result<u8> {
         }
         Stay::Leave => None,
     };
-    let Made { record, ready, cgroup, resctrl, host_mount, state, held, interrupt } =
+    let Made { record, ready, cgroup, resctrl, host_mount, state, held, notify: socket, interrupt } =
         create::make(global, create, stay, Stop::Nowhere)?;
-    let proxy = notify::listen(&state, notify::manager()?)?;
+    let mut proxy = notify::Proxy::of(socket, notify::manager()?)?;
     let (cgroup, state) = (cgroup.keep(), state.keep());
     resctrl.map(Draft::keep);
     host_mount.map(Draft::keep);
@@ -68,9 +68,9 @@ pub fn run(global: &Global, request: Run) -> Result<u8> {
         }
         started?;
         drop(interrupt); // made it is: who asks us to end now ends the wait, and not the container
-        return start::until_ready(proxy.as_ref(), &record).map(|()| 0);
+        return start::until_ready(proxy.as_mut(), &record).map(|()| 0);
     };
-    let exit = wait::attend(&child, &signals, master, proxy.as_ref()).context("wait for the container");
+    let exit = wait::attend(&child, &signals, master, proxy.as_mut()).context("wait for the container");
     if let Ok(exit) = &exit {
         tell_of_oom(*exit, &record.id, &cgroup);
     }

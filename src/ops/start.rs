@@ -1,13 +1,13 @@
 //! start: opens the gate of a created container.
 
 use super::Global;
-use crate::error::{Context, Result, bail};
+use crate::error::{Context, Result, bail, ensure};
 use crate::hooks::{self, Surroundings};
 use crate::link::gate;
 use crate::outside::notify::{self, Proxy};
 use crate::outside::record::{self, Lock, Record, StateDir, Status};
-use crate::sys::file;
-use std::os::fd::AsFd;
+use crate::sys::{self, file, process};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Returns when the program runs and the poststart hooks have succeeded; under a service manager, when it is ready, too.
 pub fn start(global: &Global, id: &str) -> Result<()> {
@@ -20,16 +20,29 @@ pub fn start(global: &Global, id: &str) -> Result<()> {
         Status::Running => bail!("cannot start an already running container"),
         other => bail!("cannot start a container in the {} state", other.name()),
     }
-    let proxy = notify::listen(&state, notify::manager()?)?;
-    gate::open(state.dir.as_fd())?;
+    let manager = notify::manager()?;
+    let wish = if manager.is_some() && notify::is_prepared(&state) { gate::Wish::Socket } else { gate::Wish::Nothing };
+    let init = record.init_pidfd()?;
+    let socket = gate::open(state.dir.as_fd(), wish, |connection| wait_for_word(connection, init.as_ref()))?;
+    let mut proxy = Proxy::of(socket, manager)?;
     let _ = file::unlink(state.dir.as_fd(), gate::NAME); // it is closed for good; a leftover name misleads nobody
     drop(held); // the hooks may well call us
     poststart(&state, &record)?;
-    until_ready(proxy.as_ref(), &record)
+    until_ready(proxy.as_mut(), &record)
+}
+
+/// Until the process at the gate says something. When it has died its connection may still be open, in the hands of a process
+/// that has taken it.
+fn wait_for_word(connection: BorrowedFd, init: Option<&OwnedFd>) -> Result<()> {
+    let Some(init) = init else { return Ok(()) };
+    let ready =
+        sys::retry(|| process::poll(&[connection, init.as_fd()], -1)).context("wait for the program to start")?;
+    ensure!(ready[0], "container init died before it could run its program");
+    Ok(())
 }
 
 /// runc and crun wait as well: a service whose `start` has returned is up.
-pub fn until_ready(proxy: Option<&Proxy>, record: &Record) -> Result<()> {
+pub fn until_ready(proxy: Option<&mut Proxy>, record: &Record) -> Result<()> {
     match (proxy, record.init, record.init_pidfd()?) {
         (Some(proxy), Some(init), Some(pidfd)) => proxy.until_ready(pidfd.as_fd(), init.pid),
         _ => Ok(()), // nobody waits for it, or it has ended

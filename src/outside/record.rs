@@ -13,6 +13,7 @@ use crate::plan::cgroup::Place;
 use crate::plan::{Hooks, Namespaces, Template, check};
 use crate::proc::{self, ProcessId};
 use crate::sys::file::{self, CWD};
+use crate::sys::namespace::Identity;
 use crate::sys::{self, Errno};
 use crate::undo::Draft;
 use crate::{fs, log};
@@ -62,6 +63,13 @@ pub struct Record {
     /// The device number of the devpts that was made for /dev/pts: the terminal of an `exec` must be of that one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub devpts: Option<u64>,
+    /// The namespaces that are told by number, each with its `CLONE_NEW*` bit: those that were joined, and the user namespace,
+    /// where the creator could look at it. `exec` enters no others of another owner.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespace_ids: Vec<(i32, Identity)>,
+    /// Only without a mount namespace: the directory that is the container's root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<Identity>,
     /// What had to be made in the root filesystem (mount points, devices, links), as paths in it. It stays there: another
     /// container may have mounted something on it by now, and the kernel unmounts what lies on a directory that is removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -368,6 +376,8 @@ impl Record {
             resctrl: None,
             host_mount: None,
             devpts: None,
+            namespace_ids: Vec::new(),
+            root: None,
             made: Vec::new(),
             namespaces: namespaces.own(),
             family: if namespaces.makes(libc::CLONE_NEWPID) { Family::DiesWithInit } else { Family::Survives },

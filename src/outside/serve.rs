@@ -17,7 +17,7 @@ use crate::plan::host::Caller;
 use crate::plan::{Plan, Process, Sandbox, World};
 use crate::sys::file::{self, CWD};
 use crate::sys::{Errno, Error};
-use crate::sys::{process, seccomp};
+use crate::sys::{process, seccomp, tty};
 use crate::undo::Draft;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -37,7 +37,7 @@ pub fn until_ready(
     child: &mut Draft<Child>,
     link: link::Parent,
 ) -> Result<(link::Parent<Released>, Option<OwnedFd>)> {
-    let mut master = None;
+    let (mut master, mut locked) = (None, None);
     loop {
         let Service { plan, cgroup, console, interrupt, done } = &mut service;
         if wait_for_word(plan, child, link.as_fd(), interrupt)? == Word::NoMore {
@@ -61,6 +61,7 @@ pub fn until_ready(
                 run_hooks(plan, sandbox(plan)?, child.pid).map(|()| go)?
             }
             Request::Terminal(file) => {
+                locked = Some(file::duplicate(&file).context("keep the terminal")?);
                 master = console.take(file)?;
                 go
             }
@@ -75,11 +76,11 @@ pub fn until_ready(
                 ensure!(plan.forks_late(), "the child has forked where that is not planned");
                 done.devpts = devpts;
                 let link = replace_child(plan, child, link, successor)?;
-                return until_exposed_is_ready(service, child, link).map(|link| (link, master));
+                return until_exposed_is_ready(service, child, link, locked.as_ref()).map(|link| (link, master));
             }
             Request::Ready { devpts } => {
                 done.devpts = devpts;
-                settle(plan, cgroup, child)?;
+                settle(plan, cgroup, child, locked.as_ref())?;
                 return Ok((link.release(), master));
             }
         };
@@ -109,6 +110,7 @@ fn until_exposed_is_ready(
     service: Service,
     child: &Child,
     mut link: link::Parent<Exposed>,
+    locked: Option<&OwnedFd>,
 ) -> Result<link::Parent<Released>> {
     let Service { plan, cgroup, interrupt, .. } = service;
     let patience = Patience::new(interrupt);
@@ -125,7 +127,7 @@ fn until_exposed_is_ready(
                 listener::send(plan, &file, child.pid)?;
             }
             Some(ExposedRequest::Ready) => {
-                settle(plan, cgroup, child)?;
+                settle(plan, cgroup, child, locked)?;
                 return Ok(link.release());
             }
         }
@@ -141,7 +143,10 @@ fn answer<Phase>(link: &link::Parent<Phase>, reply: &Reply) -> Result<()> {
 }
 
 /// What the parent does last, when the child is ready.
-fn settle(plan: &Plan, cgroup: &mut Cgroup, child: &Child) -> Result<()> {
+fn settle(plan: &Plan, cgroup: &mut Cgroup, child: &Child, locked: Option<&OwnedFd>) -> Result<()> {
+    if let Some(terminal) = locked {
+        tty::unlock(terminal).context("unlock the terminal")?; // it is the child's controlling one now
+    }
     if let World::New(sandbox) = &plan.world {
         cgroup.move_below(child.pid, sandbox.cgroup.delegated_to)?;
     }

@@ -8,16 +8,22 @@ use super::notify::Proxy;
 use super::spawn::Child;
 use crate::error::{Context, Result};
 use crate::sys::process::{self, Events, Exit, STREAMS, Watch};
-use crate::sys::signal::Signals;
+use crate::sys::signal::{self, Signals};
 use crate::sys::{self, Errno, Error, file, tty};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 /// Waits for the child's end. All signals have been blocked since before its clone, so none is lost.
-pub fn attend(child: &Child, signals: &Signals, master: Option<OwnedFd>, proxy: Option<&Proxy>) -> Result<Exit> {
+pub fn attend(
+    child: &Child,
+    signals: &Signals,
+    master: Option<OwnedFd>,
+    mut proxy: Option<&mut Proxy>,
+) -> Result<Exit> {
     let mut relay = master.map(Relay::new).transpose()?;
     loop {
         let mut watches = vec![Watch { file: signals.as_fd(), events: Events::READ }];
-        watches.extend(proxy.map(|proxy| Watch { file: proxy.as_fd(), events: Events::READ }));
+        watches.extend(proxy.as_ref().and_then(|proxy| proxy.to_watch()));
         let streams = watches.len();
         if let Some(relay) = &relay {
             watches.extend(relay.watches());
@@ -25,7 +31,7 @@ pub fn attend(child: &Child, signals: &Signals, master: Option<OwnedFd>, proxy: 
         sys::retry(|| process::watch(&mut watches)).context("wait for the container")?;
         let ready: Vec<bool> = watches.iter().map(|watch| watch.events != Events::NONE).collect();
         drop(watches);
-        if let Some(proxy) = proxy.filter(|_| ready[1]) {
+        if let Some(proxy) = proxy.as_mut().filter(|_| streams > 1 && ready[1]) {
             proxy.hand_on(process::pid());
         }
         if let Some(relay) = &mut relay
@@ -37,7 +43,7 @@ pub fn attend(child: &Child, signals: &Signals, master: Option<OwnedFd>, proxy: 
             && let Some(exit) = take_signals(child, signals, relay.as_ref())?
         {
             if let Some(relay) = &mut relay {
-                relay.drain();
+                relay.finish(signals).context("carry the end of the terminal's output")?;
             }
             return Ok(exit);
         }
@@ -71,6 +77,10 @@ fn take_signals(child: &Child, signals: &Signals, relay: Option<&Relay>) -> Resu
 
 /// As much as is carried at once, in either direction.
 const CHUNK: usize = 4096;
+/// No terminal holds more bytes on their way to its master: the kernel keeps 8 KiB, and 4 KiB that the line discipline has taken.
+const REST: usize = 64 * 1024;
+/// How long the caller may take nothing of the rest, before it is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bytes on their way between the caller's streams and the container's terminal.
 struct Relay {
@@ -81,6 +91,8 @@ struct Relay {
     to_caller: Vec<u8>,
     stdin: Stream,
     output: Stream,
+    /// The caller's standard output, so that a write never waits, where it can be opened again.
+    out: Option<OwnedFd>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -98,7 +110,8 @@ impl Relay {
             None
         };
         let (stdin, output) = (Stream::Open, Stream::Open);
-        Ok(Relay { master, _raw: raw, to_container: Vec::new(), to_caller: Vec::new(), stdin, output })
+        let out = file::reopen_nonblocking(STREAMS[1]);
+        Ok(Relay { master, _raw: raw, to_container: Vec::new(), to_caller: Vec::new(), stdin, output, out })
     }
 
     /// What there is to wait for: each direction waits either for bytes or for room, so nothing spins.
@@ -139,7 +152,7 @@ impl Relay {
             self.read_output();
         }
         if !self.to_caller.is_empty() && process::is_ready(STREAMS[1], Events::WRITE) {
-            send_some(STREAMS[1], &mut self.to_caller);
+            self.send_to_caller();
         }
         Ok(())
     }
@@ -154,17 +167,46 @@ impl Relay {
         }
     }
 
-    /// The program has ended: what it wrote last is still in the terminal.
-    fn drain(&mut self) {
+    /// The program has ended: what it wrote last is still in the terminal. Only what is there now is carried: other processes
+    /// may have the terminal open, and write without end. The caller may be slow; a signal that asks to end ends this, too.
+    fn finish(&mut self, signals: &Signals) -> Result<()> {
         self.output = Stream::Open;
-        while self.output == Stream::Open {
-            let _ = file::write_all(STREAMS[1], &self.to_caller); // a caller who does not listen misses it
-            self.to_caller.clear();
+        let most = self.to_caller.len() + REST;
+        while self.output == Stream::Open && self.to_caller.len() < most {
+            let before = self.to_caller.len();
             self.read_output();
-            if self.to_caller.is_empty() {
-                break;
+            if self.to_caller.len() == before {
+                break; // nothing is there, or it is closed
             }
         }
+        let mut taken = Instant::now();
+        while !self.to_caller.is_empty() && taken.elapsed() < PATIENCE {
+            let mut watches = [
+                Watch { file: signals.as_fd(), events: Events::READ },
+                Watch { file: STREAMS[1], events: Events::WRITE },
+            ];
+            process::watch_for(&mut watches, PATIENCE.saturating_sub(taken.elapsed()))
+                .context("wait for the caller")?;
+            let [has_signal, has_room] = watches.map(|watch| watch.events != Events::NONE);
+            if has_signal && asked_to_end(signals)? {
+                return Ok(());
+            }
+            if has_room {
+                let before = self.to_caller.len();
+                self.send_to_caller();
+                if self.to_caller.len() < before {
+                    taken = Instant::now();
+                } else {
+                    std::thread::sleep(Duration::from_millis(5)); // a terminal that is stopped (^S) has room and takes nothing
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn send_to_caller(&mut self) {
+        let out = self.out.as_ref().map_or(STREAMS[1], AsFd::as_fd);
+        send_some(out, &mut self.to_caller);
     }
 
     fn resize(&self) {
@@ -175,12 +217,23 @@ impl Relay {
     }
 }
 
+/// Has one of the signals arrived that ask a program to end, and that the caller does not ignore?
+fn asked_to_end(signals: &Signals) -> Result<bool> {
+    while let Some(signal) = signals.next().context("read the signals")? {
+        let asks = matches!(signal, libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT);
+        if asks && !signal::is_ignored(signal) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Writes what fits; the rest stays. A reader that is gone makes the bytes vanish, as a closed terminal does.
 fn send_some(to: impl AsFd, bytes: &mut Vec<u8>) {
     if bytes.is_empty() {
         return;
     }
-    match nix::unistd::write(to, bytes) {
+    match nix::unistd::write(to, &bytes[..bytes.len().min(CHUNK)]) {
         Ok(n) => drop(bytes.drain(..n)),
         Err(Errno::EAGAIN | Errno::EINTR) => {}
         Err(_) => bytes.clear(),

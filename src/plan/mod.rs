@@ -44,6 +44,7 @@ pub use process::Process;
 
 use crate::error::{Context, Result, bail, ensure};
 use crate::spec::Spec;
+use crate::sys::namespace::Identity;
 use crate::sys::process::KeyringSearch;
 use cgroup::Driver;
 use host::{Caller, Host};
@@ -105,7 +106,7 @@ pub struct Sandbox {
     pub mount_label: Option<String>,
     pub cgroup: cgroup::Cgroup,
     pub resctrl: Option<resctrl::Resctrl>,
-    /// The directory on the host that is bound to /run/notify.
+    /// The socket on the host that is bound to /run/notify/notify.sock.
     pub notify: Option<PathBuf>,
     /// As it was said: `cgroup` is what becomes of it.
     pub resources: LinuxResources,
@@ -151,6 +152,8 @@ pub struct Target {
     /// `CLONE_NEW*` bits of the namespaces that the container does not share with the runtime.
     pub namespaces: i32,
     pub placing: Placing,
+    /// Those of its namespaces that are told by number, each with its `CLONE_NEW*` bit: the joined ones, and its user namespace.
+    pub known: Vec<(i32, Identity)>,
     /// The device number of the devpts that it was created with.
     pub devpts: Option<u64>,
     /// As the state says it.
@@ -225,14 +228,15 @@ pub struct CreateRequest {
     /// Absolute.
     pub bundle: PathBuf,
     pub change: RootChange,
-    pub keyring: NewKeyring,
+    /// The name of the session keyring to make. `None` for `--no-new-keyring`.
+    pub keyring: Option<String>,
     /// Descriptors beyond 0, 1 and 2 that the payload keeps, from 3 on.
     pub preserve_fds: u32,
     /// Of `preserve_fds`, the first so many came by socket activation.
     pub listen_fds: u32,
     pub terminal: TerminalUse,
     pub driver: cgroup::Driver,
-    /// The caller has a service manager: the host's directory for what the payload will tell it.
+    /// The caller has a service manager: the host's socket for what the payload will tell it.
     pub notify: Option<PathBuf>,
 }
 
@@ -306,7 +310,7 @@ fn lower(
     process.personality = linux.personality().as_ref().map(check::personality).transpose()?;
     process.memory_policy =
         linux.memory_policy().as_ref().map(memory_policy::lower).transpose().context("linux.memoryPolicy")?;
-    process.keyring = keyring(request, &namespaces);
+    process.keyring = request.keyring.clone().map(|name| Keyring { name, search: KeyringSearch::User });
     process.keep_descriptors(request.preserve_fds, request.listen_fds);
     check::terminal(process.terminal.is_some(), request.terminal)?;
     ensure!(
@@ -329,8 +333,8 @@ fn lower(
     };
     let mut mounts = mounts::lower(spec, &scene, warnings)?;
     let notify = request.notify.clone().filter(|_| notify::is_wanted(&process));
-    if let Some(directory) = &notify {
-        mounts.push(scene.one(mounts.len(), &notify::mount(directory)?, warnings)?);
+    if let Some(socket) = &notify {
+        mounts.push(scene.one(mounts.len(), &notify::mount(socket)?, warnings)?);
         notify::tell(&mut process);
     }
     chroot::keep_in(&rootfs, &mut mounts);
@@ -379,12 +383,6 @@ fn cgroup(
         Driver::Systemd => cgroup::scope::lower(said, host, warnings),
         Driver::Disabled => cgroup::disabled(said, host, warnings),
     }
-}
-
-fn keyring(request: &CreateRequest, namespaces: &Namespaces) -> Option<Keyring> {
-    let in_user_namespace = namespaces.has(libc::CLONE_NEWUSER);
-    let search = if in_user_namespace { KeyringSearch::Other } else { KeyringSearch::User };
-    (request.keyring == NewKeyring::Yes).then(|| Keyring { name: format!("_ses.{}", request.id), search })
 }
 
 /// `linux` may be absent: then nothing is asked of it. (oci-spec's own default would ask for six namespaces.)
@@ -457,7 +455,8 @@ pub struct ExecRequest {
     pub preserve_fds: u32,
     pub terminal: TerminalUse,
     pub placing: Placing,
-    /// Of the container: its devpts, init, bundle and annotations.
+    /// Of the container: its known namespaces, devpts, init, bundle and annotations.
+    pub known: Vec<(i32, Identity)>,
     pub devpts: Option<u64>,
     pub init: i32,
     pub bundle: PathBuf,
@@ -474,6 +473,7 @@ pub fn exec(template: &Template, request: ExecRequest, host: &Host) -> Result<Pl
     let world = World::Join(Target {
         namespaces: template.namespaces,
         placing: request.placing,
+        known: request.known,
         devpts: request.devpts,
         init: request.init,
         bundle: request.bundle,

@@ -94,7 +94,8 @@ impl Rlimit {
     }
 }
 
-/// A session keyring by its name, `_ses.` and the container's id.
+/// A session keyring by its name: `_ses.`, the container's id, and 128 random bits. A keyring is found by its name, and who
+/// made it first keeps it: so the name is one that no other container can know.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 pub struct Keyring {
     pub name: String,

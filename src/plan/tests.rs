@@ -15,7 +15,7 @@ pub(super) fn request() -> CreateRequest {
         id: "c".to_string(),
         bundle: "/bundle".into(),
         change: RootChange::Pivot,
-        keyring: NewKeyring::Yes,
+        keyring: Some("_ses.c.x".to_owned()),
         preserve_fds: 0,
         listen_fds: 0,
         terminal: TerminalUse::Foreground,

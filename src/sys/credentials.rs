@@ -1,5 +1,6 @@
 //! Who a process is: user, groups, capabilities.
 
+use super::process::prctl;
 use super::{Errno, Error, Result, check};
 
 /// The number that is no id: setresuid(2) and setresgid(2) take it for "as it is" and succeed.
@@ -39,27 +40,23 @@ pub fn effective_gid() -> u32 {
 
 /// Capabilities survive the next change of user id away from 0; execve clears the setting.
 pub fn keep_capabilities() -> Result<()> {
-    // SAFETY: no pointers.
-    check(unsafe { libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0) }.into()).map(drop)
+    prctl(libc::PR_SET_KEEPCAPS, 1, 0)
 }
 
 /// Takes one capability, by number, out of the bounding set. EINVAL when the kernel does not know it.
 pub fn drop_from_bounding(capability: u32) -> Result<()> {
-    // SAFETY: no pointers.
-    check(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) }.into()).map(drop)
+    prctl(libc::PR_CAPBSET_DROP, capability.into(), 0)
 }
 
 /// Adds one capability to the ambient set; it must be permitted and inheritable.
 pub fn raise_ambient(capability: u32) -> Result<()> {
-    // SAFETY: no pointers.
-    check(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, capability, 0, 0) }.into()).map(drop)
+    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as libc::c_ulong, capability.into())
 }
 
 pub fn clear_ambient() -> Result<()> {
-    // SAFETY: no pointers.
-    match check(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) }.into()) {
+    match prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong, 0) {
         Err(Error(Errno::EINVAL)) => Ok(()), // a kernel without ambient capabilities has none to clear
-        other => other.map(drop),
+        other => other,
     }
 }
 

@@ -336,6 +336,17 @@ pub fn set_nonblocking(file: impl AsFd) -> Result<()> {
     Ok(())
 }
 
+/// Another open file description of a terminal or a pipe, on which writes return EAGAIN in place of waiting; the given one, which
+/// others share, stays as it is. `None` for other kinds of file, and where it may not be opened again.
+pub fn reopen_nonblocking(file: BorrowedFd) -> Option<OwnedFd> {
+    let is_pipe = stat(file).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFIFO);
+    if !is_pipe && !super::tty::is_terminal(file) {
+        return None;
+    }
+    let flags = libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
+    open(CWD, format!("/proc/self/fd/{}", file.as_raw_fd()), flags, 0).ok() // the other one still works
+}
+
 /// What the effective user may do with a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Right {

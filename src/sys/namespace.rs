@@ -2,7 +2,7 @@
 
 use super::file::{self, CWD};
 use super::{Result, check};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// `setns`: `file` is a namespace (then `kinds` is its one `CLONE_NEW*` bit) or a pidfd (then any set of them, Linux 5.8).
 /// A pid namespace is entered by the next child, not by the caller.
@@ -23,6 +23,35 @@ pub fn kind(file: impl AsFd) -> Result<i32> {
     // SAFETY: this ioctl takes no argument.
     let kind = check(unsafe { libc::ioctl(file.as_fd().as_raw_fd(), NS_GET_NSTYPE) }.into())?;
     Ok(i32::try_from(kind).unwrap_or(0))
+}
+
+/// Which namespace, or directory, an open file is: no two that exist at a time have the same device and inode. namespaces(7).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Identity {
+    pub device: u64,
+    pub inode: u64,
+}
+
+impl Identity {
+    pub fn of(file: impl AsFd) -> Result<Identity> {
+        let stat = file::stat(file)?;
+        Ok(Identity { device: stat.st_dev, inode: stat.st_ino })
+    }
+}
+
+/// The user namespace in which an open user namespace was made (ioctl_ns(2), NS_GET_PARENT). EPERM when that is neither ours nor
+/// below ours.
+pub fn parent(file: impl AsFd) -> Result<OwnedFd> {
+    const NS_GET_PARENT: libc::Ioctl = 0xb702;
+    // SAFETY: this ioctl takes no argument and returns a new descriptor.
+    check(unsafe { libc::ioctl(file.as_fd().as_raw_fd(), NS_GET_PARENT) }.into()).map(file::own)
+}
+
+/// The user namespace that owns a namespace (ioctl_ns(2), NS_GET_USERNS). EPERM when it is neither ours nor below ours.
+pub fn owner(file: impl AsFd) -> Result<OwnedFd> {
+    const NS_GET_USERNS: libc::Ioctl = 0xb701;
+    // SAFETY: this ioctl takes no argument and returns a new descriptor.
+    check(unsafe { libc::ioctl(file.as_fd().as_raw_fd(), NS_GET_USERNS) }.into()).map(file::own)
 }
 
 pub fn set_hostname(name: &str) -> Result<()> {

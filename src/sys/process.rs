@@ -168,9 +168,12 @@ pub fn exit_now(code: i32) -> ! {
     }
 }
 
-fn prctl(option: i32, a: u64, b: u64) -> Result<()> {
-    // SAFETY: the options used in this file take integers only.
-    check(unsafe { libc::prctl(option, a, b, 0u64, 0u64) }.into()).map(drop)
+/// prctl(2) with arguments that are numbers. Each has the width of the kernel's unsigned long: of a narrower one C leaves the
+/// upper half undefined, and some options look at all of it.
+pub(super) fn prctl(option: i32, a: libc::c_ulong, b: libc::c_ulong) -> Result<()> {
+    let none: libc::c_ulong = 0;
+    // SAFETY: the options used in `sys` take integers only.
+    check(unsafe { libc::prctl(option, a, b, none, none) }.into()).map(drop)
 }
 
 /// Whether other processes may trace this one or look through its /proc entries (prctl(2), PR_SET_DUMPABLE).
@@ -181,7 +184,7 @@ pub enum Dumpable {
 }
 
 pub fn set_dumpable(dumpable: Dumpable) -> Result<()> {
-    prctl(libc::PR_SET_DUMPABLE, u64::from(dumpable == Dumpable::Yes), 0)
+    prctl(libc::PR_SET_DUMPABLE, libc::c_ulong::from(dumpable == Dumpable::Yes), 0)
 }
 
 /// Orphans among our descendants become our children, until we end.
@@ -428,14 +431,15 @@ pub fn join_session_keyring(name: &str, search: KeyringSearch) -> Result<()> {
     let name = cstr(name)?;
     // SAFETY: the name is a live C string.
     let serial = check(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr()) })?;
-    // Possessor all, user view/read/search/link, and the search bit asked for.
-    let (possessor, user) = (0x3f00_0000u32, 0x0003_0000u32);
+    // Possessor all, and the search bit asked for, with which `exec` finds the keyring by its name. Nothing to view: /proc/keys
+    // and KEYCTL_DESCRIBE would tell the name to other containers of the same user.
+    let possessor = 0x3f00_0000u32;
     let search = match search {
         KeyringSearch::User => 0x0008_0000u32,
         KeyringSearch::Other => 0x0000_0008u32,
     };
     // SAFETY: no pointers.
-    check(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_SETPERM, serial, possessor | user | search) }).map(drop)
+    check(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_SETPERM, serial, possessor | search) }).map(drop)
 }
 
 /// Leaves the session keyring for a new one without a name. A kernel or a filter without key management has none to leave.
@@ -451,9 +455,18 @@ pub fn leave_session_keyring() -> Result<()> {
 /// Who besides the possessor may search the session keyring.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum KeyringSearch {
+    /// The container's root, whom `exec` is when it joins.
     User,
-    /// With a user namespace the container's root is another user.
+    /// In records of older versions.
     Other,
+}
+
+/// 128 bits that no other process can guess, in hexadecimal digits. getrandom(2).
+pub fn random_token() -> Result<String> {
+    let mut bits = [0u8; 16];
+    // SAFETY: the buffer is ours and its length is told; so few bytes always come whole.
+    check(unsafe { libc::syscall(libc::SYS_getrandom, bits.as_mut_ptr(), bits.len(), 0) })?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bits)))
 }
 
 /// The execution domain (personality(2)) as `uname` shows it; flags that the caller had are gone.

@@ -66,8 +66,7 @@ pub fn restore() -> Result<()> {
 /// (pid_namespaces(7)).
 pub fn end_when_asked() -> Result<()> {
     extern "C" fn end(signal: libc::c_int) {
-        // SAFETY: _exit(2) may be called in a signal handler, and does not return.
-        unsafe { libc::_exit(128 + signal) }
+        super::process::exit_now(128 + signal) // system calls only, so it may run in a signal handler
     }
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT] {
         // SAFETY: the handler only makes a system call.

@@ -3,11 +3,11 @@
 use super::file::{CWD, open, own};
 use super::{Errno, Error, Result, check, retry};
 use nix::sys::socket::{
-    AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind,
-    connect, listen, recvmsg, sendmsg, setsockopt, socket, socketpair, sockopt,
+    AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind, connect, listen,
+    sendmsg, setsockopt, socket, socketpair, sockopt,
 };
 use nix::sys::time::TimeVal;
-use std::io::{IoSlice, IoSliceMut};
+use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
@@ -33,48 +33,80 @@ fn send_with(to: BorrowedFd, bytes: &[u8], file: Option<BorrowedFd>, flags: MsgF
     retry(|| Ok(sendmsg::<UnixAddr>(fd, &parts, &control, flags | MsgFlags::MSG_NOSIGNAL, None)?)).map(drop)
 }
 
+/// How many descriptors the kernel sends in one message at most (SCM_MAX_FD).
+const MOST_DESCRIPTORS: usize = 253;
+
 /// One message into `buffer`: its length (0: the peer is gone) and the descriptor that came with it, close-on-exec.
-/// A message that does not fit is EMSGSIZE.
+/// A message that does not fit is EMSGSIZE, one with more than one descriptor EPROTO. Every descriptor that
+/// arrived is owned before anything else is looked at: none stays open after an error.
 pub fn receive(from: impl AsFd, buffer: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
-    let fd = from.as_fd().as_raw_fd();
-    let mut space = nix::cmsg_space!([RawFd; 1]);
-    let mut parts = [IoSliceMut::new(buffer)];
-    let message = loop {
-        match recvmsg::<UnixAddr>(fd, &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC) {
-            Err(Errno::EINTR) => {}
-            Err(Errno::ECONNRESET) => return Ok((0, None)), // it went with something of ours unread: gone all the same
-            other => break other?,
-        }
+    let mut control = [0u64; space_for(MOST_DESCRIPTORS).div_ceil(size_of::<u64>())]; // aligned as cmsghdr asks
+    let message = match receive_message(from, buffer, &mut control) {
+        Err(Error(Errno::ECONNRESET)) => return Ok((0, None)), // it went with something of ours unread: gone all the same
+        other => other?,
     };
-    let mut file = None;
-    for control in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(numbers) = control {
-            for number in numbers {
-                // SAFETY: the kernel has just made this descriptor for us.
-                file = Some(unsafe { OwnedFd::from_raw_fd(number) });
-            }
-        }
+    let mut files = message.files;
+    if message.flags & (libc::MSG_CTRUNC | libc::MSG_TRUNC) == 0 && files.len() <= 1 {
+        return Ok((message.length, files.pop()));
     }
-    if message.flags.contains(MsgFlags::MSG_TRUNC) {
-        return Err(Error(Errno::EMSGSIZE));
-    }
-    Ok((message.bytes, file))
+    Err(Error(if message.flags & libc::MSG_TRUNC != 0 { Errno::EMSGSIZE } else { Errno::EPROTO }))
 }
 
-/// One message into `buffer`, as `receive`; descriptors that came with it are dropped by the kernel, and never become ours
-/// to close: a close(2) could wait for a file system of the sender's.
+/// One message into `buffer`, for which the kernel makes no descriptor of ours, whatever comes with it. What does not fit
+/// into the buffer is EMSGSIZE. The kernel drops the files of the message in this call: without flush (that is close(2)'s), but
+/// the last reference to a file may have its file system wait. A sender that is not trusted is read by a process that
+/// may hang.
 pub fn receive_bytes(from: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
-    let fd = from.as_fd().as_raw_fd();
-    let mut parts = [IoSliceMut::new(buffer)];
-    loop {
-        match recvmsg::<UnixAddr>(fd, &mut parts, None, MsgFlags::MSG_CMSG_CLOEXEC) {
-            Ok(message) if message.flags.contains(MsgFlags::MSG_TRUNC) => return Err(Error(Errno::EMSGSIZE)),
-            Ok(message) => return Ok(message.bytes),
-            Err(Errno::EINTR) => {}
-            Err(Errno::ECONNRESET) => return Ok(0), // as for `receive`
-            Err(error) => return Err(error.into()),
+    let message = match receive_message(from, buffer, &mut []) {
+        Err(Error(Errno::ECONNRESET)) => return Ok(0), // as for `receive`
+        other => other?,
+    };
+    if message.flags & libc::MSG_TRUNC != 0 { Err(Error(Errno::EMSGSIZE)) } else { Ok(message.length) }
+}
+
+struct Message {
+    length: usize,
+    files: Vec<OwnedFd>,
+    flags: i32,
+}
+
+#[allow(clippy::cast_possible_truncation)] // of a few bytes for each of at most 253 descriptors
+const fn space_for(descriptors: usize) -> usize {
+    let bytes = (descriptors * size_of::<RawFd>()) as u32;
+    // SAFETY: CMSG_SPACE only computes.
+    unsafe { libc::CMSG_SPACE(bytes) as usize }
+}
+
+#[allow(clippy::useless_conversion, clippy::unnecessary_cast)] // the C libraries disagree on the types of these fields
+fn receive_message(from: impl AsFd, buffer: &mut [u8], control: &mut [u64]) -> Result<Message> {
+    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let length = size_of_val(control);
+    // SAFETY: msghdr is plain data, for which zero is a valid value.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    let got = retry(|| {
+        header.msg_iov = &raw mut part;
+        header.msg_iovlen = 1;
+        header.msg_control = if length == 0 { std::ptr::null_mut() } else { control.as_mut_ptr().cast() };
+        header.msg_controllen = length as _;
+        // SAFETY: the header, and the buffers that it names with their lengths, live for the call.
+        let got = unsafe { libc::recvmsg(from.as_fd().as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) };
+        check(got as libc::c_long)
+    })?;
+    let mut files = Vec::new();
+    // SAFETY: the kernel has filled in the header and the control buffer, which the CMSG_* functions walk through; the descriptors in
+    // it were made for us in this call.
+    unsafe {
+        let mut next = libc::CMSG_FIRSTHDR(&raw const header);
+        while let Some(entry) = next.as_ref() {
+            if (entry.cmsg_level, entry.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+                let count = (entry.cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize) / size_of::<RawFd>();
+                let numbers = libc::CMSG_DATA(next).cast::<RawFd>();
+                files.extend((0..count).map(|n| OwnedFd::from_raw_fd(numbers.add(n).read_unaligned())));
+            }
+            next = libc::CMSG_NXTHDR(&raw const header, next);
         }
     }
+    Ok(Message { length: usize::try_from(got).unwrap_or(0), files, flags: header.msg_flags })
 }
 
 /// A stream socket connected to the socket at `path`, whatever the path's length.
@@ -165,4 +197,50 @@ pub fn loopback_up() -> Result<()> {
     // SAFETY: the struct lives for the call.
     check(unsafe { libc::ioctl(end.as_raw_fd(), libc::SIOCSIFFLAGS as libc::Ioctl, &raw const request) }.into())
         .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn send_many(to: &OwnedFd, count: usize) {
+        let raw = vec![0; count];
+        let control = [ControlMessage::ScmRights(&raw)];
+        sendmsg::<UnixAddr>(to.as_raw_fd(), &[IoSlice::new(b"x")], &control, MsgFlags::empty(), None).unwrap();
+    }
+
+    /// The kernel closes a descriptor that was sent when its last owner is gone: so the other end of a pair tells.
+    fn is_held(file: &OwnedFd) -> bool {
+        !crate::sys::process::poll(&[file.as_fd()], 0).unwrap()[0]
+    }
+
+    #[test]
+    fn surplus_descriptors_are_refused_and_closed() {
+        let (ours, theirs) = pair().unwrap();
+        let (here, there) = pair().unwrap();
+        let raw = [there.as_raw_fd(); 5];
+        let control = [ControlMessage::ScmRights(&raw)];
+        sendmsg::<UnixAddr>(theirs.as_raw_fd(), &[IoSlice::new(b"x")], &control, MsgFlags::empty(), None).unwrap();
+        drop(there);
+        assert!(is_held(&here));
+        assert_eq!(receive(&ours, &mut [0; 8]).unwrap_err().0, Errno::EPROTO);
+        assert!(!is_held(&here));
+        send_many(&theirs, MOST_DESCRIPTORS);
+        assert_eq!(receive(&ours, &mut []).unwrap_err().0, Errno::EMSGSIZE);
+        send_many(&theirs, 1);
+        assert!(matches!(receive(&ours, &mut [0; 8]), Ok((1, Some(_)))));
+    }
+
+    #[test]
+    fn bytes_are_received_without_what_comes_with_them() {
+        let (ours, theirs) = pair().unwrap();
+        let (here, there) = pair().unwrap();
+        send(&theirs, b"hello", Some(there.as_fd())).unwrap();
+        drop(there);
+        let mut buffer = [0; 8];
+        assert_eq!(receive_bytes(&ours, &mut buffer).unwrap(), 5);
+        assert!(!is_held(&here));
+        send(&theirs, b"too long for it", None).unwrap();
+        assert_eq!(receive_bytes(&ours, &mut buffer).unwrap_err().0, Errno::EMSGSIZE);
+    }
 }

@@ -1,7 +1,7 @@
 //! Pseudo-terminals and the caller's own terminal.
 
 use super::file::own;
-use super::{Result, check};
+use super::{Errno, Error, Result, check};
 use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -12,16 +12,38 @@ pub struct Size {
     pub columns: u16,
 }
 
-/// Unlocks the slave of a pty master and opens it (TIOCGPTPEER, Linux 4.13): no name is looked up, so nothing in the
-/// image can stand in for it (CVE-2025-52565).
-pub fn peer(master: impl AsFd) -> Result<OwnedFd> {
-    let raw = master.as_fd().as_raw_fd();
-    let unlocked: libc::c_int = 0;
+/// The slave of a pty master, opened without a name (TIOCGPTPEER, Linux 4.13), so that nothing in the image can stand in for it
+/// (CVE-2025-52565), and locked again. `None` when another process has taken it as its controlling terminal in between: the
+/// kernel opens no slave that is locked, not even so.
+pub fn locked_peer(master: impl AsFd) -> Result<Option<OwnedFd>> {
+    set_lock(&master, 0)?;
+    let slave = open_peer(&master)?;
+    set_lock(&master, 1)?;
+    let mut session: libc::pid_t = 0;
+    // SAFETY: this ioctl fills one pid_t; ENOTTY when the terminal controls no session.
+    let taken = check(unsafe { libc::ioctl(master.as_fd().as_raw_fd(), libc::TIOCGSID, &raw mut session) }.into());
+    match taken {
+        Err(Error(Errno::ENOTTY)) => Ok(Some(slave)),
+        other => other.map(|_| None),
+    }
+}
+
+/// Others may open the slave from now on. Opening it in vain while it was locked made it fail (TTY_IO_ERROR): the kernel
+/// takes that back with the next open that succeeds.
+pub fn unlock(master: impl AsFd) -> Result<()> {
+    set_lock(&master, 0)?;
+    open_peer(&master).map(drop)
+}
+
+fn set_lock(master: impl AsFd, lock: libc::c_int) -> Result<()> {
     // SAFETY: this ioctl reads one int.
-    check(unsafe { libc::ioctl(raw, libc::TIOCSPTLCK, &raw const unlocked) }.into())?;
+    check(unsafe { libc::ioctl(master.as_fd().as_raw_fd(), libc::TIOCSPTLCK, &raw const lock) }.into()).map(drop)
+}
+
+fn open_peer(master: impl AsFd) -> Result<OwnedFd> {
     let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: this ioctl takes flags by value and returns a new descriptor.
-    check(unsafe { libc::ioctl(raw, libc::TIOCGPTPEER, flags) }.into()).map(own)
+    check(unsafe { libc::ioctl(master.as_fd().as_raw_fd(), libc::TIOCGPTPEER, flags) }.into()).map(own)
 }
 
 /// The request of `control`, as seccomp sees it (the C libraries disagree on its type).

@@ -4,7 +4,12 @@
 
 mod device_places;
 mod entering;
+mod following;
 mod host_dev;
 mod image_files;
+mod insider;
+mod keyrings;
+mod messages;
 mod netlink;
+mod terminals;
 mod thief;

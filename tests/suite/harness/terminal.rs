@@ -35,6 +35,11 @@ impl Pty {
         &self.seen
     }
 
+    /// Takes one piece of what has come out, as a terminal on a slow line does.
+    pub fn read_some(&mut self) {
+        let _ = self.master.read(&mut [0; 4096]); // nothing may be there
+    }
+
     #[track_caller]
     pub fn has_shown(&mut self, text: &str) {
         eventually(&format!("{text:?} on the terminal"), || self.seen().contains(text));
