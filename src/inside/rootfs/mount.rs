@@ -15,17 +15,24 @@ use std::path::Path;
 /// Returns the mount when it still has to become read-only, after the last one: `close`.
 pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child, built: &mut Built) -> Result<Option<OwnedFd>> {
     match &op.what {
-        MountWhat::New { fs, source, options, content, instead } => {
+        MountWhat::New { fs, source, options, content, label, instead } => {
             let target = directory(root, &op.at, fs)?;
             refuse_procfs(&op.at, &target)?;
             let copies = *content == Content::Covered && target.made == Made::Before;
-            // In what is read-only nothing finds a place: no copy, no device, no mount of a later entry (a /dev).
-            let later = if copies || fs == "tmpfs" { op.attributes.set & mount::ATTR_RDONLY } else { 0 };
+            // A mount that is read-only from the start would reject the copy, the label, device nodes and mount points of
+            // later entries (a /dev).
+            let is_filled = copies || fs == "tmpfs" || label.is_some();
+            let later = if is_filled { op.attributes.set & mount::ATTR_RDONLY } else { 0 };
             let made = new_filesystem(fs, source.as_deref(), options, op.attributes.set & !later, &target);
             let made = match (made, instead) {
-                (Err(error), Some(source)) if is_not_permitted(&error) => bind_of_host(source, op.attributes.set)?,
+                (Err(error), Some(source)) if is_not_permitted(&error) => {
+                    return bind_of_host(source, op, &target, root).map(|()| None);
+                }
                 (made, _) => made?,
             };
+            if let Some(label) = label {
+                set_label(&made, label).with_context(|| format!("config.json: linux.mountLabel: {label:?}"))?;
+            }
             if fs == "devpts" && op.at == Path::new("/dev/pts") {
                 built.devpts = Some(file::stat(&made)?.st_dev);
             }
@@ -80,13 +87,20 @@ fn is_not_permitted(error: &anyhow::Error) -> bool {
 }
 
 /// What is the host's stays as the host has it: read-only, with all below it (CVE-2023-25809).
-fn bind_of_host(source: &Path, attributes: u64) -> Result<OwnedFd> {
+fn bind_of_host(source: &Path, op: &MountOp, target: &Target, root: &mut Root) -> Result<()> {
     let named = || format!("bind {} of the host, since a new one is not permitted", source.display());
     let copy = mount::clone_tree(CWD, source, Depth::Recursive).with_context(named)?;
-    let attributes = attributes & !mount::ATTR_ATIME | mount::ATTR_RDONLY;
-    let set = mount::set_attributes(&copy, Depth::Recursive, attributes, 0, 0);
-    set.map_err(explain_change).with_context(named)?;
-    Ok(copy)
+    let recursive_set = op.attributes.set & !mount::ATTR_ATIME | mount::ATTR_RDONLY;
+    let attributes = Attributes { set: 0, clear: 0, recursive_set, ..op.attributes.clone() };
+    put(copy, op, &attributes, target, root).with_context(named)
+}
+
+/// For a file system whose superblock exists before the mount, so that it takes no `context` option.
+fn set_label(made: &OwnedFd, label: &str) -> sys::Result<()> {
+    match file::set_attribute(made, "security.selinux", label.as_bytes()) {
+        Err(sys::Error(Errno::EOPNOTSUPP)) => Ok(()), // the loaded policy gives this file system no labels
+        done => done,
+    }
 }
 
 fn open_source(source: &Path, depth: Depth, link: SourceLink) -> sys::Result<OwnedFd> {
@@ -121,7 +135,7 @@ fn changes(attributes: &Attributes) -> Vec<Change> {
 
 fn explain_change(error: sys::Error) -> anyhow::Error {
     let hint = match error.0 {
-        Errno::ENOSYS => ": to change the mounts below needs Linux 5.12 (mount_setattr); leave out the options with r",
+        Errno::ENOSYS => ": a mount below is hidden by another one, and to change it needs Linux 5.12 (mount_setattr)",
         Errno::EPERM => ": a flag of the source is locked, since its mount belongs to an outer user namespace",
         _ => "",
     };
