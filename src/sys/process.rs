@@ -249,9 +249,7 @@ fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
 
 /// May the effective user execute this file? EACCES when not.
 pub fn may_execute(path: &str) -> Result<()> {
-    let path = cstr(path)?;
-    // SAFETY: the path is a live C string.
-    check(unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS) }.into()).map(drop)
+    super::file::access(path.as_ref(), libc::X_OK)
 }
 
 /// What to do with a range of descriptors.

@@ -99,7 +99,8 @@ fn is_magic(link: &OwnedFd, target: &OsStr) -> Result<bool> {
 }
 
 /// What tells one mount from another: its number; where the kernel does not tell it (Linux before 5.8, and /proc is not of
-/// this process), the file system's, by which a bind mount inside of one file system is not noticed.
+/// this process), the file system's, by which a bind mount inside of one file system is not noticed. The one such lookup
+/// is that of /dev/pts/ptmx by `exec`, and the terminal multiplexer of a devpts has no second name in it.
 fn mount_of(file: impl AsFd) -> Result<(u64, u64)> {
     let device = stat(&file)?.st_dev;
     Ok((device, mount::id(&file).unwrap_or(0)))
