@@ -82,7 +82,7 @@ pub struct Change {
 pub fn attach_with(mount: impl AsFd, target: impl AsFd, changes: &[Change]) -> Result<()> {
     for change in changes {
         match set_attributes(&mount, change.depth, change.set, change.clear, change.propagation) {
-            Err(error) if is_missing(error) => {
+            Err(error) if has_other_way(error, change) => {
                 attach(&mount, target)?;
                 return changes.iter().try_for_each(|change| super::remount::change(mount.as_fd(), change));
             }
@@ -95,9 +95,15 @@ pub fn attach_with(mount: impl AsFd, target: impl AsFd, changes: &[Change]) -> R
 /// Changes a mount of the caller's namespace. Without mount_setattr as `attach_with`.
 pub fn change_attached(mount: impl AsFd, change: &Change) -> Result<()> {
     match set_attributes(&mount, change.depth, change.set, change.clear, change.propagation) {
-        Err(error) if is_missing(error) => super::remount::change(mount.as_fd(), change),
+        Err(error) if has_other_way(error, change) => super::remount::change(mount.as_fd(), change),
         other => other,
     }
+}
+
+/// MOUNT_ATTR_NOSYMFOLLOW came with Linux 5.14, two versions after the call and four after the flag of mount(2).
+fn has_other_way(error: Error, change: &Change) -> bool {
+    let is_newer = (change.set | change.clear) & ATTR_NOSYMFOLLOW != 0;
+    is_missing(error) || (error.0 == Errno::EINVAL && is_newer)
 }
 
 /// A file system that is being configured.

@@ -23,7 +23,10 @@ pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child, built: &mut Bu
             // later entries (a /dev).
             let is_filled = copies || fs == "tmpfs" || label.is_some();
             let later = if is_filled { op.attributes.set & mount::ATTR_RDONLY } else { 0 };
-            let made = new_filesystem(fs, source.as_deref(), options, op.attributes.set & !later, &target);
+            // fsmount(2) takes it from Linux 5.14 on, mount(2) from 5.10 on.
+            let on_attach = op.attributes.set & mount::ATTR_NOSYMFOLLOW;
+            let set = op.attributes.set & !later & !on_attach;
+            let made = new_filesystem(fs, source.as_deref(), options, set, &target);
             let made = match (made, instead) {
                 (Err(error), Some(source)) if is_not_permitted(&error) => {
                     return bind_of_host(source, op, &target, root).map(|()| None);
@@ -39,7 +42,7 @@ pub fn perform(op: &MountOp, root: &mut Root, link: &link::Child, built: &mut Bu
             if copies {
                 copy_up::copy(&target.file, &made, options)?;
             }
-            let attributes = Attributes { set: 0, clear: 0, ..op.attributes.clone() };
+            let attributes = Attributes { set: on_attach, clear: 0, ..op.attributes.clone() };
             let unfinished = if later == 0 { None } else { Some(made.try_clone().context("hold it")?) };
             put(made, op, &attributes, &target, root)?;
             Ok(unfinished)
@@ -136,6 +139,7 @@ fn changes(attributes: &Attributes) -> Vec<Change> {
 fn explain_change(error: sys::Error) -> anyhow::Error {
     let hint = match error.0 {
         Errno::ENOSYS => ": a mount below is hidden by another one, and to change it needs Linux 5.12 (mount_setattr)",
+        Errno::EOPNOTSUPP => ": nosymfollow needs Linux 5.10; leave it out",
         Errno::EPERM => ": a flag of the source is locked, since its mount belongs to an outer user namespace",
         _ => "",
     };
