@@ -35,8 +35,11 @@ become_root() {
 
 # What the runtime can do without, and how a kernel, or the filter of an engine that it runs in, says that it is not there.
 # shellcheck disable=SC2034 # for those who source this
-dispensable=(mount_setattr:ENOSYS memfd_create:{ENOSYS,EPERM} keyctl:{ENOSYS,EPERM} statx:ENOSYS set_mempolicy:{ENOSYS,EPERM}
-    fchmodat2:{ENOSYS,EPERM} faccessat2:ENOSYS)
+dispensable=({mount_setattr,memfd_create,keyctl,statx,set_mempolicy,fchmodat2,faccessat2,openat2,clone3,close_range}:{ENOSYS,EPERM}
+    close_range_cloexec:EINVAL setns_by_pidfd:EINVAL)
+# The same for all that is newer than a version of Linux, or denied by a filter that knows nothing newer than 5.4.
+# shellcheck disable=SC2034 # for those who source this
+played_kernels=(5.10 5.4 filter)
 
 has_static_busybox() { command -v busybox >/dev/null && ! ldd "$(command -v busybox)" >/dev/null 2>&1; }
 has_static_libc() { cc -print-file-name=libc.a 2>/dev/null | grep -q /; }

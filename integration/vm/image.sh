@@ -94,7 +94,6 @@ build_image() {
     local new=$image.new
     rm -rf "$new"
     mkdir -p "$new"
-    bootstrap "$suite" "$new/qemu" --variant=extract --include=qemu-system-x86,seabios
     bootstrap "$suite" "$new/root" --variant=minbase --include="$(IFS=, && echo "${packages[*]}")" --customize-hook="$kernel_hook"
     configure "$new/root"
     mv "$new/root/kernel/vmlinuz" "$new/vmlinuz"

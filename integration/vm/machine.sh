@@ -1,9 +1,6 @@
 # Boots, freezes and goes on with the machine of integration/vm/run, and talks with the agent in it. Sourced.
 # shellcheck shell=bash
 
-# The emulator is of the same Debian as the machine: that of Debian 12, QEMU 7.2, crashes kernels 6.12 at random.
-emulator=("$image/qemu/usr/lib64/ld-linux-x86-64.so.2" --library-path "$image/qemu/usr/lib/x86_64-linux-gnu"
-    "$image/qemu/usr/bin/qemu-system-x86_64" -L "$image/qemu/usr/share/qemu" -L "$image/qemu/usr/share/seabios")
 payload_size=$((128 << 20)) # bytes of the second disk: part of the machine, so the same for every run
 boot_limit=300              # seconds
 append="console=ttyS0 mitigations=off psi=1 panic=-1 quiet systemd.show_status=auto"
@@ -56,6 +53,7 @@ make_ready() {
     local made
     exec {lock}>"$work/lock"
     flock "$lock"
+    build_emulator
     made=$(cat "$here/image.sh" "$here/../debian.sh" "$here/guest/agent" | sha256sum)
     if $rebuild || [ "$(cat "$image/made" 2>/dev/null)" != "$made" ]; then
         rm -rf "$image" "$work/$suite".v?

@@ -13,7 +13,7 @@ use crate::ops::{self, Announce, Global, delete, list, ps};
 use crate::plan::labels::Labels;
 use crate::plan::process::{ExecProcess, NoNewPrivileges, Terminal, Words};
 use crate::plan::{NewKeyring, RootChange, cgroup, namespaces};
-use crate::sys::{process, tty};
+use crate::sys::{older, process, tty};
 use crate::{log, spec};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,6 +22,11 @@ use std::time::Duration;
 pub fn run(said: &Asked) -> Result<u8> {
     if matches!(said.verb, "explain" | "check") {
         return judging_verb(said); // without a state directory, which a user need not have
+    }
+    if !matches!(said.verb, "features" | "spec")
+        && let Some((call, error)) = older::missing_call()
+    {
+        bail!(older::explain(call, error)); // before anything is made that could not be deleted again
     }
     let (root, given) = said.root()?;
     let global = Global { root };

@@ -183,7 +183,10 @@ pub enum Subset {
 pub fn private_procfs(subset: Subset) -> Result<OwnedFd> {
     let procfs = mount::begin("proc").context("open a private procfs")?;
     if subset == Subset::Processes {
-        procfs.set("subset", Some("pid")).context("restrict the private procfs")?;
+        match procfs.set("subset", Some("pid")) {
+            Err(crate::sys::Error(crate::sys::Errno::EINVAL)) => {} // before Linux 5.8 it shows everything
+            done => done.context("restrict the private procfs")?,
+        }
     }
     let attributes = mount::ATTR_NOSUID | mount::ATTR_NODEV | mount::ATTR_NOEXEC;
     let procfs = procfs.mount(attributes).map_err(|(error, _)| error).context("mount a private procfs")?;

@@ -87,13 +87,14 @@ struct Scene<'a> {
 type Look = fn(&Scene, &mut Vec<Finding>);
 
 /// Every look at the machine. A new one is one more line.
-const LOOKS: [Look; 18] = [
+const LOOKS: [Look; 19] = [
     files::root,
     files::namespaces,
     files::bind_sources,
     files::mount_places,
     paths::program,
     paths::hooks,
+    kernel::calls,
     kernel::version,
     kernel::file_systems,
     kernel::controllers,

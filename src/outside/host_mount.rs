@@ -47,7 +47,7 @@ pub fn prepare(rootfs: &Rootfs) -> Result<Detached> {
         let at = std::fs::canonicalize(&rootfs.path).map_err(sys::Error::from)?;
         let tree = mount::clone_tree(CWD, &at, Depth::Recursive)?;
         match mount::set_attributes(&tree, Depth::Recursive, 0, 0, libc::MS_PRIVATE) {
-            Err(sys::Error(Errno::ENOSYS)) => {} // before Linux 5.12: when it is attached
+            Err(sys::Error(Errno::ENOSYS | Errno::EPERM)) => {} // no mount_setattr: when it is attached
             done => done?,
         }
         let single = mount::clone_tree(CWD, &at, Depth::One)?;

@@ -217,7 +217,7 @@ fn explain(error: sys::Error, new: u64) -> anyhow::Error {
         Errno::EPERM => ": this kernel or a filter does not let us make a user namespace",
         Errno::ENOSPC => ": too many namespaces, or nested too deeply (/proc/sys/user/max_*_namespaces)",
         Errno::EAGAIN => ": too many processes (RLIMIT_NPROC, or pids.max of a cgroup)",
-        Errno::ENOSYS => ": clone3 needs Linux 5.10, and no filter that hides it",
+        Errno::ENOSYS => ": a time namespace needs Linux 5.6, and no filter that hides clone3",
         Errno::EBUSY | Errno::EOPNOTSUPP => ": the cgroup does not take processes (its type, or enabled controllers)",
         Errno::EINVAL => ": this kernel lacks one of the namespaces",
         _ => "",

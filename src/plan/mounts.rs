@@ -31,6 +31,8 @@ pub enum MountWhat {
         source: Option<String>,
         options: Vec<(String, Option<String>)>,
         content: Content,
+        /// The SELinux context that its root gets, where the type takes none as an option.
+        label: Option<String>,
         /// What of the host is bound, with all below it, where the kernel does not permit a new instance.
         instead: Option<PathBuf>,
     },
@@ -277,9 +279,10 @@ fn new_filesystem(
     if takes_label(fs) && !named {
         data.extend(label.map(context_option));
     }
+    let label = label.filter(|_| fs == "mqueue").map(str::to_owned);
     let source = mount.source().as_ref().map(|source| source.to_string_lossy().into_owned());
     let content = if words.copy_up.is_some() { Content::Covered } else { Content::Own };
-    Ok(MountWhat::New { fs: fs.to_string(), source, options: data, content, instead })
+    Ok(MountWhat::New { fs: fs.to_string(), source, options: data, content, label, instead })
 }
 
 /// These share one superblock with everybody else in the namespace they show: making it read-only would make it so for
@@ -288,7 +291,8 @@ fn has_shared_superblock(fs: &str) -> bool {
     matches!(fs, "proc" | "sysfs" | "mqueue" | "devpts" | "bpf" | "securityfs" | "debugfs" | "tracefs")
 }
 
-/// The loaded policy labels file systems that the kernel fills; each devpts is one of its own.
+/// The loaded policy labels file systems that the kernel fills; each devpts is one of its own. The superblock of an mqueue is
+/// made with the IPC namespace, so its root is labelled after the mount, as runc and crun do it.
 fn takes_label(fs: &str) -> bool {
     fs == "devpts" || !has_shared_superblock(fs)
 }
@@ -366,6 +370,21 @@ mod tests {
         assert_eq!(options("tmpfs", "\"context=own\""), [("context".to_string(), Some("own".to_string()))]);
     }
 
+    /// Its superblock is made with the IPC namespace: the kernel refuses a `context` option.
+    #[test]
+    fn a_new_mqueue_is_labelled_by_its_root() {
+        let label = |fs: &str| {
+            let mount = format!(r#"{{"destination":"/x","type":"{fs}"}}"#);
+            let mount: oci_spec::runtime::Mount = serde_json::from_str(&mount).unwrap();
+            match new_filesystem(fs, &mount, &Words::sort(&[]).unwrap(), Some("u:r:t:s0"), None).unwrap() {
+                MountWhat::New { label, .. } => label,
+                _ => panic!(),
+            }
+        };
+        assert_eq!(label("mqueue").as_deref(), Some("u:r:t:s0"));
+        assert_eq!([label("tmpfs"), label("proc")], [None, None]);
+    }
+
     #[test]
     fn destinations_cannot_climb() {
         assert_eq!(destination(Path::new("/a/../../b/./c")).unwrap(), Path::new("/b/c"));
@@ -375,7 +394,8 @@ mod tests {
     #[test]
     fn proc_is_covered_only_where_lxcfs_does() {
         let (fs, content) = ("tmpfs".to_owned(), Content::Own);
-        let tmpfs = || MountWhat::New { fs: fs.clone(), source: None, options: vec![], content, instead: None };
+        let tmpfs =
+            || MountWhat::New { fs: fs.clone(), source: None, options: vec![], content, label: None, instead: None };
         assert!(check_below_proc(Path::new("/proc"), &tmpfs()).is_err());
         assert!(check_below_proc(Path::new("/proc/self/attr"), &tmpfs()).is_err());
         assert!(check_below_proc(Path::new("/proc/meminfo"), &tmpfs()).is_ok());

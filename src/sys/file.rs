@@ -1,6 +1,7 @@
 //! Files and directories by descriptor: open, read, write, make, remove, lock, stat.
 
-use super::{Errno, Error, Result, check, cstr, retry};
+use super::older::is_missing;
+use super::{Errno, Error, Result, check, cstr, older, retry, walk};
 use std::ffi::{CStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
@@ -50,10 +51,10 @@ pub fn open(dir: BorrowedFd, path: impl AsRef<Path>, flags: i32, mode: u32) -> R
     })
 }
 
-/// `openat2`, always close-on-exec. EAGAIN (a rename raced with `..`) is retried 128 times, then returned: an attacker who
-/// renames in a loop cannot hold us for ever.
+/// `openat2`, always close-on-exec; a walk of single steps where that is missing or denied. EAGAIN (a rename raced with the
+/// lookup) is retried 128 times, then returned: an attacker who renames in a loop cannot hold us for ever.
 pub fn open_in(dir: BorrowedFd, path: impl AsRef<Path>, flags: i32, mode: u32, resolve: Resolve) -> Result<OwnedFd> {
-    let path = cstr(path)?;
+    let name = cstr(&path)?;
     // SAFETY: open_how is plain integers, for which zero is a valid value.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
     how.flags = u64::from((flags | libc::O_CLOEXEC).cast_unsigned());
@@ -66,15 +67,19 @@ pub fn open_in(dir: BorrowedFd, path: impl AsRef<Path>, flags: i32, mode: u32, r
             libc::syscall(
                 libc::SYS_openat2,
                 dir.as_raw_fd(),
-                path.as_ptr(),
+                name.as_ptr(),
                 &raw const how,
                 size_of::<libc::open_how>(),
             )
         });
+        let result = match result {
+            Err(error) if is_missing(error) => walk::open_in(dir, path.as_ref(), flags, mode, resolve),
+            result => result.map(own),
+        };
         match result {
             Err(Error(Errno::EINTR)) => {}
             Err(Error(Errno::EAGAIN)) if tries < 128 => tries += 1,
-            done => return done.map(own),
+            done => return done,
         }
     }
 }
@@ -280,22 +285,28 @@ pub fn chown(file: impl AsFd, uid: Option<u32>, gid: Option<u32>) -> Result<()> 
     .map(drop)
 }
 
-/// chmod of what the descriptor names. Works on O_PATH from Linux 6.6 on (`fchmodat2`); before, through `/proc/self/fd`
-/// of the caller's own, trusted procfs (`proc_fd`: the open directory `/proc/self/fd`).
-pub fn chmod(file: impl AsFd, mode: u32, proc_fd: Option<BorrowedFd>) -> Result<()> {
+/// chmod of what the descriptor names, O_PATH too, but no symbolic link: `fchmodat2` (Linux 6.6), before it through
+/// /proc/thread-self/fd of the caller's own procfs.
+pub fn chmod(file: impl AsFd, mode: u32) -> Result<()> {
     const SYS_FCHMODAT2: libc::c_long = 452;
     let raw = file.as_fd().as_raw_fd();
     // SAFETY: the empty path with AT_EMPTY_PATH names the descriptor itself.
-    let done = check(unsafe { libc::syscall(SYS_FCHMODAT2, raw, c"".as_ptr(), mode, libc::AT_EMPTY_PATH) });
-    match (done, proc_fd) {
-        (Ok(_), _) => Ok(()),
-        (Err(Error(Errno::ENOSYS | Errno::EPERM)), Some(proc_fd)) => {
-            let name = cstr(raw.to_string())?;
-            // SAFETY: the name is a live C string.
-            check(libc::c_long::from(unsafe { libc::fchmodat(proc_fd.as_raw_fd(), name.as_ptr(), mode, 0) })).map(drop)
+    match check(unsafe { libc::syscall(SYS_FCHMODAT2, raw, c"".as_ptr(), mode, libc::AT_EMPTY_PATH) }) {
+        Err(error) if is_missing(error) => {
+            let path = cstr(older::path_of(file)?)?;
+            // SAFETY: the path is a live C string.
+            check(libc::c_long::from(unsafe { libc::chmod(path.as_ptr(), mode) })).map(drop)
         }
-        (Err(error), _) => Err(error),
+        done => done.map(drop),
     }
+}
+
+/// Sets an extended attribute of what the descriptor names, O_PATH too. setxattr(2).
+pub fn set_attribute(file: impl AsFd, name: &str, value: &[u8]) -> Result<()> {
+    let (path, name) = (cstr(older::path_of(file)?)?, cstr(name)?);
+    // SAFETY: both are live C strings, and the value's length is told.
+    let done = unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    check(libc::c_long::from(done)).map(drop)
 }
 
 /// A `flock` of the whole file, `LOCK_EX`, `LOCK_SH` or `LOCK_UN`, with `LOCK_NB` if the caller does not want to wait.
@@ -354,11 +365,26 @@ pub enum Right {
     WriteAndSearch,
 }
 
-/// EACCES when not, EROFS on a read-only mount. faccessat(2); what is true now need not be later.
+/// EACCES when not, EROFS on a read-only mount. What is true now need not be later.
 pub fn may(path: &Path, right: Right) -> Result<()> {
-    use nix::unistd::{AccessFlags, faccessat};
-    let flags = match right {
-        Right::WriteAndSearch => AccessFlags::W_OK | AccessFlags::X_OK,
+    let mode = match right {
+        Right::WriteAndSearch => libc::W_OK | libc::X_OK,
     };
-    Ok(faccessat(CWD, path, flags, nix::fcntl::AtFlags::AT_EACCESS)?)
+    access(path, mode)
+}
+
+/// What the effective user may do: faccessat2 (Linux 5.8). Before it faccessat of the real user, who is the same in this
+/// program, as musl does it; capabilities of a user other than root do not count there. The C libraries try it after ENOSYS
+/// only.
+pub(super) fn access(path: &Path, mode: i32) -> Result<()> {
+    let path = cstr(path)?;
+    let flags = libc::AT_EACCESS;
+    // SAFETY: the path is a live C string.
+    match check(unsafe { libc::syscall(libc::SYS_faccessat2, libc::AT_FDCWD, path.as_ptr(), mode, flags) }) {
+        Err(error) if is_missing(error) => {
+            // SAFETY: as above.
+            check(unsafe { libc::syscall(libc::SYS_faccessat, libc::AT_FDCWD, path.as_ptr(), mode) }).map(drop)
+        }
+        done => done.map(drop),
+    }
 }

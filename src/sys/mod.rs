@@ -16,6 +16,7 @@ pub mod mount;
 pub mod mountinfo;
 pub mod namespace;
 pub mod netlink;
+pub mod older;
 pub mod process;
 mod remount;
 pub mod sched;
@@ -24,6 +25,7 @@ pub mod signal;
 pub mod socket;
 pub mod start;
 pub mod tty;
+mod walk;
 
 use std::ffi::CString;
 use std::fmt;

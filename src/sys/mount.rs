@@ -2,6 +2,8 @@
 //! things only mount(2) and pivot_root(2) do.
 
 use super::file::{CWD, own};
+use super::mountinfo::{self, MountLine};
+use super::older::{self, is_missing};
 use super::{Errno, Error, Result, check, cstr, retry};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -75,13 +77,14 @@ pub struct Change {
     pub propagation: u64,
 }
 
-/// `attach`, with changes that are made before anybody can see the mount. Before Linux 5.12 they can only be made right
-/// after, in the caller's mount namespace; there ENOSYS says that mounts below were to be changed too.
+/// `attach`, with changes that are made before any process can see the mount. Where mount_setattr is missing or denied they
+/// are made right after, in the caller's mount namespace; there ENOSYS says that a mount below, which was to be changed
+/// too, is hidden by another one.
 pub fn attach_with(mount: impl AsFd, target: impl AsFd, changes: &[Change]) -> Result<()> {
     for change in changes {
         match set_attributes(&mount, change.depth, change.set, change.clear, change.propagation) {
-            Err(Error(Errno::ENOSYS)) => {
-                attach(&mount, target)?; // nothing has been changed yet: the first one has found out
+            Err(error) if has_other_way(error, change) => {
+                attach(&mount, target)?;
                 return changes.iter().try_for_each(|change| super::remount::change(mount.as_fd(), change));
             }
             other => other?,
@@ -90,12 +93,18 @@ pub fn attach_with(mount: impl AsFd, target: impl AsFd, changes: &[Change]) -> R
     attach(mount, target)
 }
 
-/// Changes a mount of the caller's namespace. Before Linux 5.12 as `attach_with`.
+/// Changes a mount of the caller's namespace. Without mount_setattr as `attach_with`.
 pub fn change_attached(mount: impl AsFd, change: &Change) -> Result<()> {
     match set_attributes(&mount, change.depth, change.set, change.clear, change.propagation) {
-        Err(Error(Errno::ENOSYS)) => super::remount::change(mount.as_fd(), change),
+        Err(error) if has_other_way(error, change) => super::remount::change(mount.as_fd(), change),
         other => other,
     }
+}
+
+/// MOUNT_ATTR_NOSYMFOLLOW came with Linux 5.14, two versions after the call and four after the flag of mount(2).
+fn has_other_way(error: Error, change: &Change) -> bool {
+    let is_newer = (change.set | change.clear) & ATTR_NOSYMFOLLOW != 0;
+    is_missing(error) || (error.0 == Errno::EINVAL && is_newer)
 }
 
 /// A file system that is being configured.
@@ -231,15 +240,29 @@ pub fn place(path: impl AsRef<Path>) -> Result<OwnedFd> {
     super::file::open(CWD, path, libc::O_PATH, 0)
 }
 
-/// Is the descriptor's file the root of the mount that it was reached through? statx(2), Linux 5.8.
+/// Is the descriptor's file the root of the mount that it was reached through? statx(2), Linux 5.8; before it the table of
+/// mounts tells, which has attached ones only.
 pub fn is_mount_root(file: impl AsFd) -> Result<bool> {
-    Ok(statx(file.as_fd(), libc::STATX_TYPE)?.stx_attributes & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0)
+    let stat = statx(file.as_fd(), libc::STATX_TYPE)?;
+    if stat.stx_attributes_mask & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0 {
+        return Ok(stat.stx_attributes & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0);
+    }
+    let number = id(&file)?;
+    let path = super::file::readlink(CWD, older::path_of(&file)?)?;
+    let table = mountinfo::read(mountinfo::table()?)?;
+    let mut lines = table.lines().filter_map(MountLine::parse);
+    Ok(lines.find(|line| line.id == number).is_some_and(|line| line.at == path))
 }
 
 /// The number, as in mountinfo, of the mount that the descriptor's file was reached through. It is given again to another
-/// mount when this one is gone. statx(2), Linux 5.8.
+/// mount when this one is gone. statx(2), Linux 5.8; before it /proc/self/fdinfo.
 pub fn id(file: impl AsFd) -> Result<u64> {
-    Ok(statx(file.as_fd(), libc::STATX_MNT_ID)?.stx_mnt_id)
+    let stat = statx(file.as_fd(), libc::STATX_MNT_ID)?;
+    if stat.stx_mask & libc::STATX_MNT_ID != 0 {
+        return Ok(stat.stx_mnt_id);
+    }
+    let told = older::descriptor_info(&file, "mnt_id")?.ok_or(Error(Errno::ENOSYS))?;
+    u64::try_from(told).map_err(|_| Error(Errno::ENOSYS))
 }
 
 /// A number of that mount that no other one ever gets in this boot of the machine. `None` before Linux 6.8
@@ -250,10 +273,14 @@ pub fn unique_id(file: impl AsFd) -> Result<Option<u64>> {
     Ok((stat.stx_mask & STATX_MNT_ID_UNIQUE != 0).then_some(stat.stx_mnt_id))
 }
 
+/// Where the call is missing or denied, the answer has an empty mask: it knows nothing.
 fn statx(file: BorrowedFd, mask: libc::c_uint) -> Result<libc::statx> {
     // SAFETY: statx is plain integers, for which zero is a valid value.
     let mut stat: libc::statx = unsafe { std::mem::zeroed() };
     // SAFETY: the struct is ours, the empty path names the descriptor.
-    check(unsafe { libc::statx(file.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, mask, &raw mut stat) }.into())?;
-    Ok(stat)
+    match check(unsafe { libc::statx(file.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, mask, &raw mut stat) }.into())
+    {
+        Err(error) if !is_missing(error) => Err(error),
+        _ => Ok(stat),
+    }
 }

@@ -1,14 +1,47 @@
 //! Namespaces: enter them, make them, ask what they are.
 
 use super::file::{self, CWD};
-use super::{Result, check};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use super::{Errno, Error, Result, check, older};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// `setns`: `file` is a namespace (then `kinds` is its one `CLONE_NEW*` bit) or a pidfd (then any set of them, Linux 5.8).
-/// A pid namespace is entered by the next child, not by the caller.
+/// `setns`: `file` is a namespace (then `kinds` is its one `CLONE_NEW*` bit) or a pidfd (then any set of them; before Linux
+/// 5.8 they are entered one by one). A pid namespace is entered by the next child, not by the caller.
 pub fn enter(file: impl AsFd, kinds: i32) -> Result<()> {
     // SAFETY: no pointers.
-    check(unsafe { libc::setns(file.as_fd().as_raw_fd(), kinds) }.into()).map(drop)
+    match check(unsafe { libc::setns(file.as_fd().as_raw_fd(), kinds) }.into()) {
+        Err(Error(Errno::EINVAL)) => enter_each(file.as_fd(), kinds),
+        done => done.map(drop),
+    }
+}
+
+/// All are opened first, with the caller's own rights and /proc; the user namespace is entered first, as setns does it.
+fn enter_each(pidfd: BorrowedFd, kinds: i32) -> Result<()> {
+    const NAMES: [(i32, &str); 8] = [
+        (libc::CLONE_NEWUSER, "user"),
+        (libc::CLONE_NEWCGROUP, "cgroup"),
+        (libc::CLONE_NEWIPC, "ipc"),
+        (libc::CLONE_NEWUTS, "uts"),
+        (libc::CLONE_NEWNET, "net"),
+        (libc::CLONE_NEWPID, "pid"),
+        (libc::CLONE_NEWTIME, "time"),
+        (libc::CLONE_NEWNS, "mnt"),
+    ];
+    let Some(pid) = older::descriptor_info(pidfd, "Pid")?.filter(|pid| *pid > 0) else {
+        return Err(Error(Errno::EINVAL)); // no pidfd: the kernel means what it says
+    };
+    let wanted = NAMES.iter().filter(|(kind, _)| kinds & kind != 0);
+    let open =
+        |(kind, name): &(i32, &str)| Ok((*kind, file::open(CWD, format!("/proc/{pid}/ns/{name}"), libc::O_RDONLY, 0)?));
+    let files = wanted.map(open).collect::<Result<Vec<_>>>()?;
+    match super::process::pidfd_signal(pidfd, 0) {
+        Ok(()) | Err(Error(Errno::EPERM)) => {} // as long as it lives its number is not given to another process
+        Err(error) => return Err(error),
+    }
+    for (kind, file) in files {
+        // SAFETY: no pointers.
+        check(unsafe { libc::setns(file.as_raw_fd(), kind) }.into())?;
+    }
+    Ok(())
 }
 
 /// `unshare` of the given `CLONE_NEW*` bits.

@@ -1,6 +1,7 @@
 //! Processes: clone3, pidfds, waiting, prctl, exec, descriptors at the edge of exec.
 
 use super::file::own;
+use super::older::is_missing;
 use super::{Errno, Error, Result, check, cstr, retry};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -33,8 +34,9 @@ pub enum Side {
     Child,
 }
 
-/// One `clone3` (Linux 5.3) that copies memory, as fork does. The caller must be single-threaded, which all of this
-/// program is: nothing but the calling thread exists in the child.
+/// Copies this process, memory included, as fork does: `clone3` (Linux 5.3), or `clone` where that or CLONE_INTO_CGROUP is
+/// missing or denied. The caller must be single-threaded, which all of this program is: nothing but the calling thread
+/// exists in the child.
 pub fn clone(ask: &Clone) -> Result<Side> {
     // SAFETY: clone_args is plain integers, for which zero is a valid value.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
@@ -50,11 +52,53 @@ pub fn clone(ask: &Clone) -> Result<Side> {
         args.cgroup = cgroup.as_raw_fd().cast_unsigned().into();
     }
     // SAFETY: without CLONE_VM the child has its own copy of this single-threaded process; the struct lives for the call.
-    let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>()) })?;
-    if pid == 0 {
-        return Ok(Side::Child);
+    let made = check(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>()) });
+    match made {
+        Err(error) if has_other_way(error, ask) => clone_2(ask),
+        Err(error) => Err(error),
+        Ok(0) => Ok(Side::Child),
+        Ok(pid) => Ok(Side::Parent { pid: i32::try_from(pid).unwrap_or(-1), pidfd: own(pidfd.into()) }),
     }
-    Ok(Side::Parent { pid: i32::try_from(pid).unwrap_or(-1), pidfd: own(pidfd.into()) })
+}
+
+/// Before Linux 5.7 the kernel does not know CLONE_INTO_CGROUP (EINVAL), or not the argument that names the cgroup (E2BIG).
+/// In clone(2) the bit of CLONE_NEWTIME is one of the exit signal's.
+fn has_other_way(error: Error, ask: &Clone) -> bool {
+    let is_old = ask.cgroup.is_some() && matches!(error.0, Errno::EINVAL | Errno::E2BIG);
+    (is_missing(error) || is_old) && ask.namespaces & libc::CLONE_NEWTIME as u64 == 0
+}
+
+/// `clone` by clone(2). The parent moves the child into its cgroup, and the child does nothing before that.
+fn clone_2(ask: &Clone) -> Result<Side> {
+    let flags = ask.namespaces | libc::CLONE_PIDFD.cast_unsigned() as u64;
+    let flags = match ask.sibling {
+        Sibling::No => flags | libc::SIGCHLD as u64,
+        Sibling::Yes => flags | libc::CLONE_PARENT as u64,
+    };
+    let Some(cgroup) = ask.cgroup else { return raw_clone(flags) };
+    let (placed, place) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    match raw_clone(flags)? {
+        Side::Child => {
+            drop(place);
+            match super::file::read(&placed, &mut [0u8; 1]) {
+                Ok(1) => Ok(Side::Child),
+                _ => exit_now(1), // the parent has ended, or could not place this process
+            }
+        }
+        Side::Parent { pid, pidfd } => {
+            let move_in = || -> Result<()> {
+                let members = super::file::open(cgroup, "cgroup.procs", libc::O_WRONLY, 0)?;
+                super::file::write_once(members, pid.to_string().as_bytes())?;
+                super::file::write_once(&place, b"p")
+            };
+            if let Err(error) = move_in() {
+                drop(place);
+                wait(pid)?;
+                return Err(error);
+            }
+            Ok(Side::Parent { pid, pidfd })
+        }
+    }
 }
 
 /// The flags of `fork_sibling`, as seccomp sees them in the first argument of clone(2).
@@ -63,9 +107,13 @@ pub const FORK_SIBLING: u64 = (libc::CLONE_PARENT | libc::CLONE_PIDFD) as u64;
 /// A copy of this process whose parent is ours (`CLONE_PARENT`), in the pid namespace that our children are born in. By clone(2):
 /// profiles that hide clone3, whose arguments they cannot see, let it pass.
 pub fn fork_sibling() -> Result<Side> {
+    raw_clone(FORK_SIBLING)
+}
+
+fn raw_clone(flags: u64) -> Result<Side> {
     let mut pidfd: i32 = -1;
     let (none, at) = (0usize, &raw mut pidfd);
-    let (first, second) = if cfg!(target_arch = "s390x") { (0, FORK_SIBLING) } else { (FORK_SIBLING, 0) };
+    let (first, second) = if cfg!(target_arch = "s390x") { (0, flags) } else { (flags, 0) };
     // SAFETY: without CLONE_VM, and with no stack named, the child has its own copy of this single-threaded process.
     let pid = check(unsafe { libc::syscall(libc::SYS_clone, first, second, at, none, none) })?;
     if pid == 0 {
@@ -220,9 +268,7 @@ fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
 
 /// May the effective user execute this file? EACCES when not.
 pub fn may_execute(path: &str) -> Result<()> {
-    let path = cstr(path)?;
-    // SAFETY: the path is a live C string.
-    check(unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS) }.into()).map(drop)
+    super::file::access(path.as_ref(), libc::X_OK)
 }
 
 /// What to do with a range of descriptors.
@@ -234,7 +280,7 @@ pub enum Range {
     CloseOnExec,
 }
 
-/// `close_range` (Linux 5.9) over `first..=last`.
+/// `close_range` (Linux 5.9, its flag 5.11) over `first..=last`; where that is missing or denied, one call a descriptor.
 pub fn close_range(first: u32, last: u32, how: Range) -> Result<()> {
     if first > last {
         return Ok(());
@@ -242,7 +288,42 @@ pub fn close_range(first: u32, last: u32, how: Range) -> Result<()> {
     let flags = if how == Range::Close { 0 } else { libc::CLOSE_RANGE_CLOEXEC };
     // SAFETY: every OwnedFd in such a range is, by the callers' contract, never used or dropped again (they end in execve
     // or in exit_now), or, with CloseOnExec, stays open.
-    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) }).map(drop)
+    match check(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) }) {
+        Err(Error(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL)) => {
+            close_each(first, last, how);
+            Ok(())
+        }
+        done => done.map(drop),
+    }
+}
+
+/// Linux gives out the lowest free number. So once this process has closed what its caller left open, its own descriptors
+/// have low numbers, but for a few that are named and kept.
+const LOW_NUMBERS: u32 = 1 << 16;
+
+/// Takes every low number, and those that /proc names besides. After the change of the root /proc is the container's, and
+/// says what the image's author likes; by then all numbers are low.
+fn close_each(first: u32, last: u32, how: Range) {
+    for number in first..=last.min(LOW_NUMBERS) {
+        close_one(number, how);
+    }
+    let Ok(open) = super::older::own_entry("fd", libc::O_RDONLY | libc::O_DIRECTORY) else { return };
+    let names = super::file::list(open.as_fd()).unwrap_or_default(); // as if there was no /proc
+    let numbers = names.iter().filter_map(|name| name.to_str()?.parse::<u32>().ok());
+    let high: Vec<u32> = numbers.filter(|number| (first..=last).contains(number) && *number > LOW_NUMBERS).collect();
+    high.into_iter().for_each(|number| close_one(number, how));
+}
+
+/// A number that is not open is none to take care of: EBADF.
+fn close_one(number: u32, how: Range) {
+    let number = number.cast_signed();
+    // SAFETY: as for `close_range`; neither call takes pointers.
+    unsafe {
+        match how {
+            Range::Close => libc::close(number),
+            Range::CloseOnExec => libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC),
+        }
+    };
 }
 
 /// Puts `file` at the number `at` (0, 1, 2, or 3 and up for preserved ones), open across execve.

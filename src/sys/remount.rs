@@ -1,15 +1,18 @@
-//! What mount_setattr(2) does, by mount(2): for Linux 5.10 and 5.11, and filters that do not know the call.
+//! What mount_setattr(2) does, by mount(2): for Linux before 5.12, and filters that do not know the call.
 //!
 //! mount(2) takes a path and changes one mount, and only one that is attached in the caller's namespace. The path leads
 //! through /proc/thread-self/fd of the host's procfs, to the very descriptor.
 
-use super::file::{CWD, filesystem, mount_flags, open, read_all};
+use super::file::{Resolve, mount_flags, open_in};
 use super::mount::{
     ATTR_ATIME, ATTR_NOATIME, ATTR_NODEV, ATTR_NODIRATIME, ATTR_NOEXEC, ATTR_NOSUID, ATTR_NOSYMFOLLOW, ATTR_RDONLY,
     ATTR_STRICTATIME, Change, Depth,
 };
+use super::mountinfo::{self, MountLine};
+use super::older::path_of;
 use super::{Errno, Error, Result, check, cstr, retry};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// As statvfs(3) tells them, as mount_setattr(2) and as mount(2) take them. NOSYMFOLLOW: Linux 5.10.
 const FLAGS: [(u64, u64, u64); 7] = [
@@ -24,24 +27,59 @@ const FLAGS: [(u64, u64, u64); 7] = [
 /// linux/statfs.h; libc has it for glibc only.
 const ST_RELATIME: u64 = 0x1000;
 
-/// ENOSYS when attributes of mounts below would have to be changed: only mount_setattr does that.
+/// Mounts below are changed one by one. ENOSYS when one of them is hidden by another mount: mount(2) cannot reach it.
 pub(super) fn change(mount: BorrowedFd, change: &Change) -> Result<()> {
-    let path = format!("/proc/thread-self/fd/{}", mount.as_raw_fd());
-    if filesystem(open(CWD, "/proc/thread-self/fd", libc::O_PATH, 0)?)? != libc::PROC_SUPER_MAGIC {
-        return Err(Error(Errno::ENOSYS));
-    }
     if change.set != 0 || change.clear != 0 {
-        if change.depth == Depth::Recursive && has_mounts_below(mount)? {
-            return Err(Error(Errno::ENOSYS));
+        remount(mount, change)?;
+        if change.depth == Depth::Recursive {
+            change_below(mount, change)?;
         }
-        let attributes = attributes_now(mount_flags(mount)?) & !change.clear | change.set;
-        mount_2(&path, libc::MS_REMOUNT | libc::MS_BIND | flags_for(attributes))?;
     }
     if change.propagation != 0 {
         let below = if change.depth == Depth::Recursive { libc::MS_REC } else { 0 };
-        mount_2(&path, change.propagation | below)?;
+        mount_2(&path_of(mount)?, change.propagation | below)?;
     }
     Ok(())
+}
+
+fn remount(mount: BorrowedFd, change: &Change) -> Result<()> {
+    let attributes = attributes_now(mount_flags(mount)?) & !change.clear | change.set;
+    mount_2(&path_of(mount)?, libc::MS_REMOUNT | libc::MS_BIND | flags_for(attributes))?;
+    // mount(2) passes over flags that the kernel does not know.
+    let is_ignored = attributes & !attributes_now(mount_flags(mount)?) & ATTR_NOSYMFOLLOW != 0;
+    if is_ignored { Err(Error(Errno::EOPNOTSUPP)) } else { Ok(()) }
+}
+
+/// The table is read until it has nothing new: before Linux 5.8 the kernel skips lines of a table that changes.
+fn change_below(mount: BorrowedFd, change: &Change) -> Result<()> {
+    let mut done = BTreeSet::new();
+    loop {
+        let table = mountinfo::read(mountinfo::table()?)?;
+        let lines: Vec<MountLine> = table.lines().filter_map(MountLine::parse).collect();
+        let own = super::mount::id(mount)?;
+        let base = lines.iter().find(|line| line.id == own).ok_or(Error(Errno::ENOSYS))?;
+        let new = lines.iter().filter(|line| is_below(&lines, line.parent, own) && !done.contains(&line.id));
+        let new: Vec<&MountLine> = new.collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        for line in new {
+            let name = line.at.strip_prefix(&base.at).map_err(|_| Error(Errno::ENOSYS))?;
+            let place = open_in(mount, name, libc::O_PATH, 0, Resolve::InRootNoLinks);
+            let place = place.map_err(|_| Error(Errno::ENOSYS))?;
+            if super::mount::id(&place)? != line.id {
+                return Err(Error(Errno::ENOSYS)); // another mount lies over it
+            }
+            remount(place.as_fd(), change)?;
+            done.insert(line.id);
+        }
+    }
+}
+
+/// Is this mount the one with the number `base`, or somewhere below it?
+fn is_below(lines: &[MountLine], mount: u64, base: u64) -> bool {
+    let parent = |id: &u64| lines.iter().find(|line| line.id == *id).map(|line| line.parent);
+    std::iter::successors(Some(mount), parent).take(lines.len() + 1).any(|id| id == base)
 }
 
 fn attributes_now(flags: u64) -> u64 {
@@ -56,13 +94,6 @@ fn flags_for(attributes: u64) -> u64 {
         _ => 0, // noatime is in the table
     };
     FLAGS.iter().filter(|(_, is, _)| attributes & is != 0).fold(access, |bits, (.., flag)| bits | flag)
-}
-
-fn has_mounts_below(mount: BorrowedFd) -> Result<bool> {
-    let own = super::mount::id(mount)?.to_string();
-    let table = read_all(open(CWD, "/proc/thread-self/mountinfo", libc::O_RDONLY, 0)?, 64 << 20)?;
-    let parent = |line: &str| line.split(' ').nth(1).map(str::to_owned);
-    Ok(String::from_utf8_lossy(&table).lines().any(|line| parent(line).as_ref() == Some(&own)))
 }
 
 fn mount_2(path: &str, flags: u64) -> Result<()> {

@@ -34,6 +34,7 @@ const LOOK: &str = "stat -c '%u %g' /volume/root /volume/seven";
 #[test]
 fn without_a_user_namespace_the_mapping_of_the_mount_is_seen() {
     needs!(root);
+    needs!(kernel "5.12");
     let bundle = Bundle::busybox();
     let source = volume(&bundle);
     for (name, options) in [("idmap", &["bind", "idmap"][..]), ("ridmap", &["rbind", "ridmap"]), ("plain", &["rbind"])]
@@ -52,6 +53,7 @@ fn without_a_user_namespace_the_mapping_of_the_mount_is_seen() {
 #[test]
 fn in_a_user_namespace_the_volume_belongs_to_the_container() {
     needs!(root);
+    needs!(kernel "5.12");
     let bundle = Bundle::busybox().user_namespace();
     let source = volume(&bundle);
     let look = "stat -c '%u %g' /volume/root /volume/seven; touch /volume/made";
@@ -68,6 +70,7 @@ fn in_a_user_namespace_the_volume_belongs_to_the_container() {
 #[test]
 fn a_joined_user_namespace_gives_its_mapping() {
     needs!(root);
+    needs!(kernel "5.12");
     let bundle = Bundle::busybox().user_namespace();
     let source = volume(&bundle);
     let first = bundle.start();
@@ -84,6 +87,7 @@ fn a_joined_user_namespace_gives_its_mapping() {
 #[test]
 fn only_ridmap_reaches_the_mounts_below() {
     needs!(root);
+    needs!(kernel "5.12");
     let bundle = Bundle::busybox();
     let source = volume(&bundle);
     fs::create_dir(source.join("below")).unwrap();
@@ -99,6 +103,7 @@ fn only_ridmap_reaches_the_mounts_below() {
 #[test]
 fn the_mapping_can_stand_in_the_option() {
     needs!(root);
+    needs!(kernel "5.12");
     let bundle = Bundle::busybox();
     let source = volume(&bundle);
     let word = "idmap=uids=0-500-5#7-700-1;gids=0-600-10";
@@ -109,6 +114,7 @@ fn the_mapping_can_stand_in_the_option() {
 #[test]
 fn a_file_system_that_cannot_be_mapped_is_named() {
     needs!(root);
+    needs!(kernel "5.12");
     let bundle = mapped(Bundle::busybox(), Path::new("/proc"), &["bind", "idmap"], 1000);
     bundle.try_create().refused("cannot map the ids of proc");
     bundle.assert_nothing_left();

@@ -117,7 +117,7 @@ fn adopt(device: &Device, dir: BorrowedFd) -> Result<()> {
 
 fn set_rights(device: &Device, node: &OwnedFd) -> Result<()> {
     file::chown(node, Some(device.uid), Some(device.gid)).context("set its owner")?;
-    file::chmod(node, device.mode, None).context("set its mode") // after chown, which takes set-id bits away
+    file::chmod(node, device.mode).context("set its mode") // after chown, which takes set-id bits away
 }
 
 fn check(device: &Device, node: &OwnedFd) -> Result<()> {

@@ -48,7 +48,8 @@ fn make_read_only(target: &OwnedFd) -> Result<()> {
     let copy = mount::clone_tree(target.as_fd(), "", Depth::Recursive).context("copy the mount")?;
     let read_only = Change { depth: Depth::Recursive, set: ATTR_RDONLY, clear: 0, propagation: 0 };
     mount::attach_with(copy, target, &[read_only]).map_err(|error| {
-        let below = ": something is mounted below it, which takes Linux 5.12 (mount_setattr); leave the path out";
+        let below =
+            ": a mount below it is hidden by another one, which takes Linux 5.12 (mount_setattr); leave the path out";
         let hint = if error.0 == Errno::ENOSYS { below } else { "" };
         anyhow!(error).context(format!("make it read-only{hint}"))
     })

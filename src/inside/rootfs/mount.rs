@@ -21,26 +21,35 @@ pub fn perform(
     pid_namespace: Option<&OwnedFd>,
 ) -> Result<Option<OwnedFd>> {
     match &op.what {
-        MountWhat::New { fs, source, options, content, instead } => {
+        MountWhat::New { fs, source, options, content, label, instead } => {
             let target = directory(root, &op.at, fs)?;
             refuse_procfs(&op.at, &target)?;
             let copies = *content == Content::Covered && target.made == Made::Before;
-            // In what is read-only nothing finds a place: no copy, no device, no mount of a later entry (a /dev).
-            let later = if copies || fs == "tmpfs" { op.attributes.set & mount::ATTR_RDONLY } else { 0 };
-            let attributes = op.attributes.set & !later;
+            // A mount that is read-only from the start would reject the copy, the label, device nodes and mount points of
+            // later entries (a /dev).
+            let is_filled = copies || fs == "tmpfs" || label.is_some();
+            let later = if is_filled { op.attributes.set & mount::ATTR_RDONLY } else { 0 };
+            // fsmount(2) takes it from Linux 5.14 on, mount(2) from 5.10 on.
+            let on_attach = op.attributes.set & mount::ATTR_NOSYMFOLLOW;
+            let set = op.attributes.set & !later & !on_attach;
             let made = begin(fs, pid_namespace).and_then(|context| {
-                let made = new_filesystem(context, fs, source.as_deref(), options, attributes, &target)?;
+                let made = new_filesystem(context, fs, source.as_deref(), options, set, &target)?;
                 if let ("proc", Some(namespace)) = (fs.as_str(), pid_namespace) {
                     procfs::check(&made, namespace).context("check the procfs of the pid namespace that is joined")?;
                 }
                 Ok(made)
             });
             let made = match (made, instead) {
-                (Err(error), Some(source)) if is_not_permitted(&error) => bind_of_host(source, op.attributes.set)?,
+                (Err(error), Some(source)) if is_not_permitted(&error) => {
+                    return bind_of_host(source, op, &target, root).map(|()| None);
+                }
                 (made, _) => made?,
             };
             if fs != "devtmpfs" {
                 built.fresh.push(file::stat(&made)?.st_dev); // that one is the host's, wherever it is mounted
+            }
+            if let Some(label) = label {
+                set_label(&made, label).with_context(|| format!("config.json: linux.mountLabel: {label:?}"))?;
             }
             if fs == "devpts" && op.at == Path::new("/dev/pts") {
                 built.devpts = Some(file::stat(&made)?.st_dev);
@@ -49,7 +58,7 @@ pub fn perform(
                 link.ask_go(&Request::Rules)?;
                 copy_up::copy(&target.file, &made, options)?;
             }
-            let attributes = Attributes { set: 0, clear: 0, ..op.attributes.clone() };
+            let attributes = Attributes { set: on_attach, clear: 0, ..op.attributes.clone() };
             let unfinished = if later == 0 { None } else { Some(made.try_clone().context("hold it")?) };
             put(made, op, &attributes, &target, root)?;
             Ok(unfinished)
@@ -101,13 +110,20 @@ fn is_not_permitted(error: &anyhow::Error) -> bool {
 }
 
 /// What is the host's stays as the host has it: read-only, with all below it (CVE-2023-25809).
-fn bind_of_host(source: &Path, attributes: u64) -> Result<OwnedFd> {
+fn bind_of_host(source: &Path, op: &MountOp, target: &Target, root: &mut Root) -> Result<()> {
     let named = || format!("bind {} of the host, since a new one is not permitted", source.display());
     let copy = mount::clone_tree(CWD, source, Depth::Recursive).with_context(named)?;
-    let attributes = attributes & !mount::ATTR_ATIME | mount::ATTR_RDONLY;
-    let set = mount::set_attributes(&copy, Depth::Recursive, attributes, 0, 0);
-    set.map_err(explain_change).with_context(named)?;
-    Ok(copy)
+    let recursive_set = op.attributes.set & !mount::ATTR_ATIME | mount::ATTR_RDONLY;
+    let attributes = Attributes { set: 0, clear: 0, recursive_set, ..op.attributes.clone() };
+    put(copy, op, &attributes, target, root).with_context(named)
+}
+
+/// For a file system whose superblock exists before the mount, so that it takes no `context` option.
+fn set_label(made: &OwnedFd, label: &str) -> sys::Result<()> {
+    match file::set_attribute(made, "security.selinux", label.as_bytes()) {
+        Err(sys::Error(Errno::EOPNOTSUPP)) => Ok(()), // the loaded policy gives this file system no labels
+        done => done,
+    }
 }
 
 fn open_source(source: &Path, depth: Depth, link: SourceLink) -> sys::Result<OwnedFd> {
@@ -142,7 +158,8 @@ fn changes(attributes: &Attributes) -> Vec<Change> {
 
 fn explain_change(error: sys::Error) -> anyhow::Error {
     let hint = match error.0 {
-        Errno::ENOSYS => ": to change the mounts below needs Linux 5.12 (mount_setattr); leave out the options with r",
+        Errno::ENOSYS => ": a mount below is hidden by another one, and to change it needs Linux 5.12 (mount_setattr)",
+        Errno::EOPNOTSUPP => ": nosymfollow needs Linux 5.10; leave it out",
         Errno::EPERM => ": a flag of the source is locked, since its mount belongs to an outer user namespace",
         _ => "",
     };

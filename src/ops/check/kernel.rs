@@ -6,6 +6,7 @@ use super::{Finding, Scene, Severity};
 use crate::plan::cgroup::{IfMissing, Layout};
 use crate::plan::namespaces::{KINDS, proc_name};
 use crate::plan::{MountOp, MountWhat};
+use crate::sys::older;
 use std::path::Path;
 
 /// What came with which version of Linux, and where a plan needs it.
@@ -27,10 +28,9 @@ const fn since(
 }
 
 /// One row a feature.
-const VERSIONS: [Since; 8] = [
-    since((5, 10), |_| Some(String::new()), "rruntime is made for newer kernels", Severity::Warning),
+const VERSIONS: [Since; 7] = [
+    since((5, 10), |_| Some(String::new()), "rruntime is tested on 5.10 and newer only", Severity::Warning),
     since((5, 6), |scene| makes(scene, libc::CLONE_NEWTIME), "leave the time namespace out", Severity::Error),
-    since((5, 12), deep_flags, "flags for all mounts below need mount_setattr; write them without r", Severity::Error),
     since((5, 12), mapped_ids, "mapped ids need mount_setattr; remove the mappings", Severity::Error),
     since((5, 14), |scene| writes(scene, "burst"), "leave the burst out", Severity::Error),
     since((5, 15), |scene| writes(scene, "cpu.idle"), "leave it out", Severity::Error),
@@ -42,6 +42,12 @@ const VERSIONS: [Since; 8] = [
         Severity::Warning,
     ),
 ];
+
+/// What no command can do without.
+pub fn calls(_: &Scene, findings: &mut Vec<Finding>) {
+    let missing = older::missing_call().map(|(call, error)| older::explain(call, error));
+    findings.extend(missing.map(|text| Finding::error(String::new(), text)));
+}
 
 pub fn version(scene: &Scene, findings: &mut Vec<Finding>) {
     let here = machine::kernel();
@@ -55,12 +61,6 @@ pub fn version(scene: &Scene, findings: &mut Vec<Finding>) {
 
 fn makes(scene: &Scene, kind: i32) -> Option<String> {
     scene.sandbox.namespaces.makes(kind).then(|| place_of_namespace(scene, kind))
-}
-
-/// For a single mount there is mount(2).
-fn deep_flags(scene: &Scene) -> Option<String> {
-    let deep = |op: &&MountOp| op.attributes.recursive_set | op.attributes.recursive_clear != 0;
-    scene.sandbox.mounts.iter().find(deep).map(|op| format!("mounts[{}].options", op.index))
 }
 
 fn mapped_ids(scene: &Scene) -> Option<String> {

@@ -83,14 +83,16 @@ pub fn section(mounts: &[MountOp]) -> Section {
 /// The thing that is mounted, and the options that its file system gets.
 fn what(what: &MountWhat) -> (String, Vec<String>) {
     match what {
-        MountWhat::New { fs, source: _, options, content, instead } => {
+        MountWhat::New { fs, source: _, options, content, label, instead } => {
             let instead = instead.iter().map(|path| format!(" (or a bind of {}, where not permitted)", path.display()));
             let pair = |(key, value): &(String, Option<String>)| match value {
                 Some(value) => format!("{key}={value}"),
                 None => key.clone(),
             };
             let copied = (*content == Content::Covered).then(|| COPY_UP.to_owned());
-            (format!("new {fs}{}", instead.collect::<String>()), options.iter().map(pair).chain(copied).collect())
+            let label = label.iter().map(|label| format!("rootcontext={label}"));
+            let words = options.iter().map(pair).chain(copied).chain(label).collect();
+            (format!("new {fs}{}", instead.collect::<String>()), words)
         }
         MountWhat::Bind { source, depth, opener: _, ids, source_link, target_link } => {
             let below = if *depth == Depth::Recursive { " and all mounted below it" } else { "" };

@@ -193,13 +193,10 @@ fn a_container_that_joins_a_pid_namespace_lives_in_it() {
 #[test]
 fn older_kernels_let_a_container_join_a_pid_namespace_by_a_helper() {
     needs!(root);
-    needs!(program "strace");
     let first = Bundle::busybox().args(["sleep", "600"]).start();
     let twin = Bundle::busybox().sh("ps -o args; readlink /proc/self");
     let twin = twin.without_namespace("pid").join_namespace("pid", first.proc("ns/pid"));
-    // The first fsconfig(2) of the child names the pid namespace, which Linux before 6.17 does not know.
-    let older = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=fsconfig:error=EINVAL:when=1"];
-    let output = twin.invocation("run").under(older).output().ok();
+    let output = twin.invocation("run").on_kernel("pidns:EINVAL").output().ok();
     assert!(output.stdout.contains("sleep 600"), "{}", output.stdout);
     twin.assert_nothing_left();
 }

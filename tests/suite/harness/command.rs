@@ -108,6 +108,12 @@ impl Invocation {
         self
     }
 
+    /// Runs the command as on this kernel: a word as for `RRUNTIME_TEST_WITHOUT`.
+    pub fn on_kernel(mut self, kernel: &str) -> Self {
+        self.older = Some(OlderKernel::named(kernel));
+        self
+    }
+
     /// Gives the command this terminal as stdin, stdout and stderr.
     pub fn terminal(mut self, slave: File) -> Self {
         self.terminal = Some(slave);

@@ -18,6 +18,25 @@ pub fn layout() -> Layout {
     found
 }
 
+/// The version of Linux that the tests run on, or that `RRUNTIME_TEST_WITHOUT` plays.
+pub fn kernel() -> (u32, u32) {
+    let real = version(&read("/proc/sys/kernel/osrelease"));
+    let played = std::env::var("RRUNTIME_TEST_WITHOUT").unwrap_or_default();
+    match played.as_str() {
+        "" => real,
+        "filter" => (5, 4),
+        call if call.starts_with("mount_setattr:") => real.min((5, 11)),
+        call if call.contains(':') => real,
+        number => real.min(version(number)),
+    }
+}
+
+/// The first two numbers of a release such as `5.10.0-32-cloud-amd64`.
+pub fn version(release: &str) -> (u32, u32) {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
 /// The directory below which a container's cgroup has the files of this controller.
 pub fn controller(name: &str) -> Option<PathBuf> {
     let top = Path::new("/sys/fs/cgroup");

@@ -12,6 +12,8 @@ pub enum Need {
     Controller(&'static str),
     Program(&'static str),
     File(&'static str),
+    /// A version of Linux, `5.12`.
+    Kernel(&'static str),
 }
 
 /// True when the machine has it. Otherwise the skip is printed past the test harness's capture; under `CI=true` a skip
@@ -42,11 +44,17 @@ fn lacks(need: &Need) -> Option<(String, bool)> {
             let found = path.split(':').any(|dir| Path::new(dir).join(name).is_file());
             (!found).then(|| (format!("needs the program {name}"), false))
         }
+        Need::Kernel(version) => {
+            let here = host::kernel();
+            let is_older = here < host::version(version);
+            is_older.then(|| (format!("needs Linux {version}, and this is {}.{}", here.0, here.1), true))
+        }
         Need::File(path) => (!Path::new(path).exists()).then(|| (format!("this kernel has no {path}"), true)),
     }
 }
 
-/// Leaves the test when the machine lacks what it names: `needs!(root)`, `needs!(v2)`, `needs!(controller "pids")`.
+/// Leaves the test when the machine lacks what it names: `needs!(root)`, `needs!(v2)`, `needs!(controller "pids")`,
+/// `needs!(kernel "5.12")`.
 #[macro_export]
 macro_rules! needs {
     (root) => { $crate::needs!(@ Root) };
@@ -55,6 +63,7 @@ macro_rules! needs {
     (controller $name:literal) => { $crate::needs!(@ Controller($name)) };
     (program $name:literal) => { $crate::needs!(@ Program($name)) };
     (file $path:literal) => { $crate::needs!(@ File($path)) };
+    (kernel $version:literal) => { $crate::needs!(@ Kernel($version)) };
     (@ $($need:tt)*) => {
         if !$crate::harness::met(&$crate::harness::Need::$($need)*) {
             return;
