@@ -4,7 +4,6 @@ use super::create::Stay;
 use super::{Announce, Global, inside, keep_only};
 use crate::error::{Context, Kind, Result, anyhow, bail};
 use crate::interrupt::Interrupt;
-use crate::link::Door;
 use crate::log;
 use crate::outside::cgroup::{Cgroup, Reach};
 use crate::outside::console::Console;
@@ -14,6 +13,7 @@ use crate::plan::cgroup::SubCgroup;
 use crate::plan::labels::Asked;
 use crate::plan::process::ExecProcess;
 use crate::plan::{self, ExecRequest, Placing, Plan, TerminalUse, host};
+use crate::proc;
 use crate::sys::file::{self, CWD};
 use crate::sys::{sched, signal};
 
@@ -76,15 +76,13 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
     let interrupt = Interrupt::take()?;
     run_where_asked(&plan)?;
     let mut cgroup = choose_cgroup(&state, &record, &request.cgroups)?;
-    let root = match record.init {
-        Some(init) if record.namespaces & libc::CLONE_NEWNS == 0 => Some(namespaces::root_of(init)?),
-        _ => None,
-    };
+    let Some(id) = record.init else { bail!(Kind::NotRunning) };
+    let door = namespaces::way_into(id, init, record.namespaces)?;
     let launched = launch(Launch {
         plan: &plan,
         cgroup: &mut cgroup,
         gate: None,
-        target: Some(Door { init, root }),
+        target: Some(door),
         joined: Vec::new(),
         console,
         inside: inside(),
@@ -145,7 +143,8 @@ fn choose_cgroup(state: &StateDir, record: &Record, wanted: &[SubCgroup]) -> Res
 /// Also for a container whose payload has divided its cgroup, so that the upper one takes no processes any more. v2 only.
 fn cgroup_of_init(record: &Record, reach: Reach) -> Result<Option<Cgroup>> {
     let pid = record.init.map_or(0, |init| init.pid);
-    let path = format!("/proc/{pid}/cgroup");
+    let thread = proc::living_thread(pid)?.unwrap_or(pid); // the first may have ended, and the others have moved on
+    let path = format!("/proc/{pid}/task/{thread}/cgroup");
     let read = || file::read_all(file::open(CWD, &path, libc::O_RDONLY, 0)?, 1 << 16);
     let text = read().with_context(|| format!("read {path}"))?;
     Cgroup::of_process(&record.cgroup, &String::from_utf8_lossy(&text), reach)

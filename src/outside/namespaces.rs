@@ -2,11 +2,12 @@
 
 use super::mappings;
 use crate::error::{Context, Kind, Result, anyhow, bail};
+use crate::link::Door;
 use crate::plan::namespaces::{name, proc_name};
 use crate::plan::{Namespaces, Sandbox};
 use crate::proc::{self, ProcessId};
 use crate::sys::file::{self, CWD};
-use crate::sys::namespace;
+use crate::sys::{self, Errno, namespace, process};
 use std::os::fd::OwnedFd;
 
 /// Each with its `CLONE_NEW*` bit, in the plan's order, checked to be of that type.
@@ -35,15 +36,50 @@ pub fn open(plan: &Namespaces) -> Result<Vec<(i32, OwnedFd)>> {
     Ok(opened)
 }
 
-/// exec into a container without a mount namespace: the root that its init has. The process is looked at again afterwards:
-/// its number may have gone to another one.
-pub fn root_of(init: ProcessId) -> Result<OwnedFd> {
-    let path = format!("/proc/{}/root", init.pid);
-    let root = file::open(CWD, &path, libc::O_PATH | libc::O_DIRECTORY, 0);
-    if !proc::is_alive(init)? {
-        bail!(anyhow!(Kind::NotRunning).context("cannot exec in a stopped container"));
+/// exec: what leads into the namespaces (`CLONE_NEW*` bits) of a container, and to its root, where it has no mount namespace
+/// to find that by. `pidfd` is init's.
+///
+/// A first thread that has ended has neither any more, so another one of init stands in for it. setns(2) answers ESRCH for a
+/// pidfd of such a process.
+pub fn way_into(init: ProcessId, pidfd: OwnedFd, kinds: i32) -> Result<Door> {
+    let thread = match proc::living_thread(init.pid)? {
+        Some(thread) if proc::is_alive(init)? => thread,
+        _ => bail!(anyhow!(Kind::NotRunning).context("cannot exec in a stopped container")),
+    };
+    let dir = format!("/proc/{}/task/{thread}", init.pid);
+    let named = || format!("enter the container by thread {thread} of its init (pid {})", init.pid);
+    let (pidfd, namespaces) = if thread == init.pid {
+        (pidfd, Vec::new())
+    } else {
+        match process::pidfd_open_thread(thread) {
+            Ok(pidfd) => (pidfd, Vec::new()),
+            Err(sys::Error(Errno::EINVAL)) => (pidfd, one_by_one(&dir, kinds).with_context(named)?),
+            Err(error) => return Err(error).with_context(named),
+        }
+    };
+    let root = if kinds & libc::CLONE_NEWNS == 0 {
+        let path = format!("{dir}/root");
+        let root = file::open(CWD, &path, libc::O_PATH | libc::O_DIRECTORY, 0);
+        Some(root.with_context(|| format!("open {path}, the container's root"))?)
+    } else {
+        None
+    };
+    // Looked at again afterwards: the numbers may have gone to others. A pidfd of a thread that has ended leads nowhere.
+    let is_thread = file::open(CWD, &dir, libc::O_PATH | libc::O_DIRECTORY, 0).is_ok();
+    if !is_thread || !proc::is_alive(init)? {
+        bail!(anyhow!(Kind::NotRunning).context("cannot exec in a container whose init has just ended"));
     }
-    root.with_context(|| format!("open {path}, the container's root"))
+    Ok(Door { init: pidfd, namespaces, root })
+}
+
+/// The namespaces of a thread, from its directory in /proc.
+fn one_by_one(dir: &str, kinds: i32) -> Result<Vec<(i32, OwnedFd)>> {
+    let open = |kind: &i32| {
+        let path = format!("{dir}/ns/{}", proc_name(*kind));
+        let opened = file::open(CWD, &path, libc::O_RDONLY, 0).with_context(|| format!("open {path}"));
+        opened.map(|file| (*kind, file))
+    };
+    (0..i32::BITS - 1).map(|bit| 1 << bit).filter(|kind| kinds & kind != 0).map(|kind| open(&kind)).collect()
 }
 
 /// A joined namespace may be the runtime's own, which is the host's: then what would be set there is refused, as it is
