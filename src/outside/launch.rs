@@ -10,6 +10,7 @@ use crate::error::{Context, Result};
 use crate::interrupt::Interrupt;
 use crate::link::{self, Door, Ends, Entry, Reply};
 use crate::plan::{Plan, World};
+use crate::proc::ProcessId;
 use crate::undo::Draft;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -51,6 +52,8 @@ pub struct Ready {
     pub made: Vec<PathBuf>,
     /// create: the device number of the devpts on /dev/pts, when it is the container's own.
     pub devpts: Option<u64>,
+    /// Whether prestart or createRuntime hooks have run.
+    pub hooks: HooksRun,
 }
 
 /// A failed launch, whether hooks of the container have run by then (then its poststop hooks are owed), and what stays in
@@ -59,6 +62,8 @@ pub struct Failed {
     pub error: anyhow::Error,
     pub hooks: HooksRun,
     pub made: Vec<PathBuf>,
+    /// The child, if it could not be killed.
+    pub left: Option<ProcessId>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,18 +86,27 @@ pub fn launch(launch: Launch) -> std::result::Result<Ready, Failed> {
     let spawned = labels::procfs(plan).and_then(|procfs| {
         spawn::spawn(plan, cgroup, Birth { gate, target, joined, procfs }, &inside, interrupt, elsewhere)
     });
+    let mut left = None;
     let result = spawned.and_then(|(mut child, link)| {
-        if let World::New(sandbox) = &plan.world {
-            // While the child is busy with its mounts; in force long before it is told to go.
-            cgroup.restrict_devices(&sandbox.cgroup)?;
+        // While the child is busy with its mounts; in force long before it is told to go.
+        let restricted = match &plan.world {
+            World::New(sandbox) => cgroup.restrict_devices(&sandbox.cgroup),
+            World::Join(_) => Ok(()),
+        };
+        let served = restricted
+            .and_then(|()| serve::until_ready(plan, cgroup, &mut child, &link, console, interrupt, &mut done));
+        match served {
+            Ok(master) => Ok((child, link, master)),
+            Err(error) => {
+                left = spawn::end(child);
+                Err(error)
+            }
         }
-        let master = serve::until_ready(plan, cgroup, &mut child, &link, console, interrupt, &mut done)?;
-        Ok((child, link, master))
     });
     let Done { hooks, moved, made, devpts } = done;
     match result {
-        Ok((child, link, master)) => Ok(Ready { child, link, master, moved, made, devpts }),
-        Err(error) => Err(Failed { error, hooks, made }),
+        Ok((child, link, master)) => Ok(Ready { child, link, master, moved, made, devpts, hooks }),
+        Err(error) => Err(Failed { error, hooks, made, left }),
     }
 }
 
@@ -103,6 +117,11 @@ impl Ready {
 
     pub fn pidfd(&self) -> &OwnedFd {
         &self.child.pidfd
+    }
+
+    /// Kills the child. Returns it, if it does not die.
+    pub fn end(self) -> Option<ProcessId> {
+        spawn::end(self.child)
     }
 
     /// Lets the child go on to its gate, and lets go of it: whoever reaps orphans above us reaps it.
