@@ -77,7 +77,7 @@ fn table<'a>(text: &'a str, head: &str) -> Vec<(usize, Vec<&'a str>, Vec<&'a str
     let start = rows.iter().position(|(_, cells)| cells[0] == head).expect("the table");
     let (columns, tests) = {
         let cells = &rows[start].1;
-        (cells.len(), cells.iter().position(|cell| *cell == "test").expect("a column of tests"))
+        (cells.len(), cells.iter().position(|cell| ["test", "tests"].contains(cell)).expect("a column of tests"))
     };
     let belongs = |(row, (number, _)): &(usize, &(usize, Vec<&str>))| *number == rows[start].0 + 2 + row;
     let row = |(_, (number, cells)): (usize, &(usize, Vec<&'a str>))| {
@@ -139,6 +139,12 @@ fn the_tables_of_vulnerabilities_and_practices_are_the_tests() {
         tests.iter().for_each(|name| check(*number, name));
     }
     assert_eq!(practices.len(), 28);
+
+    let attacks = table(&text, "attack");
+    assert!(attacks.len() >= 9);
+    for (number, _, tests) in &attacks {
+        tests.iter().for_each(|name| check(*number, name));
+    }
 
     let weaknesses = table(&text, "weakness");
     assert!(weaknesses.len() >= 20);

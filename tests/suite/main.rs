@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod attacks;
 mod boundaries;
 mod capabilities;
 mod cgroups;
