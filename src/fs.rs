@@ -12,6 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 /// As many symbolic links as the kernel itself follows in one path.
 const LINK_LIMIT: usize = 40;
@@ -377,24 +378,113 @@ impl Drop for Replacement<'_> {
     }
 }
 
+/// How long `remove_tree` goes on: a tree is empty at some time unless a process keeps adding to it.
+const REMOVE_TIME: Duration = Duration::from_secs(120);
+
+/// How many names of a directory are held at once.
+const NAMES_AT_ONCE: usize = 1024;
+
+/// How many directories of a tree are open at once.
+const OPEN_AT_ONCE: usize = 64;
+
 /// Removes a directory's whole content and then itself, by descriptors and without following links. What is gone already
-/// is no error.
+/// is no error. A mount point in the tree fails with EXDEV or EBUSY: what is mounted there is left alone.
+///
+/// Trees may be deeper than a path is long, than a stack and than descriptors last. So a directory that is too deep moves
+/// up to the top of the tree, and is looked at there. No `..` is taken, which a process that renames directories could lead
+/// out of the tree.
 pub fn remove_tree(parent: BorrowedFd, name: &OsStr) -> sys::Result<()> {
-    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
-    match file::open(parent, name, flags, 0) {
-        Ok(dir) => {
-            for entry in file::list(dir.as_fd())? {
-                match file::unlink(dir.as_fd(), &entry) {
-                    Ok(()) | Err(sys::Error(Errno::ENOENT)) => {}
-                    Err(sys::Error(Errno::EISDIR | Errno::EPERM)) => remove_tree(dir.as_fd(), &entry)?,
-                    Err(error) => return Err(error),
-                }
-            }
-            gone(file::rmdir(parent, name))
+    let end = Instant::now() + REMOVE_TIME;
+    let top = match open_dir_below(parent, name) {
+        Ok(top) => top,
+        Err(sys::Error(Errno::ENOTDIR | Errno::ELOOP)) => return gone(file::unlink(parent, name)),
+        other => return gone(other.map(drop)),
+    };
+    let device = device_of(&top)?;
+    let mut moved = 0u64;
+    let mut open = vec![Level { dir: top, name: name.to_os_string(), names: Vec::new(), rest: Rest::Unknown }];
+    loop {
+        let is_deepest = open.len() == OPEN_AT_ONCE;
+        let Some(level) = open.last_mut() else { return Ok(()) };
+        if Instant::now() > end {
+            return Err(sys::Error(Errno::ETIMEDOUT));
         }
-        Err(sys::Error(Errno::ENOTDIR | Errno::ELOOP)) => gone(file::unlink(parent, name)),
-        other => gone(other.map(drop)),
+        if level.names.is_empty() && level.rest == Rest::Unknown {
+            level.names = file::list_some(level.dir.as_fd(), NAMES_AT_ONCE)?;
+            level.rest = if level.names.len() < NAMES_AT_ONCE { Rest::None } else { Rest::Unknown };
+        }
+        let Some(entry) = level.names.pop() else {
+            let done = open.pop();
+            let (above, name) =
+                (open.last().map_or(parent, |above| above.dir.as_fd()), done.as_ref().map(|it| &it.name));
+            match gone(file::rmdir(above, name.map_or(OsStr::new(""), OsString::as_os_str))) {
+                // A process has added to it.
+                Err(sys::Error(Errno::ENOTEMPTY | Errno::EEXIST)) => {
+                    open.extend(done.map(|level| Level { rest: Rest::Unknown, ..level }));
+                }
+                done => done?,
+            }
+            continue;
+        };
+        if remove_leaf(level.dir.as_fd(), &entry)? {
+            continue;
+        }
+        if !is_deepest {
+            match open_dir_below(level.dir.as_fd(), &entry) {
+                Err(sys::Error(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP)) => level.rest = Rest::Unknown, // it has changed
+                Ok(dir) if device_of(&dir)? != device => return Err(sys::Error(Errno::EXDEV)),
+                dir => open.push(Level { dir: dir?, name: entry, names: Vec::new(), rest: Rest::Unknown }),
+            }
+            continue;
+        }
+        // No name of a tree that the runtime makes begins so; where a container has used it, the next number is tried.
+        level.rest = Rest::Unknown;
+        let [top, .., deepest] = &mut open[..] else { unreachable!("the deepest has others above it") };
+        match file::rename(deepest.dir.as_fd(), &entry, top.dir.as_fd(), format!(".removing.{moved}")) {
+            Ok(()) => top.rest = Rest::Unknown,
+            Err(sys::Error(Errno::ENOENT | Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOTDIR)) => {}
+            Err(error) => return Err(error),
+        }
+        moved += 1;
     }
+}
+
+/// A directory that is being emptied.
+struct Level {
+    dir: OwnedFd,
+    /// In the one before.
+    name: OsString,
+    /// Those that have been listed and not been removed yet.
+    names: Vec<OsString>,
+    rest: Rest,
+}
+
+/// What a directory has beyond the names that have been listed.
+#[derive(PartialEq, Eq)]
+enum Rest {
+    Unknown,
+    None,
+}
+
+/// Removes a file, a link, or a directory without entries. False: it is a directory with entries.
+fn remove_leaf(dir: BorrowedFd, name: &OsStr) -> sys::Result<bool> {
+    match file::unlink(dir, name) {
+        Err(error @ sys::Error(Errno::EISDIR | Errno::EPERM)) => match gone(file::rmdir(dir, name)) {
+            Err(sys::Error(Errno::ENOTEMPTY | Errno::EEXIST)) => Ok(false),
+            Err(sys::Error(Errno::ENOTDIR)) => Err(error), // a file that may not be removed
+            done => done.map(|()| true),
+        },
+        done => gone(done).map(|()| true),
+    }
+}
+
+fn open_dir_below(dir: BorrowedFd, name: &OsStr) -> sys::Result<OwnedFd> {
+    file::open(dir, Path::new(name), libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0)
+}
+
+/// The file system and, from Linux 5.8 on, the mount.
+fn device_of(dir: &OwnedFd) -> sys::Result<(u64, Option<u64>)> {
+    Ok((file::stat(dir)?.st_dev, sys::mount::id(dir).ok()))
 }
 
 fn gone(result: sys::Result<()>) -> sys::Result<()> {
@@ -469,5 +559,25 @@ mod tests {
         remove_tree(open.as_fd(), OsStr::new("tree")).unwrap();
         assert_eq!(file::list(open.as_fd()).unwrap(), ["state"]);
         assert!(Path::new("/etc").exists());
+    }
+
+    #[test]
+    fn a_tree_that_is_wide_deep_and_named_like_our_own_leavings_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = file::open(file::CWD, dir.path(), libc::O_RDONLY | libc::O_DIRECTORY, 0).unwrap();
+        for name in [".removing.0", ".removing.1", "a/.removing.0/x", "a/b/c/d/e", "a/b2/c/d/e", "a/.removing.7/y/z"] {
+            std::fs::create_dir_all(dir.path().join("tree").join(name)).unwrap();
+        }
+        std::fs::write(dir.path().join("tree/.removing.2"), "a file").unwrap();
+        for n in 0..3 * NAMES_AT_ONCE {
+            std::fs::write(dir.path().join(format!("tree/a/b/{n}")), "").unwrap();
+        }
+        let mut here = file::open(open.as_fd(), "tree/a/b", libc::O_RDONLY | libc::O_DIRECTORY, 0).unwrap();
+        for _ in 0..3000 {
+            file::mkdir(here.as_fd(), "d", 0o700).unwrap();
+            here = file::open(here.as_fd(), "d", libc::O_RDONLY | libc::O_DIRECTORY, 0).unwrap();
+        }
+        remove_tree(open.as_fd(), OsStr::new("tree")).unwrap();
+        assert!(file::list(open.as_fd()).unwrap().is_empty());
     }
 }

@@ -118,8 +118,11 @@ pub enum Entry {
 
 /// The way into a running container.
 pub struct Door {
-    /// The pidfd of its init.
+    /// A pidfd of its init, or of another thread of init when the first one has ended.
     pub init: OwnedFd,
+    /// The namespaces one by one, with their `CLONE_NEW*` bits, where the pidfd does not lead to them: before Linux 6.9 none is
+    /// to be had of a thread. Empty otherwise.
+    pub namespaces: Vec<(i32, OwnedFd)>,
     /// Its root, where the container has no mount namespace to find it by.
     pub root: Option<OwnedFd>,
 }

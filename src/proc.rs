@@ -15,7 +15,15 @@ pub struct ProcessId {
 
 struct Stat {
     state: u8,
+    /// Threads that have not been released; the first one, once it has ended, is released only after all others.
+    threads: u64,
     start: u64,
+}
+
+impl Stat {
+    fn has_ended(&self) -> bool {
+        matches!(self.state, b'Z' | b'X' | b'x')
+    }
 }
 
 /// The identity of a living process. Fails when there is none of that number.
@@ -26,9 +34,84 @@ pub fn identify(pid: i32) -> Result<ProcessId> {
     }
 }
 
-/// Is it this very process, and does it live? A zombie does not.
+/// Is it this very process, and does it live? A zombie does not, unless only its first thread has ended (pthread_exit in
+/// `main`): the other threads go on.
 pub fn is_alive(id: ProcessId) -> Result<bool> {
-    Ok(stat(id.pid)?.is_some_and(|stat| stat.start == id.start && !matches!(stat.state, b'Z' | b'X' | b'x')))
+    Ok(stat(id.pid)?.is_some_and(|stat| stat.start == id.start && (!stat.has_ended() || stat.threads > 1)))
+}
+
+/// A thread of the process that has not ended: the first, or another one once the first has ended. `None` when no thread lives.
+///
+/// A thread that has ended has no namespaces, no root and no working directory any more, and /proc/PID shows those of the
+/// first thread. The caller checks afterwards that the process is still the same one.
+pub fn living_thread(pid: i32) -> Result<Option<i32>> {
+    match stat(pid)? {
+        Some(stat) if stat.has_ended() => {}
+        Some(_) => return Ok(Some(pid)),
+        None => return Ok(None),
+    }
+    let path = format!("/proc/{pid}/task");
+    let threads = match std::fs::read_dir(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        threads => threads.with_context(|| format!("list {path}"))?,
+    };
+    let mut tids = threads.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    Ok(tids.find(|tid| stat(*tid).is_ok_and(|stat| stat.is_some_and(|stat| !stat.has_ended()))))
+}
+
+/// The process that a thread belongs to, by Tgid of /proc/TID/status.
+pub fn process_of(tid: i32) -> Option<i32> {
+    let text = read_small(&format!("/proc/{tid}/status"))?;
+    text.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
+}
+
+/// Why a process does not die of SIGKILL, as far as /proc tells, for the end of an error: `waits for …`. Looks at no more than
+/// a thousand threads.
+pub fn why_it_does_not_die(pid: i32) -> Option<String> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+    let tids = threads.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()).take(1000);
+    let mut stuck = tids.filter(|tid| state(*tid).is_ok_and(|state| state == Some('D')));
+    let first = stuck.next()?;
+    let at = |tid| read_small(&format!("/proc/{pid}/task/{tid}/wchan")).unwrap_or_default();
+    let function = std::iter::once(first).chain(stuck).map(at).find(|function| is_of_fuse(function));
+    if function.is_none() {
+        return Some("is in an uninterruptible sleep (state D): a device or a file system does not answer".to_owned());
+    }
+    let connections = fuse_connections(pid);
+    let which = if connections.is_empty() { "N".to_owned() } else { connections.join(", ") };
+    Some(format!(
+        "waits for a FUSE server that does not answer, perhaps for itself: abort the connection (echo 1 > \
+         /sys/fs/fuse/connections/{which}/abort)"
+    ))
+}
+
+/// Functions of the kernel in which a process waits for a FUSE server. None of them can be interrupted by SIGKILL once the
+/// server has read the request.
+fn is_of_fuse(function: &str) -> bool {
+    ["request_wait_answer", "fuse_", "__fuse_"].iter().any(|name| function.trim().starts_with(name))
+}
+
+/// The numbers of the FUSE connections whose mounts a process sees: the minor number of the mount's device.
+fn fuse_connections(pid: i32) -> Vec<String> {
+    let path = format!("/proc/{pid}/mountinfo");
+    let read = || file::read_all(file::open(CWD, &path, libc::O_RDONLY, 0)?, 1 << 20);
+    let text = read().unwrap_or_default(); // the hint then names none
+    let text = String::from_utf8_lossy(&text);
+    let number = |line: &str| {
+        let (before, after) = line.split_once(" - ")?;
+        let minor: u32 = before.split(' ').nth(2)?.split_once(':')?.1.parse().ok()?;
+        after.starts_with("fuse").then(|| minor.to_string())
+    };
+    let mut numbers: Vec<String> = text.lines().filter_map(number).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers.truncate(5);
+    numbers
+}
+
+fn read_small(path: &str) -> Option<String> {
+    let bytes = file::read_all(file::open(CWD, path, libc::O_RDONLY, 0).ok()?, 1 << 16).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The letter that says what a process is doing (`D`: it waits and cannot be disturbed); `None` when it is gone.
@@ -48,9 +131,10 @@ fn stat(pid: i32) -> Result<Option<Stat>> {
     let rest = String::from_utf8_lossy(rest);
     let mut fields = rest.split_ascii_whitespace();
     let state = fields.next().and_then(|field| field.bytes().next());
-    let start = fields.nth(18).and_then(|field| field.parse().ok());
-    match (state, start) {
-        (Some(state), Some(start)) => Ok(Some(Stat { state, start })),
+    let threads = fields.nth(16).and_then(|field| field.parse().ok());
+    let start = fields.nth(1).and_then(|field| field.parse().ok());
+    match (state, threads, start) {
+        (Some(state), Some(threads), Some(start)) => Ok(Some(Stat { state, threads, start })),
         _ => bail!("{path} is not in the form of proc(5)"),
     }
 }
@@ -65,7 +149,9 @@ pub fn boot_id() -> Result<String> {
 /// The processes that are in the same pid namespace as this one, in the order of their numbers. Those that we may not look
 /// at are in another.
 pub fn in_pid_namespace_of(pid: i32) -> Result<Vec<i32>> {
-    let namespace = |pid: i32| file::readlink(CWD, format!("/proc/{pid}/ns/pid"));
+    let of = |pid: i32| file::readlink(CWD, format!("/proc/{pid}/ns/pid"));
+    // The first thread may have ended.
+    let namespace = |pid: i32| of(pid).or_else(|error| living_thread(pid).ok().flatten().map_or(Err(error), of));
     let wanted = namespace(pid).with_context(|| format!("look at the pid namespace of process {pid}"))?;
     let names = std::fs::read_dir("/proc").context("list /proc")?.flatten().map(|entry| entry.file_name());
     let pids = names.filter_map(|name| name.to_str()?.parse().ok());

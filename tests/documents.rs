@@ -77,8 +77,7 @@ fn table<'a>(text: &'a str, head: &str) -> Vec<(usize, Vec<&'a str>, Vec<&'a str
     let start = rows.iter().position(|(_, cells)| cells[0] == head).expect("the table");
     let (columns, tests) = {
         let cells = &rows[start].1;
-        let is_tests = |cell: &&str| matches!(*cell, "test" | "tests");
-        (cells.len(), cells.iter().position(is_tests).expect("a column of tests"))
+        (cells.len(), cells.iter().position(|cell| ["test", "tests"].contains(cell)).expect("a column of tests"))
     };
     let belongs = |(row, (number, _)): &(usize, &(usize, Vec<&str>))| *number == rows[start].0 + 2 + row;
     let row = |(_, (number, cells)): (usize, &(usize, Vec<&'a str>))| {

@@ -46,7 +46,10 @@ pub fn stage(plan: &Plan, entry: &Entry, kept: &[BorrowedFd]) -> Result<()> {
 fn doors(entry: &Entry) -> Vec<BorrowedFd<'_>> {
     match entry {
         Entry::Direct { joined } => joined.iter().map(|(_, file)| file.as_fd()).collect(),
-        Entry::Target(door) => [&door.init].into_iter().chain(&door.root).map(AsFd::as_fd).collect(),
+        Entry::Target(door) => {
+            let namespaces = door.namespaces.iter().map(|(_, file)| file);
+            [&door.init].into_iter().chain(&door.root).chain(namespaces).map(AsFd::as_fd).collect()
+        }
         Entry::Staged => Vec::new(),
     }
 }

@@ -90,8 +90,12 @@ pub fn join(target: &Target, entry: Entry, link: &link::Child) -> Result<Setgrou
 }
 
 fn enter_target(target: &Target, door: &Door, procfs: &OwnedFd) -> Result<()> {
-    if target.namespaces != 0 {
+    if !door.namespaces.is_empty() {
+        enter_joined(&door.namespaces)?;
+    } else if target.namespaces != 0 {
         namespace::enter(&door.init, target.namespaces).context("enter the container's namespaces")?;
+    }
+    if target.namespaces != 0 {
         joined::check(target, procfs).context("enter the container's namespaces")?; // before anything in them is used
     }
     if let Some(root) = &door.root {

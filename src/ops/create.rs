@@ -1,9 +1,8 @@
 //! create: everything up to the gate. `run` goes the same way and does not stop there.
 
 use super::list::{self, RootGiven};
-use super::{Announce, Global, inside, keep_only, listen_fds};
+use super::{Announce, Global, delete, inside, keep_only, listen_fds};
 use crate::error::{Context, Result, anyhow, bail, ensure, line};
-use crate::hooks::{self, Surroundings};
 use crate::interrupt::Interrupt;
 use crate::link::gate;
 use crate::outside::cgroup::{self, Cgroup};
@@ -56,9 +55,7 @@ pub enum Stop {
 pub struct Made {
     pub record: Record,
     pub ready: Ready,
-    pub cgroup: Draft<Cgroup>,
-    pub resctrl: Option<Draft<Group>>,
-    pub host_mount: Option<Draft<HostMount>>,
+    pub drafts: Drafts,
     pub state: Draft<StateDir>,
     pub held: Held,
     /// Where the payload will tell that it is ready; the gate has that of a created container.
@@ -67,13 +64,39 @@ pub struct Made {
     pub interrupt: Interrupt,
 }
 
+/// What is outside of the state directory.
+#[derive(Default)]
+pub struct Drafts {
+    cgroup: Option<Draft<Cgroup>>,
+    resctrl: Option<Draft<Group>>,
+    host_mount: Option<Draft<HostMount>>,
+}
+
+impl Drafts {
+    /// Returns the cgroup.
+    pub fn keep(self) -> Option<Cgroup> {
+        self.resctrl.map(Draft::keep);
+        self.host_mount.map(Draft::keep);
+        self.cgroup.map(Draft::keep)
+    }
+
+    /// Unmakes them, and returns what cannot be unmade.
+    fn undo(self) -> Vec<anyhow::Error> {
+        let mut left = Vec::new();
+        left.extend(self.resctrl.and_then(|group| resctrl::remove(&group.keep()).err()));
+        left.extend(self.cgroup.and_then(|cgroup| cgroup::undo(cgroup.keep()).err()));
+        left.extend(self.host_mount.and_then(|mount| host_mount::take_down(&mount.keep()).err()));
+        left
+    }
+}
+
 pub fn create(global: &Global, request: Create) -> Result<()> {
-    let Made { ready, cgroup, resctrl, host_mount, state, held, interrupt, .. } =
-        make(global, request, Stay::Leave, Stop::AtGate)?;
-    ready.go_to_gate()?;
-    cgroup.keep();
-    resctrl.map(Draft::keep);
-    host_mount.map(Draft::keep);
+    let Made { record, ready, drafts, state, held, interrupt, .. } = make(global, request, Stay::Leave, Stop::AtGate)?;
+    let hooks = ready.hooks;
+    if let Err(error) = ready.go_to_gate() {
+        return Err(give_up(error, state, record, drafts, hooks));
+    }
+    drafts.keep();
     state.keep();
     drop((held, interrupt));
     Ok(())
@@ -138,55 +161,118 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
     if let Some(mount) = &record.host_mount {
         refuse_shared_root(global, &plan.id, mount)?; // the intent is written: of two that come at once none overlooks the other
     }
-    let mut notify = match sandbox.notify {
-        Some(_) => Some(notify::make_socket(&state)?),
-        None => None,
+    let (mut drafts, mut hooks) = (Drafts::default(), HooksRun::No);
+    let mut notify = None;
+    let filled = || -> Result<Ready> {
+        if sandbox.notify.is_some() {
+            notify = Some(notify::make_socket(&state)?);
+        }
+        drafts.host_mount = detached.map(host_mount::attach).transpose()?;
+        let cgroup = drafts.cgroup.insert(make_cgroup(plan, sandbox, &mut record)?);
+        record.cgroup_ids = cgroup.identities()?;
+        if let (Some(group), Some(plan)) = (&record.resctrl, &sandbox.resctrl) {
+            drafts.resctrl = Some(resctrl::make(group, plan)?);
+        }
+        let gate = match stop {
+            Stop::AtGate => Some(socket::listen_in(state.dir.as_fd(), gate::NAME).context("make the gate")?),
+            Stop::Nowhere => None,
+        };
+        if let (Some(_), Some(socket)) = (&gate, notify.take_if(|_| stop == Stop::AtGate)) {
+            gate::deposit(state.dir.as_fd(), &socket)?; // for `start`
+        }
+        record.namespace_ids = namespaces::identities(&joined)?;
+        let launched = launch(Launch {
+            plan,
+            cgroup,
+            gate,
+            target: None,
+            joined,
+            console,
+            inside: inside(),
+            interrupt: &interrupt,
+            elsewhere: &|| Ok(None),
+        });
+        let ready = launched.map_err(|failed| {
+            (hooks, record.init) = (failed.hooks, failed.left);
+            explain(failed, sandbox)
+        })?;
+        hooks = ready.hooks;
+        match publish(&state, &mut record, plan, cgroup, &ready, announce) {
+            Ok(()) => Ok(ready),
+            Err(error) => {
+                record.init = ready.end();
+                Err(error)
+            }
+        }
     };
-    let host_mount = detached.map(host_mount::attach).transpose()?;
-    let mut cgroup = make_cgroup(plan, sandbox, &mut record)?;
-    let resctrl = match (&record.resctrl, &sandbox.resctrl) {
-        (Some(group), Some(plan)) => Some(resctrl::make(group, plan)?),
-        _ => None,
-    };
-    let gate = match stop {
-        Stop::AtGate => Some(socket::listen_in(state.dir.as_fd(), gate::NAME).context("make the gate")?),
-        Stop::Nowhere => None,
-    };
-    if let (Some(_), Some(socket)) = (&gate, notify.take_if(|_| stop == Stop::AtGate)) {
-        gate::deposit(state.dir.as_fd(), &socket)?; // for `start`
+    match filled() {
+        Ok(ready) => Ok(Made { record, ready, drafts, state, held, notify, interrupt }),
+        Err(error) => Err(give_up(error, state, record, drafts, hooks)),
     }
-    record.namespace_ids = namespaces::identities(&joined)?;
-    let launched = launch(Launch {
-        plan,
-        cgroup: &mut cgroup,
-        gate,
-        target: None,
-        joined,
-        console,
-        inside: inside(),
-        interrupt: &interrupt,
-        elsewhere: &|| Ok(None),
-    });
-    let ready = launched.map_err(|failed| explain(failed, plan, sandbox))?;
-    log::debug(format!(
-        "process {} is ready to become {:?}",
-        ready.pid(),
-        plan.process.args.first().map_or("nothing", String::as_str)
-    ));
+}
+
+/// Writes down what there is, for later commands and for the caller.
+fn publish(
+    state: &StateDir,
+    record: &mut Record,
+    plan: &Plan,
+    cgroup: &Cgroup,
+    ready: &Ready,
+    announce: &Announce,
+) -> Result<()> {
+    let program = plan.process.args.first().map_or("nothing", String::as_str);
+    log::debug(format!("process {} is ready to become {program:?}", ready.pid()));
     if let Some(group) = &record.resctrl {
         group.add(ready.pid())?;
     }
     record.init = Some(proc::identify(ready.pid())?);
-    namespaces::complete(&mut record, &sandbox.namespaces, ready.pid());
+    if let World::New(sandbox) = &plan.world {
+        namespaces::complete(record, &sandbox.namespaces, ready.pid());
+    }
     record.cgroup_ids = cgroup.identities()?;
     record.devpts = ready.devpts;
     record.made.clone_from(&ready.made);
     let template = plan.template().ok_or_else(|| anyhow!("create makes a template"))?;
     state.save_template(&template)?;
-    state.save(&record)?;
+    state.save(record)?;
     announce.send_pidfd(ready.pidfd(), "standard")?;
-    announce.write_pid(ready.pid())?;
-    Ok(Made { record, ready, cgroup, resctrl, host_mount, state, held, notify, interrupt })
+    announce.write_pid(ready.pid())
+}
+
+/// Unmakes what a `create` that fails has made; the child has been killed. If its hooks have run, the poststop hooks follow.
+/// runtime.md, "Lifecycle", step 5. The state directory goes last and only when nothing else is left: without it no command
+/// could ever find the rest. `record.init` is the child, where that could not be killed.
+pub fn give_up(
+    error: anyhow::Error,
+    state: Draft<StateDir>,
+    mut record: Record,
+    drafts: Drafts,
+    hooks: HooksRun,
+) -> anyhow::Error {
+    record.init = record.init.filter(|init| proc::is_alive(*init).unwrap_or(true));
+    let mut left: Vec<String> = drafts.undo().iter().map(line).collect();
+    if let Some(init) = record.init {
+        // Its cgroups and mounts stay because of it.
+        left.iter().for_each(log::debug);
+        let why = proc::why_it_does_not_die(init.pid).unwrap_or_else(|| "does not die".to_owned());
+        left = vec![format!("process {} {why}", init.pid)];
+    }
+    let done = match (left.is_empty(), hooks) {
+        (true, HooksRun::Yes) => delete::poststop(&state, &record),
+        (true, HooksRun::No) | (false, HooksRun::Yes) => Ok(()), // none are due, or not before the rest is gone
+        (false, HooksRun::No) => state.take_poststop().map(drop),
+    };
+    if let Err(error) = done {
+        log::warning(line(&error));
+    }
+    if left.is_empty() {
+        return error;
+    }
+    if let Err(error) = state.save(&record) {
+        log::warning(line(&error)); // the intent is there
+    }
+    let id = state.keep().id;
+    error.context(format!("left of container {id:?}: {}: then repeat `rruntime delete --force {id}`", left.join("; ")))
 }
 
 /// Without mount namespaces.
@@ -246,15 +332,7 @@ fn intent(plan: &Plan, sandbox: &Sandbox) -> Result<Record> {
     })
 }
 
-/// When hooks have prepared something outside, those that take it down again are owed. runtime.md, "Lifecycle", step 5.
-fn explain(failed: Failed, plan: &Plan, sandbox: &Sandbox) -> anyhow::Error {
-    if failed.hooks == HooksRun::Yes {
-        let (bundle, annotations) = (&sandbox.bundle, &sandbox.annotations);
-        let state = hooks::State { id: &plan.id, status: "stopped", pid: 0, bundle, annotations };
-        for error in hooks::run_all("poststop", &plan.hooks.poststop, &state, &Surroundings::Inherit, bundle) {
-            log::warning(format!("{error:#}"));
-        }
-    }
+fn explain(failed: Failed, sandbox: &Sandbox) -> anyhow::Error {
     if !failed.made.is_empty() {
         let names: Vec<String> = failed.made.iter().map(|name| format!("{name:?}")).collect();
         log::warning(format!("left in the root filesystem {}: {}", sandbox.rootfs.path.display(), names.join(", ")));

@@ -82,7 +82,7 @@ fn stop_creator(state: &StateDir, record: &Record) -> Result<()> {
     }; // it has just ended
     if proc::is_alive(record.creator)? {
         gone_is_fine(process::pidfd_signal(&pidfd, libc::SIGKILL)).context("stop the creator")?;
-        wait_for_end(&pidfd, record.creator.pid)?;
+        wait_for_end(&pidfd, record.creator.pid, &state.cgroup(record)?)?;
     }
     Ok(())
 }
@@ -92,6 +92,7 @@ fn stop_creator(state: &StateDir, record: &Record) -> Result<()> {
 pub fn clean_up(state: &StateDir, record: &Record, cgroup: &Cgroup, force: Force) -> Result<()> {
     let mut errors = Vec::new();
     errors.extend(kill_in(record, cgroup, force).err());
+    let killed = errors.is_empty();
     let removed = cgroup.remove();
     errors.extend(match force {
         Force::No => removed.context("remove the cgroup; `delete --force` ends whoever is in it").err(),
@@ -99,8 +100,9 @@ pub fn clean_up(state: &StateDir, record: &Record, cgroup: &Cgroup, force: Force
     });
     errors.extend(record.resctrl.as_ref().and_then(|group| resctrl::remove(group).err()));
     errors.extend(take_down_mounts(record).err());
-    for error in poststop(record) {
-        log::warning(format!("{error:#}")); // runtime.md, step 12: logged, and the rest goes on
+    // While a process of it is left, the container has not stopped: a later `delete` runs them.
+    if killed && let Err(error) = poststop(state, record) {
+        errors.push(error);
     }
     if let Some(error) = all(errors) {
         return Err(error);
@@ -148,23 +150,37 @@ fn kill_in(record: &Record, cgroup: &Cgroup, force: Force) -> Result<()> {
                 // kernel would kill that one only when init is through.
                 cgroup.kill(libc::SIGKILL).context("kill what is left in the cgroup")?;
             }
-            wait_for_end(pidfd, init.pid)
+            wait_for_end(pidfd, init.pid, cgroup)
         }
         _ => Ok(()),
     }
 }
 
-fn wait_for_end(pidfd: &impl AsFd, pid: i32) -> Result<()> {
+/// How long one look at a process that is dying takes, in milliseconds.
+const LOOK: i32 = 200;
+
+/// v1 holds a killed process that is in a frozen cgroup, and init as long as its pid namespace has such a process. A container
+/// may make and freeze cgroups below its own, again and again until its last process has died.
+fn wait_for_end(pidfd: &impl AsFd, pid: i32, cgroup: &Cgroup) -> Result<()> {
     let end = Instant::now() + PATIENCE;
     loop {
-        let left = end.saturating_duration_since(Instant::now());
-        let left = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
-        match process::poll(&[pidfd.as_fd()], left) {
+        match process::poll(&[pidfd.as_fd()], LOOK) {
             Ok(ready) if ready[0] => return Ok(()),
-            Ok(_) => bail!("container init still running: process {pid} does not die (is it waiting for a device?)"),
-            Err(sys::Error(Errno::EINTR)) => {}
+            Ok(_) | Err(sys::Error(Errno::EINTR)) => {}
             Err(error) => return Err(anyhow!(error).context("wait for the end of init")),
         }
+        cgroup.thaw_the_killed()?;
+        if Instant::now() > end {
+            break;
+        }
+    }
+    let others = || cgroup.processes().unwrap_or_default().into_iter().take(100); // of its pid namespace: init waits for them
+    let why = |pid: i32| proc::why_it_does_not_die(pid).map(|why| format!("process {pid} {why}"));
+    match std::iter::once(pid).chain(others()).find_map(why) {
+        Some(why) => {
+            bail!("container init still running: process {pid} does not die: {why}, then delete the container again")
+        }
+        None => bail!("container init still running: process {pid} does not die (is it waiting for a device?)"),
     }
 }
 
@@ -175,8 +191,17 @@ fn gone_is_fine(result: sys::Result<()>) -> sys::Result<()> {
     }
 }
 
-fn poststop(record: &Record) -> Vec<anyhow::Error> {
+/// They run once, whatever becomes of them and of the rest: that they do is on record before. Their failures are logged, and
+/// the rest goes on. runtime.md, "Lifecycle", step 12.
+pub fn poststop(state: &StateDir, record: &Record) -> Result<()> {
+    if record.hooks.poststop.is_empty() || !state.take_poststop()? {
+        return Ok(());
+    }
     let (bundle, annotations) = (&record.bundle, &record.annotations);
-    let state = hooks::State { id: &record.id, status: "stopped", pid: 0, bundle, annotations };
-    hooks::run_all("poststop", &record.hooks.poststop, &state, &Surroundings::Inherit, record.hooks_cwd())
+    let facts = hooks::State { id: &record.id, status: "stopped", pid: 0, bundle, annotations };
+    for error in hooks::run_all("poststop", &record.hooks.poststop, &facts, &Surroundings::Inherit, record.hooks_cwd())
+    {
+        log::warning(format!("{error:#}"));
+    }
+    Ok(())
 }

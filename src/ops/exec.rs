@@ -4,7 +4,6 @@ use super::create::Stay;
 use super::{Announce, Global, inside, keep_only};
 use crate::error::{Context, Kind, Result, anyhow, bail};
 use crate::interrupt::Interrupt;
-use crate::link::Door;
 use crate::outside::cgroup::{Cgroup, Reach};
 use crate::outside::console::Console;
 use crate::outside::record::{self, Lock, Record, StateDir, Status};
@@ -81,15 +80,13 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
     // kernel lets no process into what it has removed meanwhile: setns(2) and fork fail when init is dead, and a cgroup that
     // is gone takes none, whatever has its name by then.
     drop(held);
-    let root = match record.init {
-        Some(init) if record.namespaces & libc::CLONE_NEWNS == 0 => Some(namespaces::root_of(init, record.root)?),
-        _ => None,
-    };
+    let Some(id) = record.init else { bail!(Kind::NotRunning) };
+    let door = namespaces::way_into(id, init, record.namespaces, record.root)?;
     let launched = launch(Launch {
         plan: &plan,
         cgroup: &mut cgroup,
         gate: None,
-        target: Some(Door { init, root }),
+        target: Some(door),
         joined: Vec::new(),
         console,
         inside: inside(),
@@ -149,7 +146,8 @@ fn choose_cgroup(state: &StateDir, record: &Record, wanted: &[SubCgroup]) -> Res
 /// Also for a container whose payload has divided its cgroup, so that the upper one takes no processes any more. v2 only.
 fn cgroup_of_init(record: &Record, reach: Reach) -> Result<Option<Cgroup>> {
     let pid = record.init.map_or(0, |init| init.pid);
-    let path = format!("/proc/{pid}/cgroup");
+    let thread = proc::living_thread(pid)?.unwrap_or(pid); // the first may have ended, and the others have moved on
+    let path = format!("/proc/{pid}/task/{thread}/cgroup");
     let read = || file::read_all(file::open(CWD, &path, libc::O_RDONLY, 0)?, 1 << 16);
     let text = read().with_context(|| format!("read {path}"))?;
     if !record.init.is_some_and(|init| proc::is_alive(init).unwrap_or(false)) {

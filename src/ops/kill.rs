@@ -2,9 +2,11 @@
 
 use super::Global;
 use crate::error::{Context, Kind, Result, anyhow, bail};
+use crate::outside::cgroup::Cgroup;
 use crate::outside::record::{self, Family, Status};
 use crate::sys::process;
 use crate::sys::{self, Errno};
+use std::os::fd::{AsFd, OwnedFd};
 
 /// `--all` or not.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,8 +36,25 @@ pub fn kill(global: &Global, id: &str, signal: &str, whom: Whom) -> Result<()> {
     }
     if everybody {
         cgroup.kill(signal)?;
-    } else if signal == libc::SIGKILL && state.status(&record)? == Status::Paused {
-        cgroup.thaw()?; // a frozen process of v1 does not even die
+    } else if signal == libc::SIGKILL {
+        if state.status(&record)? == Status::Paused {
+            cgroup.thaw()?; // a frozen process of v1 does not even die
+        }
+        let_die(&cgroup, &init)?;
+    }
+    Ok(())
+}
+
+/// How often, ten milliseconds apart, the cgroups of a container are thawed that freezes them again before it dies.
+const THAWS: u32 = 100;
+
+/// v1: init cannot die while it, or another process of its pid namespace, is in a frozen cgroup that the container made below its own.
+fn let_die(cgroup: &Cgroup, init: &OwnedFd) -> Result<()> {
+    for _ in 0..THAWS {
+        let was_frozen = cgroup.thaw_the_killed()?;
+        if !was_frozen || process::poll(&[init.as_fd()], 10).is_ok_and(|ended| ended[0]) {
+            break;
+        }
     }
     Ok(())
 }

@@ -42,11 +42,11 @@ pub fn list(global: &Global, given: RootGiven, view: View) -> Result<String> {
 
 /// In alphabetical order.
 pub fn ids(global: &Global, given: RootGiven) -> Result<Vec<String>> {
-    let root = match record::open_root(&global.root) {
-        Ok(root) => root,
-        Err(Error(Errno::ENOENT)) if given == RootGiven::No => return Ok(Vec::new()),
-        Err(error) => {
-            return Err(error).with_context(|| format!("open --root {}", global.root.display()));
+    let root = match record::open_root(&global.root)? {
+        Some(root) => root,
+        None if given == RootGiven::No => return Ok(Vec::new()),
+        None => {
+            return Err(Error(Errno::ENOENT)).with_context(|| format!("open --root {}", global.root.display()));
         }
     };
     let names = file::list(root.as_fd()).with_context(|| format!("read {}", global.root.display()))?;

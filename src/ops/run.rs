@@ -8,7 +8,6 @@ use crate::outside::cgroup::{self, Cgroup};
 use crate::outside::{notify, wait};
 use crate::sys::process::{self, Exit};
 use crate::sys::signal;
-use crate::undo::Draft;
 
 pub struct Run {
     pub create: Create,
@@ -44,12 +43,17 @@ pub fn run(global: &Global, request: Run) -> Result<u8> {
         }
         Stay::Leave => None,
     };
-    let Made { record, ready, cgroup, resctrl, host_mount, state, held, notify: socket, interrupt } =
+    let Made { mut record, ready, drafts, state, held, notify: socket, interrupt } =
         create::make(global, create, stay, Stop::Nowhere)?;
-    let mut proxy = notify::Proxy::of(socket, notify::manager()?)?;
-    let (cgroup, state) = (cgroup.keep(), state.keep());
-    resctrl.map(Draft::keep);
-    host_mount.map(Draft::keep);
+    let mut proxy = match notify::manager().and_then(|manager| notify::Proxy::of(socket, manager)) {
+        Ok(proxy) => proxy,
+        Err(error) => {
+            let hooks = ready.hooks;
+            record.init = ready.end();
+            return Err(create::give_up(error, state, record, drafts, hooks));
+        }
+    };
+    let (cgroup, state) = (drafts.keep().context("a container has a cgroup")?, state.keep());
     let gone = ready.go(&interrupt).context("unable to start container process");
     drop(held);
     let (child, master) = match gone {

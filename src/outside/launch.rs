@@ -11,6 +11,7 @@ use crate::error::{Context, Result};
 use crate::interrupt::Interrupt;
 use crate::link::{self, Door, Ends, Entry, Released, Reply};
 use crate::plan::{Plan, World};
+use crate::proc::ProcessId;
 use crate::undo::Draft;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -54,6 +55,8 @@ pub struct Ready {
     pub made: Vec<PathBuf>,
     /// create: the device number of the devpts on /dev/pts, when it is the container's own.
     pub devpts: Option<u64>,
+    /// Whether prestart or createRuntime hooks have run.
+    pub hooks: HooksRun,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,6 +71,8 @@ pub struct Failed {
     pub error: anyhow::Error,
     pub hooks: HooksRun,
     pub made: Vec<PathBuf>,
+    /// The child, if it could not be killed.
+    pub left: Option<ProcessId>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,23 +95,30 @@ pub fn launch(launch: Launch) -> std::result::Result<Ready, Failed> {
     let spawned = labels::procfs(plan).and_then(|procfs| {
         spawn::spawn(plan, cgroup, Birth { gate, target, joined, procfs }, &inside, interrupt, elsewhere)
     });
+    let mut left = None;
     let result = spawned.and_then(|(mut child, link)| {
-        if let World::New(sandbox) = &plan.world {
-            // While the child is busy with its mounts. Before it opens a file of the image (/etc/passwd, what tmpcopyup copies),
-            // where another container on the same tree may have put a device, it asks and waits (`Request::Rules`).
-            cgroup.restrict_devices(&sandbox.cgroup)?;
-        }
+        // While the child is busy with its mounts. Before it opens a file of the image (/etc/passwd, what tmpcopyup copies), where
+        // another container on the same tree may have put a device, it asks and waits (`Request::Rules`).
+        let restricted = match &plan.world {
+            World::New(sandbox) => cgroup.restrict_devices(&sandbox.cgroup),
+            World::Join(_) => Ok(()),
+        };
         let service = Service { plan, cgroup, console, interrupt, done: &mut done };
-        let (link, master) = serve::until_ready(service, &mut child, link)?;
-        Ok((child, link, master))
+        match restricted.and_then(|()| serve::until_ready(service, &mut child, link)) {
+            Ok((link, master)) => Ok((child, link, master)),
+            Err(error) => {
+                left = spawn::end(child);
+                Err(error)
+            }
+        }
     });
     let Done { hooks, moved, made, devpts } = done;
     match result {
         Ok((child, link, master)) => {
             let reach = if plan.forks_late() { Reach::Exposed } else { Reach::Hidden };
-            Ok(Ready { child, link, reach, master, moved, made, devpts })
+            Ok(Ready { child, link, reach, master, moved, made, devpts, hooks })
         }
-        Err(error) => Err(Failed { error, hooks, made }),
+        Err(error) => Err(Failed { error, hooks, made, left }),
     }
 }
 
@@ -117,6 +129,11 @@ impl Ready {
 
     pub fn pidfd(&self) -> &OwnedFd {
         &self.child.pidfd
+    }
+
+    /// Kills the child. Returns it, if it does not die.
+    pub fn end(self) -> Option<ProcessId> {
+        spawn::end(self.child)
     }
 
     /// Lets the child go on to its gate, and lets go of it: whoever reaps orphans above us reaps it.

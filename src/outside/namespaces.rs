@@ -3,12 +3,13 @@
 use super::mappings;
 use super::record::Record;
 use crate::error::{Context, Kind, Result, anyhow, bail, ensure};
+use crate::link::Door;
 use crate::plan::namespaces::{name, proc_name};
 use crate::plan::{Namespaces, Sandbox};
 use crate::proc::{self, ProcessId};
 use crate::sys::file::{self, CWD};
 use crate::sys::namespace::{self, Identity};
-use crate::sys::{self};
+use crate::sys::{self, Errno, process};
 use std::os::fd::OwnedFd;
 
 /// Each with its `CLONE_NEW*` bit, in the plan's order, checked to be of that type.
@@ -67,7 +68,8 @@ pub fn known(record: &Record) -> Result<Vec<(i32, Identity)>> {
         return Ok(known);
     };
     let look = || -> sys::Result<(Identity, bool)> {
-        let user = file::open(CWD, format!("/proc/{}/ns/user", init.pid), libc::O_RDONLY, 0)?;
+        let thread = proc::living_thread(init.pid).ok().flatten().unwrap_or(init.pid); // the first may have ended
+        let user = file::open(CWD, format!("/proc/{}/task/{thread}/ns/user", init.pid), libc::O_RDONLY, 0)?;
         let own = file::open(CWD, "/proc/self/ns/user", libc::O_RDONLY, 0)?;
         let is_ours =
             namespace::parent(&user).and_then(Identity::of).is_ok_and(|parent| Ok(parent) == Identity::of(&own));
@@ -85,16 +87,53 @@ pub fn known(record: &Record) -> Result<Vec<(i32, Identity)>> {
     Ok(known)
 }
 
-/// exec into a container without a mount namespace: the root that its init has, if that is the container's still and in our
-/// own mount namespace. A user namespace allows every process to change its root, and to make a mount namespace.
-pub fn root_of(init: ProcessId, known: Option<Identity>) -> Result<OwnedFd> {
-    let path = format!("/proc/{}/root", init.pid);
+/// Looked at a process by its number? The number may have gone to another one meanwhile.
+fn ensure_alive(init: ProcessId) -> Result<()> {
+    ensure!(proc::is_alive(init)?, anyhow!(Kind::NotRunning).context("cannot exec in a stopped container"));
+    Ok(())
+}
+
+/// exec: what leads into the namespaces (`CLONE_NEW*` bits) of a container, and to its root, where it has no mount namespace
+/// to find that by. `pidfd` is init's.
+///
+/// A first thread that has ended has neither any more, so another one of init stands in for it. setns(2) answers ESRCH for a
+/// pidfd of such a process.
+///
+/// Without a mount namespace the root must be `known`, the container's, and init in our own mount namespace: a user namespace
+/// allows every process to change its root, and to make a mount namespace.
+pub fn way_into(init: ProcessId, pidfd: OwnedFd, kinds: i32, known: Option<Identity>) -> Result<Door> {
+    let thread = match proc::living_thread(init.pid)? {
+        Some(thread) if proc::is_alive(init)? => thread,
+        _ => bail!(anyhow!(Kind::NotRunning).context("cannot exec in a stopped container")),
+    };
+    let dir = format!("/proc/{}/task/{thread}", init.pid);
+    let named = || format!("enter the container by thread {thread} of its init (pid {})", init.pid);
+    let (pidfd, namespaces) = if thread == init.pid {
+        (pidfd, Vec::new())
+    } else {
+        match process::pidfd_open_thread(thread) {
+            Ok(pidfd) => (pidfd, Vec::new()),
+            Err(sys::Error(Errno::EINVAL)) => (pidfd, one_by_one(&dir, kinds).with_context(named)?),
+            Err(error) => return Err(error).with_context(named),
+        }
+    };
+    let root = if kinds & libc::CLONE_NEWNS == 0 { Some(root_of(&dir, known)?) } else { None };
+    // Looked at again afterwards: the numbers may have gone to others. A pidfd of a thread that has ended leads nowhere.
+    let is_thread = file::open(CWD, &dir, libc::O_PATH | libc::O_DIRECTORY, 0).is_ok();
+    if !is_thread || !proc::is_alive(init)? {
+        bail!(anyhow!(Kind::NotRunning).context("cannot exec in a container whose init has just ended"));
+    }
+    Ok(Door { init: pidfd, namespaces, root })
+}
+
+/// The root of a thread of init, from its directory in /proc.
+fn root_of(dir: &str, known: Option<Identity>) -> Result<OwnedFd> {
+    let path = format!("{dir}/root");
     let root = file::open(CWD, &path, libc::O_PATH | libc::O_DIRECTORY, 0);
-    // Afterwards: an unprivileged process that has left our mount namespace does not come back.
-    let mounts = |pid: &str| file::open(CWD, format!("/proc/{pid}/ns/mnt"), libc::O_RDONLY, 0).and_then(Identity::of);
-    let (theirs, ours) = (mounts(&init.pid.to_string()), mounts("self"));
-    ensure_alive(init)?;
     let root = root.with_context(|| format!("open {path}, the container's root"))?;
+    // Afterwards: an unprivileged process that has left our mount namespace does not come back.
+    let mounts = |dir: &str| file::open(CWD, format!("{dir}/ns/mnt"), libc::O_RDONLY, 0).and_then(Identity::of);
+    let (theirs, ours) = (mounts(dir), mounts("/proc/self"));
     let (theirs, ours) = (theirs.context("look at the mount namespace of init")?, ours.context("look at our own")?);
     ensure!(
         theirs == ours && known.is_none_or(|known| Identity::of(&root) == Ok(known)),
@@ -103,10 +142,14 @@ pub fn root_of(init: ProcessId, known: Option<Identity>) -> Result<OwnedFd> {
     Ok(root)
 }
 
-/// Looked at a process by its number? The number may have gone to another one meanwhile.
-fn ensure_alive(init: ProcessId) -> Result<()> {
-    ensure!(proc::is_alive(init)?, anyhow!(Kind::NotRunning).context("cannot exec in a stopped container"));
-    Ok(())
+/// The namespaces of a thread, from its directory in /proc.
+fn one_by_one(dir: &str, kinds: i32) -> Result<Vec<(i32, OwnedFd)>> {
+    let open = |kind: &i32| {
+        let path = format!("{dir}/ns/{}", proc_name(*kind));
+        let opened = file::open(CWD, &path, libc::O_RDONLY, 0).with_context(|| format!("open {path}"));
+        opened.map(|file| (*kind, file))
+    };
+    (0..i32::BITS - 1).map(|bit| 1 << bit).filter(|kind| kinds & kind != 0).map(|kind| open(&kind)).collect()
 }
 
 /// A joined namespace may be the runtime's own, which is the host's: then what would be set there is refused, as it is

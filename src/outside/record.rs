@@ -4,7 +4,7 @@
 //! creator can be cleaned up after; it is replaced by the full record when init is ready. What changes while a container
 //! lives (is init alive, does it wait at its gate, is it frozen) is never stored, always derived.
 
-use crate::error::{Context, Kind, Result, anyhow, bail};
+use crate::error::{Context, Kind, Result, anyhow, bail, ensure};
 use crate::link::gate;
 use crate::outside::cgroup::{self, Cgroup};
 use crate::outside::host_mount::HostMount;
@@ -30,6 +30,8 @@ const STATE: &str = "state.json";
 /// Written first and never again: what `delete --force` goes by when the state is missing or damaged.
 const INTENT: &str = "intent.json";
 const TEMPLATE: &str = "template.json";
+/// Made when the poststop hooks are about to run.
+const POSTSTOP: &str = "poststop";
 /// More than the largest configuration can become when it is written down; a larger file is not ours.
 const LIMIT: usize = 512 << 20;
 /// How long a command waits for another one that works on the same container.
@@ -135,14 +137,50 @@ impl Drop for Held {
     }
 }
 
-/// Opens the directory of all containers.
-pub fn open_root(root: &Path) -> sys::Result<OwnedFd> {
-    file::open(CWD, root, libc::O_RDONLY | libc::O_DIRECTORY, 0)
+/// Opens the directory of all containers; `None` when it is not there. Refuses one that another user can write.
+pub fn open_root(root: &Path) -> Result<Option<OwnedFd>> {
+    let open = match file::open(CWD, root, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
+        Err(sys::Error(Errno::ENOENT)) => return Ok(None),
+        open => open.with_context(|| format!("open state directory {}", root.display()))?,
+    };
+    trust(&open, Sticky::Suffices).with_context(|| format!("state directory {} (--root)", root.display()))?;
+    Ok(Some(open))
+}
+
+/// Where other users may make something in a directory, but not touch what is not their own (mode 1777, as /tmp has).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sticky {
+    /// What is in the directory is judged by its own owner.
+    Suffices,
+    Refused,
+}
+
+/// Records name programs that the runtime executes (hooks), and processes and cgroups that it kills. So a file or directory that
+/// another user can write is none of the runtime's: its owner must be the user that the runtime acts as, or root, who is
+/// trusted anyway; and neither the group (an ACL counts as one) nor others may write.
+///
+/// In a user namespace the kernel gives owners as they are mapped there: root of the namespace is 0, a user of the host that is
+/// not mapped is the overflow id, and refused.
+fn trust(file: &OwnedFd, sticky: Sticky) -> Result<()> {
+    let (stat, own) = (file::stat(file)?, sys::credentials::effective_uid());
+    ensure!(
+        stat.st_uid == own || stat.st_uid == 0,
+        "it belongs to user {}, and rruntime acts as user {own}: chown it, if all that is in it is yours, or choose another \
+         directory",
+        stat.st_uid
+    );
+    let guarded = sticky == Sticky::Suffices && stat.st_mode & libc::S_ISVTX != 0;
+    ensure!(
+        stat.st_mode & (libc::S_IWGRP | libc::S_IWOTH) == 0 || guarded,
+        "other users may write it (mode {:04o}): chmod go-w, if all that is in it is yours, or choose another directory",
+        stat.st_mode & 0o7777
+    );
+    Ok(())
 }
 
 /// The same, made (0700, with its parents) where it is missing.
 pub fn make_root(root: &Path) -> Result<OwnedFd> {
-    if let Ok(open) = open_root(root) {
+    if let Some(open) = open_root(root)? {
         return Ok(open);
     }
     let named = || {
@@ -155,7 +193,7 @@ pub fn make_root(root: &Path) -> Result<OwnedFd> {
         .create(root)
         .map_err(sys::Error::from)
         .with_context(named)?;
-    open_root(root).with_context(named)
+    open_root(root)?.ok_or(sys::Error(Errno::ENOENT)).with_context(named)
 }
 
 /// Claims an id. Exactly one caller succeeds; dropped without `keep`, the claim is undone.
@@ -188,8 +226,9 @@ pub fn open(root: &Path, id: &str) -> Result<StateDir> {
         sys::Error(Errno::ENOENT) => anyhow!(Kind::NotExist).context(format!("{id:?}")),
         error => anyhow!(error).context(format!("open the state of {id:?}")),
     };
-    let root = open_root(root).map_err(missing)?;
+    let root = open_root(root)?.ok_or(sys::Error(Errno::ENOENT)).map_err(missing)?;
     let dir = open_dir(root.as_fd(), id).map_err(missing)?;
+    trust(&dir, Sticky::Refused).with_context(|| format!("state of {id:?}"))?;
     Ok(StateDir { root, dir, id: id.to_string() })
 }
 
@@ -207,7 +246,7 @@ pub fn is_being_deleted(name: &str) -> bool {
 
 /// Finishes what a `remove` that failed halfway has left of this id.
 pub fn sweep(root: &Path, id: &str) -> Result<()> {
-    let Ok(root) = open_root(root) else { return Ok(()) }; // no root, no remains
+    let Some(root) = open_root(root)? else { return Ok(()) }; // no root, no remains
     let prefix = format!(".{id}.deleting.");
     for name in file::list(root.as_fd()).context("read the state directory")? {
         if name.to_string_lossy().starts_with(&prefix) {
@@ -282,6 +321,18 @@ impl StateDir {
     pub fn prepare_template(&self, template: &Template) -> Result<fs::Replacement<'_>> {
         let text = serde_json::to_vec(template).context("write the template")?;
         fs::prepare(self.dir.as_fd(), TEMPLATE, &text, 0o600)
+    }
+
+    /// May the poststop hooks run? Once only: the answer is on record before they do. The caller holds the lock.
+    pub fn take_poststop(&self) -> Result<bool> {
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
+        match file::open(self.dir.as_fd(), POSTSTOP, flags, 0o600) {
+            Ok(_) => Ok(true),
+            Err(sys::Error(Errno::EEXIST)) => Ok(false),
+            // The state directory is gone, or takes nothing: they have not run, and running them once more is the lesser evil.
+            Err(sys::Error(Errno::ENOENT | Errno::ENOSPC | Errno::EDQUOT | Errno::EROFS)) => Ok(true),
+            Err(error) => Err(error).context("record that the poststop hooks run"),
+        }
     }
 
     /// Waits for other commands on this container, up to half a minute. flock(2) knows no timeout, and two commands on one

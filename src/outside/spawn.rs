@@ -12,7 +12,7 @@ use crate::error::{Context, Result, anyhow, ensure};
 use crate::interrupt::Interrupt;
 use crate::link::{self, Door, Ends, Entry};
 use crate::plan::{Placing, Plan, World};
-use crate::proc;
+use crate::proc::{self, ProcessId};
 use crate::sys::file::{self, CWD};
 use crate::sys::process::{self, Clone, Exit, Sibling, Side};
 use crate::sys::{self, Errno, socket};
@@ -96,6 +96,22 @@ const PATIENCE: i32 = 2000;
 
 #[allow(clippy::needless_pass_by_value)] // what is undone is gone
 fn kill(child: Child) {
+    kill_and_reap(&child);
+}
+
+/// Kills and reaps the child. Returns it, if it does not die: it waits in the kernel, for a file system that does not answer.
+pub fn end(child: Draft<Child>) -> Option<ProcessId> {
+    let id = proc::identify(child.pid).ok();
+    kill_and_reap(&child.keep());
+    let lives = || id.filter(|id| proc::is_alive(*id).unwrap_or(true));
+    for _ in 0..20 {
+        lives()?;
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    lives()
+}
+
+fn kill_and_reap(child: &Child) {
     let _ = process::pidfd_signal(&child.pidfd, libc::SIGKILL); // it may have ended by itself
     // In a frozen v1 cgroup it ends when that is thawed: then others reap it.
     if let Ok(ended) = process::poll(&[child.pidfd.as_fd()], PATIENCE)

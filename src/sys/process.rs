@@ -128,6 +128,22 @@ pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
     check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) }).map(own)
 }
 
+/// `pidfd_open` of a single thread, which need not be the first of its process (`PIDFD_THREAD`). EINVAL before Linux 6.9.
+pub fn pidfd_open_thread(tid: i32) -> Result<OwnedFd> {
+    const PIDFD_THREAD: i32 = libc::O_EXCL;
+    // SAFETY: no pointers.
+    check(unsafe { libc::syscall(libc::SYS_pidfd_open, tid, PIDFD_THREAD) }).map(own)
+}
+
+/// The same as `pidfd_signal` for the whole process of a thread (`PIDFD_SIGNAL_THREAD_GROUP`, Linux 6.9).
+pub fn pidfd_signal_process_of(thread: impl AsFd, signal: i32) -> Result<()> {
+    const PIDFD_SIGNAL_THREAD_GROUP: i32 = 1 << 1;
+    let (fd, none) = (thread.as_fd().as_raw_fd(), std::ptr::null::<libc::siginfo_t>());
+    // SAFETY: a null siginfo asks the kernel to fill it in as kill(2) does.
+    let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, none, PIDFD_SIGNAL_THREAD_GROUP) };
+    check(sent).map(drop)
+}
+
 /// `pidfd_send_signal` (Linux 5.1). ESRCH when the process is gone, even if its number is somebody else's by now.
 pub fn pidfd_signal(pidfd: impl AsFd, signal: i32) -> Result<()> {
     let none = std::ptr::null::<libc::siginfo_t>();

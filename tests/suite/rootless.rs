@@ -1,6 +1,6 @@
 //! A user without any privileges runs containers.
 
-use crate::harness::{Bundle, Container, Invocation, read};
+use crate::harness::{Bundle, Container, Invocation, eventually, read};
 use crate::needs;
 use serde_json::{Value, json};
 use std::fs;
@@ -54,6 +54,15 @@ fn does(container: &Container, verb: &str, args: &[&str]) -> String {
     container.runtime(words).under(AS_USER).output().ok().stdout
 }
 
+/// As the user sees it: root refuses the state of another user.
+fn state(container: &Container) -> Value {
+    serde_json::from_str(&does(container, "state", &[])).expect("state prints JSON")
+}
+
+fn pid(container: &Container) -> i64 {
+    state(container)["pid"].as_i64().expect("a pid")
+}
+
 #[test]
 fn a_user_runs_a_container_and_is_root_in_it() {
     needs!(root);
@@ -69,13 +78,14 @@ fn a_user_leads_a_container_through_its_life() {
     needs!(root);
     let container = start(&bundle());
     assert_eq!(does(&container, "exec", &["id", "-u"]), "0\n");
-    assert_eq!(read(container.proc("uid_map")).split_whitespace().nth(1), Some("54321"));
+    let pid = pid(&container);
+    assert_eq!(read(format!("/proc/{pid}/uid_map")).split_whitespace().nth(1), Some("54321"));
     let listed = container.runtime(["list", "--quiet"]).under(AS_USER).output().ok().stdout;
     assert_eq!(listed.trim(), container.id());
     let shown = container.runtime(["ps", "--format", "json", container.id()]).under(AS_USER).output().ok().stdout;
-    assert_eq!(shown.trim(), format!("[{}]", container.pid()));
+    assert_eq!(shown.trim(), format!("[{pid}]"));
     does(&container, "kill", &["KILL"]);
-    container.reaches("stopped");
+    eventually("its end", || state(&container)["status"] == "stopped");
     does(&container, "delete", &[]);
 }
 
@@ -86,7 +96,7 @@ fn a_user_has_the_oom_score_and_the_limits_that_were_asked_for() {
         .set("/process/oomScoreAdj", 321)
         .set("/process/rlimits", json!([{"type": "RLIMIT_NOFILE", "soft": 77, "hard": 99}]));
     let container = start(&bundle);
-    assert_eq!(read(container.proc("oom_score_adj")), "321\n");
+    assert_eq!(read(format!("/proc/{}/oom_score_adj", pid(&container))), "321\n");
     assert_eq!(does(&container, "exec", &["sh", "-c", "cat /proc/self/oom_score_adj; ulimit -n"]), "321\n77\n");
     does(&container, "delete", &["--force"]);
 }
@@ -151,9 +161,10 @@ fn in_a_delegated_cgroup_a_user_has_cgroups_too() {
     let container = bundle.handle();
     does(&container, "start", &[]);
     let own = format!("/{0}-delegated/{0}", bundle.id());
-    assert_eq!(read(container.proc("cgroup")).lines().find_map(|line| line.strip_prefix("0::")), Some(own.as_str()));
+    let cgroup = read(format!("/proc/{}/cgroup", pid(&container)));
+    assert_eq!(cgroup.lines().find_map(|line| line.strip_prefix("0::")), Some(own.as_str()));
     does(&container, "pause", &[]);
-    assert_eq!(container.status(), "paused");
+    assert_eq!(state(&container)["status"], "paused");
     does(&container, "resume", &[]);
     does(&container, "delete", &["--force"]);
     assert!(!Path::new(&format!("/sys/fs/cgroup{own}")).exists());

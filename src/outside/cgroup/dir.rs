@@ -7,13 +7,18 @@ use super::patience::Patience;
 use super::walk;
 use crate::error::{Context, Result, anyhow, ensure};
 use crate::plan::cgroup::Spot;
+use crate::proc;
 use crate::sys::file::{self, CWD, Resolve};
 use crate::sys::{self, Errno, Error};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// A bound for the files that we read; cgroup.procs of a million processes fits.
 const LONGEST_FILE: usize = 16 << 20;
+
+/// How long cgroups below are removed that a process keeps making.
+const REMOVE_TIME: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Version {
@@ -180,10 +185,34 @@ impl Dir {
     /// The processes in it and below, in no order.
     pub fn processes(&self) -> Result<Vec<i32>> {
         let mut pids = Vec::new();
-        if let Some(own) = self.fd() {
-            walk::processes(own, &mut pids, 0).with_context(|| format!("cgroup: list the processes of {self}"))?;
+        self.each(|dir| {
+            pids.extend(walk::pids_in(dir, "cgroup.procs")?);
+            Ok(())
+        })
+        .with_context(|| format!("cgroup: list the processes of {self}"))?;
+        if pids.is_empty() && self.version == Version::V2 && super::v2::is_populated(self) {
+            pids = self.processes_by_threads()?;
         }
         Ok(pids)
+    }
+
+    /// The processes that have a thread in it or below. v2 lists a process by its first thread, and where that has ended: when
+    /// the cgroup it ended in is gone, no `cgroup.procs` has the process.
+    fn processes_by_threads(&self) -> Result<Vec<i32>> {
+        let mut pids = Vec::new();
+        self.each(|dir| {
+            pids.extend(walk::pids_in(dir, "cgroup.threads")?.into_iter().filter_map(proc::process_of));
+            Ok(())
+        })
+        .with_context(|| format!("cgroup: list the threads of {self}"))?;
+        pids.sort_unstable();
+        pids.dedup();
+        Ok(pids)
+    }
+
+    /// Calls `visit` for it and for all cgroups below, each before those below it. Nothing when it is gone.
+    pub fn each(&self, visit: impl FnMut(BorrowedFd) -> Result<()>) -> Result<()> {
+        self.fd().map_or(Ok(()), |own| walk::each(own, visit))
     }
 
     /// Removes it and everything below; that it is gone already is success.
@@ -191,6 +220,7 @@ impl Dir {
         let Some(mount) = self.mount.as_ref().map(AsFd::as_fd) else {
             return Ok(());
         };
+        let end = Instant::now() + REMOVE_TIME;
         loop {
             let error = match file::rmdir(mount, &self.spot.path) {
                 Ok(()) => return Ok(()),
@@ -203,8 +233,8 @@ impl Dir {
                 return Ok(());
             }
             let busy = error == Error(Errno::EBUSY);
-            let emptied = busy && own.is_ok_and(|own| walk::remove_below(own.as_fd(), 0));
-            let again = emptied || (busy && patience.wait());
+            let emptied = busy && own.is_ok_and(|own| walk::remove_below(own.as_fd()));
+            let again = (emptied && Instant::now() < end) || (busy && patience.wait());
             if !again {
                 return Err(self.explain_rmdir(error));
             }

@@ -102,19 +102,24 @@ pub fn is_denied(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(Error(Errno::EACCES | Errno::EPERM | Errno::EROFS)))
 }
 
-fn unmake(mut cgroup: Cgroup) {
-    let patience = &mut Patience::new();
-    if let Owner::Systemd(scope) = &cgroup.owner
-        && cgroup.started
-        && let Err(error) = systemd::stop(scope)
-    {
+fn unmake(cgroup: Cgroup) {
+    if let Err(error) = undo(cgroup) {
         log::warning(crate::error::line(&error)); // there is nobody left to return it to
     }
-    for dir in cgroup.dirs.iter_mut().chain(&mut cgroup.subgroup).rev() {
-        if let Err(error) = dir.unmake(patience) {
-            log::warning(crate::error::line(&error)); // there is nobody left to return it to
-        }
+}
+
+/// Removes exactly what `make` made.
+pub fn undo(mut cgroup: Cgroup) -> Result<()> {
+    let patience = &mut Patience::new();
+    let mut errors = Vec::new();
+    if let Owner::Systemd(scope) = &cgroup.owner
+        && cgroup.started
+    {
+        errors.extend(systemd::stop(scope).err());
     }
+    let dirs = cgroup.dirs.iter_mut().chain(&mut cgroup.subgroup).rev();
+    errors.extend(dirs.filter_map(|dir| dir.unmake(patience).err()));
+    all(errors).map_or(Ok(()), Err)
 }
 
 /// Finds the cgroup of an existing container. Directories that are not those of `identities` count as gone: somebody has
@@ -268,6 +273,15 @@ impl Cgroup {
         match dir.version {
             Version::V1 => v1::thaw(dir),
             Version::V2 => v2::thaw(dir),
+        }
+    }
+
+    /// v1: thaws it and all cgroups below, so that the processes that have been killed can die: those of v2 do so frozen.
+    /// Returns whether any was frozen.
+    pub fn thaw_the_killed(&self) -> Result<bool> {
+        match self.v1_freezer() {
+            Some(dir) if dir.fd().is_some() => v1::thaw_all(dir),
+            _ => Ok(false),
         }
     }
 

@@ -2,8 +2,9 @@
 //!
 //! Runs in the runtime's process. <https://docs.kernel.org/admin-guide/cgroup-v1/>
 
-use super::dir::Dir;
+use super::dir::{Dir, is_gone, read};
 use crate::error::{Context, Result, bail, ensure};
+use crate::sys::file;
 use crate::sys::{self, Errno, Error};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -103,6 +104,33 @@ pub(super) fn thaw(dir: &Dir) -> Result<()> {
 
 fn change(dir: &Dir, state: &str) -> Result<()> {
     dir.write(STATE, state).with_context(|| format!("cgroup: write {state} to {dir}/{STATE}"))
+}
+
+/// Thaws the cgroup and all below it, each before those below it: a container that may write its cgroups freezes some of its own.
+/// Returns whether any was frozen.
+pub(super) fn thaw_all(dir: &Dir) -> Result<bool> {
+    let mut found = false;
+    dir.each(|at| {
+        let thaw = || -> sys::Result<bool> {
+            let text = match read(at, Path::new("freezer.self_freezing")) {
+                Err(Error(Errno::ENOENT)) => read(at, Path::new(STATE))?, // before Linux 3.9
+                text => text?,
+            };
+            let frozen = !matches!(text.trim(), "0" | "THAWED");
+            if frozen {
+                file::write_once(file::open(at, STATE, libc::O_WRONLY, 0)?, b"THAWED")?;
+            }
+            Ok(frozen)
+        };
+        match thaw() {
+            Ok(frozen) => found |= frozen,
+            Err(error) if is_gone(error) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    })
+    .with_context(|| format!("cgroup: thaw what is below {dir}"))?;
+    Ok(found)
 }
 
 /// Is it frozen, or being frozen, by its own switch? (A frozen parent is somebody else's doing.)

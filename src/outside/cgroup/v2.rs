@@ -119,6 +119,11 @@ pub(super) fn kill(dir: &Dir) -> Result<Option<()>> {
     }
 }
 
+/// Has it a process, itself or below? Not when it is gone, or cannot be read.
+pub(super) fn is_populated(dir: &Dir) -> bool {
+    Events::read(dir).is_ok_and(|events| events.populated)
+}
+
 /// Waits until the killed are gone. False when some are not, after that time.
 pub(super) fn wait_empty(dir: &Dir, time: Duration) -> Result<bool> {
     wait(dir, time, |events| !events.populated)
