@@ -9,11 +9,13 @@
 //! requests of that phase and no others:
 //!
 //! 1. `Parent<Hidden>`: no process of a container sees the child (it is alone in a new pid namespace, or still in the
-//!    runtime's). `Request`.
-//! 2. `Parent<Exposed>`: the child has forked into the pid namespace of a container (`Request::Forked`). From then on a payload
-//!    with CAP_SYS_PTRACE can take the child's end (pidfd_getfd(2)) and send what it likes. `ExposedRequest`: few, each
-//!    once, and of those only that with a seccomp listener may bring a descriptor.
-//! 3. `Parent<Released>`: `Ready` has been asked. Only a failure or the end of file follow.
+//!    runtime's). `Request`. The last one announces the fork into the pid namespace of a container (`Request::Fork`), and is
+//!    sent before it. From the fork on a payload with CAP_SYS_PTRACE can take the child's end (pidfd_getfd(2)) and send
+//!    what it likes.
+//! 2. `Parent<Forking>`: one message, the number of the process that takes over, which the parent must prove.
+//! 3. `Parent<Exposed>`: `ExposedRequest`: few, each once, and of those only that with a seccomp listener may bring a
+//!    descriptor.
+//! 4. `Parent<Released>`: `Ready` has been asked. Only a failure or the end of file follow.
 
 use crate::error::{Context, Kind, Result, anyhow, bail};
 use crate::sys::{self, Errno, socket};
@@ -46,16 +48,15 @@ pub enum Request {
     Listener(OwnedFd),
     /// So much have I made in the root filesystem, as paths in it.
     Made(Vec<PathBuf>),
-    /// A fork of the sender inside the container's pid namespace takes over. The sender exits; the new process reads the reply.
-    Forked {
-        /// The pidfd of the new process.
-        successor: OwnedFd,
+    /// The sender is going to fork into the container's pid namespace. The one request without a reply: `Child::forked`
+    /// follows, sent by the sender, which exits then. The new process reads the reply to that.
+    Fork {
         /// The device number of the devpts that was made for /dev/pts.
         devpts: Option<u64>,
     },
     /// Everything is done but the last step; the program has been found.
     Ready {
-        /// As in `Forked`.
+        /// As in `Fork`.
         devpts: Option<u64>,
     },
 }
@@ -77,7 +78,10 @@ pub enum ExposedRequest {
 /// No process of a container can have sent a message.
 pub struct Hidden(());
 
-/// A process of the container may have sent any message.
+/// The child forks; a process of the container may have sent any message.
+pub struct Forking(());
+
+/// The child has forked; a process of the container may have sent any message.
 pub struct Exposed {
     /// The tags of the requests that may still come.
     due: Vec<u8>,
@@ -166,7 +170,7 @@ impl Parent<Hidden> {
             (b'H', [], None) => Request::RunHooks,
             (b'T', [], Some(file)) => Request::Terminal(file),
             (LISTENER, [], Some(file)) => Request::Listener(file),
-            (b'B', number, Some(successor)) => Request::Forked { successor, devpts: optional_number(number)? },
+            (b'F', number, None) => Request::Fork { devpts: optional_number(number)? },
             (b'D', names, None) => Request::Made(names.split(|byte| *byte == 0).map(path).collect()),
             (READY, number, None) => Request::Ready { devpts: optional_number(number)? },
             (FAILED, [kind, text @ ..], None) => return Err(decode_error(*kind, text)),
@@ -174,18 +178,37 @@ impl Parent<Hidden> {
         }))
     }
 
-    /// The next phase, once the child has forked. `listener` says whether the plan lets it send one.
+    /// The next phase, once the child has announced its fork.
+    pub fn await_fork(self) -> Parent<Forking> {
+        Parent { end: self.end, phase: Forking(()) }
+    }
+
+    /// The last phase, once `Ready` has been asked.
+    pub fn release(self) -> Parent<Released> {
+        Parent { end: self.end, phase: Released(()) }
+    }
+}
+
+impl Parent<Forking> {
+    /// The number of the process that was forked, as the sender says. `None` when all who had the child's end have closed it.
+    pub fn successor(&self) -> Result<Option<i32>> {
+        let mut buffer = [0u8; LIMIT];
+        let length = socket::receive_bytes(&self.end, &mut buffer).context("hear from the child")?;
+        match &buffer[..length] {
+            [] => Ok(None),
+            [FORKED, a, b, c, d] => Ok(Some(i32::from_le_bytes([*a, *b, *c, *d]))),
+            [FAILED, kind, text @ ..] => Err(decode_error(*kind, text)),
+            [tag, ..] => bail!("a process of the container sent a message that cannot come now (tag {tag})"),
+        }
+    }
+
+    /// The next phase. `listener` says whether the plan lets the child send one.
     pub fn expose(self, listener: Descriptors) -> Parent<Exposed> {
         let mut due = vec![LIMITS, SCHEDULING, READY];
         if listener == Descriptors::One {
             due.push(LISTENER);
         }
         Parent { end: self.end, phase: Exposed { due } }
-    }
-
-    /// The last phase, once `Ready` has been asked.
-    pub fn release(self) -> Parent<Released> {
-        Parent { end: self.end, phase: Released(()) }
     }
 }
 
@@ -267,6 +290,7 @@ const LIMITS: u8 = b'U';
 const SCHEDULING: u8 = b'S';
 const LISTENER: u8 = b'L';
 const READY: u8 = b'R';
+const FORKED: u8 = b'B';
 
 fn optional_number(bytes: &[u8]) -> Result<Option<u64>> {
     match bytes {
@@ -286,7 +310,13 @@ impl Child {
         self.hear()
     }
 
-    /// Leaves the answer to somebody else who has this end.
+    /// Tells the parent which process takes over; that one reads the answer.
+    pub fn forked(&self, pid: i32) -> Result<()> {
+        let bytes = [&[FORKED][..], &pid.to_le_bytes()].concat();
+        socket::send(&self.0, &bytes, None).context("tell the parent")
+    }
+
+    /// Sends a request, whose answer `hear_go` takes, if it has one.
     pub fn say(&self, request: &Request) -> Result<()> {
         let (bytes, file): (Vec<u8>, _) = match request {
             Request::Place => (vec![b'P'], None),
@@ -299,7 +329,7 @@ impl Child {
             Request::RunHooks => (vec![b'H'], None),
             Request::Terminal(file) => (vec![b'T'], Some(file.as_fd())),
             Request::Listener(file) => (vec![LISTENER], Some(file.as_fd())),
-            Request::Forked { successor, devpts } => (number(b'B', *devpts), Some(successor.as_fd())),
+            Request::Fork { devpts } => (number(b'F', *devpts), None),
             Request::Made(names) => (made(names), None),
             Request::Ready { devpts } => (number(READY, *devpts), None),
         };
@@ -469,17 +499,28 @@ pub mod gate {
         }
     }
 
+    /// What `start` sees while it waits.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    pub enum Seen {
+        /// There is something to be read.
+        Message,
+        /// The program runs, though the connection says nothing: a copy of its other end is in other hands.
+        Program,
+    }
+
     /// `start`: opens the gate, and returns when the program runs (end of file) or with why it does not. With the
-    /// container's NOTIFY_SOCKET, if that was wished for and is there; no other descriptor is taken. `wait` returns when there
-    /// is something to be read: a process of the container that may trace the one at the gate can keep it from ever speaking.
-    pub fn open(state: BorrowedFd, wish: Wish, wait: impl Fn(BorrowedFd) -> Result<()>) -> Result<Option<OwnedFd>> {
+    /// container's NOTIFY_SOCKET, if that was wished for and is there; no other descriptor is taken. `wait` returns when
+    /// something has happened: a process of the container that may trace the one at the gate can keep it from ever speaking.
+    pub fn open(state: BorrowedFd, wish: Wish, wait: impl Fn(BorrowedFd) -> Result<Seen>) -> Result<Option<OwnedFd>> {
         let connection = socket::connect_packet_in(state, NAME).context("connect to the gate")?;
         let word = if wish == Wish::Socket { WORD_AND_SOCKET } else { WORD };
         socket::send(&connection, word, None).context("open the gate")?;
         let mut buffer = [0u8; super::LIMIT];
         let (mut is_going, mut kept) = (false, None);
         loop {
-            wait(connection.as_fd())?;
+            if wait(connection.as_fd())? == Seen::Program {
+                return Ok(kept);
+            }
             let received = match (wish, &kept) {
                 (Wish::Socket, None) => socket::receive(&connection, &mut buffer),
                 _ => socket::receive_bytes(&connection, &mut buffer).map(|length| (length, None)),
@@ -489,8 +530,8 @@ pub mod gate {
                 [] if is_going => return Ok(kept),
                 [] => bail!("container init died before it could run its program"),
                 [super::FAILED, kind, text @ ..] => return Err(decode_error(*kind, text)),
-                GOING => is_going = true,
-                SOCKET => kept = file,
+                GOING if !is_going => is_going = true,
+                SOCKET if kept.is_none() => kept = file,
                 _ => bail!("the container sent a message that is none"),
             }
         }
@@ -543,16 +584,16 @@ mod tests {
 
     #[test]
     fn an_exposed_child_can_ask_a_few_things_and_each_of_them_once() {
-        let hidden = [&b"P"[..], b"I", b"M\0\0", b"N", b"H", b"T", b"D/x", b"B", b"L"];
+        let hidden = [&b"P"[..], b"I", b"M\0\0", b"N", b"H", b"T", b"D/x", b"B", b"L", b"F"];
         for bytes in hidden {
             let (parent, child) = pair().unwrap();
-            let mut parent = parent.expose(Descriptors::None);
+            let mut parent = parent.await_fork().expose(Descriptors::None);
             let (file, _) = socket::pair().unwrap();
             socket::send(&child.0, bytes, Some(file.as_fd())).unwrap();
             assert!(parent.next().is_err(), "{bytes:?}");
         }
         let (parent, child) = pair().unwrap();
-        let mut parent = parent.expose(Descriptors::One);
+        let mut parent = parent.await_fork().expose(Descriptors::One);
         let (file, _) = socket::pair().unwrap();
         let due: [(&[u8], _); 4] = [(b"L", Some(file.as_fd())), (b"U", None), (b"S", None), (b"R", None)];
         for (bytes, file) in due {
@@ -561,6 +602,20 @@ mod tests {
             socket::send(&child.0, bytes, file).unwrap();
             assert!(parent.next().is_err(), "{bytes:?} for the second time");
         }
+    }
+
+    #[test]
+    fn a_child_that_forks_says_one_number_and_nothing_else() {
+        for bytes in [&b"P"[..], b"M\0\0", b"H", b"N", b"D/x", b"R", b"F", b"B", b"B12345", b"U"] {
+            let (parent, child) = pair().unwrap();
+            socket::send(&child.0, bytes, None).unwrap();
+            assert!(parent.await_fork().successor().is_err(), "{bytes:?}");
+        }
+        let (parent, child) = pair().unwrap();
+        child.say(&Request::Fork { devpts: Some(7) }).unwrap();
+        child.forked(42).unwrap();
+        assert!(matches!(parent.next().unwrap(), Some(Request::Fork { devpts: Some(7) })));
+        assert_eq!(parent.await_fork().successor().unwrap(), Some(42));
     }
 
     #[test]
@@ -591,7 +646,7 @@ mod tests {
             let _ = parent.next();
             socket::send(&parent.end, &bytes, file).unwrap();
             let _ = child.ask(&Request::Ready { devpts: None });
-            let mut parent = parent.expose(Descriptors::One);
+            let mut parent = parent.await_fork().expose(Descriptors::One);
             socket::send(&child.0, &bytes, file).unwrap();
             let _ = (parent.next(), parent.next());
             socket::send(&child.0, &bytes, file).unwrap();

@@ -42,10 +42,11 @@ impl Fork {
 
 /// Forks into the target pid namespace. Returns only in the new process; the original exits.
 pub fn fork(payload: &Payload, link: &link::Child) -> Result<()> {
+    // Before the fork: from then on any message may be one of a process in there.
+    link.say(&Request::Fork { devpts: payload.devpts })?;
     match sys::process::fork_sibling().map_err(explain)? {
-        Side::Parent { pidfd, .. } => {
-            // When the parent is gone the new process hears it on the link, and exits too.
-            let _ = link.say(&Request::Forked { successor: pidfd, devpts: payload.devpts });
+        Side::Parent { pid, .. } => {
+            let _ = link.forked(pid); // when the parent is gone the new process hears it on the link, and exits too
             sys::process::exit_now(0)
         }
         Side::Child => {

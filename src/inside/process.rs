@@ -131,7 +131,7 @@ fn set_memory_policy(policy: &MemoryPolicy) -> Result<()> {
 }
 
 /// The limits that we may set ourselves; when one is above what we have, the parent is asked to set them. A limit of processes
-/// would count against our own birth: until then it is only raised, while we may.
+/// would count against our own fork: until then it is only raised, while we may.
 pub fn limits(plan: &Process, link: &link::Child, fork: Fork) -> Result<()> {
     let room = |limit: &Rlimit| Rlimit { soft: limit.hard, ..limit.clone() };
     for limit in &plan.rlimits {

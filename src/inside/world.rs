@@ -75,7 +75,7 @@ impl Setgroups {
     }
 }
 
-/// exec: all namespaces of the container in one step. For the pid namespace this is a promise only: `birth` comes later, and
+/// exec: all namespaces of the container in one step. For the pid namespace this is a promise only: the fork comes later, and
 /// until then the container's /proc does not know us.
 pub fn join(target: &Target, entry: Entry, link: &link::Child) -> Result<Setgroups> {
     let Entry::Target(door) = entry else { bail!("exec enters a container by its door") };

@@ -144,6 +144,7 @@ fn build(global: &Global, plan: &Plan, announce: &Announce, stop: Stop) -> Resul
     let World::New(sandbox) = &plan.world else { unreachable!("create plans a new world") };
     let joined = namespaces::open(&sandbox.namespaces)?;
     namespaces::check_own(sandbox, &joined)?;
+    namespaces::warn_of_exposure(&sandbox.namespaces, &joined)?;
     let group = sandbox.resctrl.as_ref().map(|wanted| resctrl::find(wanted, &plan.id)).transpose()?;
     let console = match (&plan.process.terminal, &announce.console_socket) {
         (None, _) => Console::None,

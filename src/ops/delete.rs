@@ -92,7 +92,7 @@ fn stop_creator(state: &StateDir, record: &Record) -> Result<()> {
 pub fn clean_up(state: &StateDir, record: &Record, cgroup: &Cgroup, force: Force) -> Result<()> {
     let mut errors = Vec::new();
     errors.extend(kill_in(record, cgroup, force).err());
-    let killed = errors.is_empty();
+    let stopped = errors.is_empty();
     let removed = cgroup.remove();
     errors.extend(match force {
         Force::No => removed.context("remove the cgroup; `delete --force` ends whoever is in it").err(),
@@ -101,7 +101,7 @@ pub fn clean_up(state: &StateDir, record: &Record, cgroup: &Cgroup, force: Force
     errors.extend(record.resctrl.as_ref().and_then(|group| resctrl::remove(group).err()));
     errors.extend(take_down_mounts(record).err());
     // While a process of it is left, the container has not stopped: a later `delete` runs them.
-    if killed && let Err(error) = poststop(state, record) {
+    if stopped && let Err(error) = poststop(state, record) {
         errors.push(error);
     }
     if let Some(error) = all(errors) {
@@ -147,7 +147,7 @@ fn kill_in(record: &Record, cgroup: &Cgroup, force: Force) -> Result<()> {
         (Some(pidfd), Some(init)) => {
             if all_die && !process::poll(&[pidfd.as_fd()], SOON).is_ok_and(|ended| ended[0]) {
                 // On its way out init may wait in close(2) for a file system that another process of the container serves (FUSE). The
-                // kernel would kill that one only when init is through.
+                // kernel would kill that one only when init is through; so all are killed now, also those that others have put there.
                 cgroup.kill(libc::SIGKILL).context("kill what is left in the cgroup")?;
             }
             wait_for_end(pidfd, init.pid, cgroup)

@@ -1,7 +1,7 @@
 //! run: create and start in one, and with --detach not stay.
 
 use super::create::{self, Create, Made, Stay, Stop};
-use super::delete::{self, Force};
+use super::delete;
 use super::{Global, say, start};
 use crate::error::{Context, Result, all};
 use crate::outside::cgroup::{self, Cgroup};
@@ -60,7 +60,7 @@ pub fn run(global: &Global, request: Run) -> Result<u8> {
         Ok(started) => started,
         Err(error) => {
             // Its hooks may have prepared something outside: those that take it down again are owed.
-            let cleaned = delete::clean_up(&state, &record, &cgroup, Force::No).context("delete the container");
+            let cleaned = delete::clean_up_own(&state, &record, &cgroup).context("delete the container");
             create_announce.remove_pid();
             return Err(all([Some(error), cleaned.err()].into_iter().flatten().collect()).expect("one error at least"));
         }
@@ -68,7 +68,7 @@ pub fn run(global: &Global, request: Run) -> Result<u8> {
     let started = start::poststart(&state, &record);
     let Some(signals) = signals else {
         if started.is_err() {
-            delete::clean_up(&state, &record, &cgroup, Force::No)?;
+            delete::clean_up_own(&state, &record, &cgroup)?;
         }
         started?;
         drop(interrupt); // made it is: who asks us to end now ends the wait, and not the container

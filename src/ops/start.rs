@@ -3,7 +3,8 @@
 use super::Global;
 use crate::error::{Context, Result, bail, ensure};
 use crate::hooks::{self, Surroundings};
-use crate::link::gate;
+use crate::link::gate::{self, Seen};
+use crate::log;
 use crate::outside::notify::{self, Proxy};
 use crate::outside::record::{self, Lock, Record, StateDir, Status};
 use crate::sys::{self, file, process};
@@ -23,22 +24,49 @@ pub fn start(global: &Global, id: &str) -> Result<()> {
     let manager = notify::manager()?;
     let wish = if manager.is_some() && notify::is_prepared(&state) { gate::Wish::Socket } else { gate::Wish::Nothing };
     let init = record.init_pidfd()?;
-    let socket = gate::open(state.dir.as_fd(), wish, |connection| wait_for_word(connection, init.as_ref()))?;
-    let mut proxy = Proxy::of(socket, manager)?;
+    let pid = record.init.map_or(0, |init| init.pid);
+    let before = executable(pid);
+    let wait = |connection: BorrowedFd| wait_for_word(connection, init.as_ref(), pid, before);
+    let socket = gate::open(state.dir.as_fd(), wish, wait)?;
+    // The container runs: what fails now must not say that it does not.
+    let mut proxy = Proxy::of(socket, manager).unwrap_or_else(|error| {
+        log::warning(format!("the service manager will not hear from the container: {error:#}"));
+        None
+    });
     let _ = file::unlink(state.dir.as_fd(), gate::NAME); // it is closed for good; a leftover name misleads nobody
     drop(held); // the hooks may well call us
     poststart(&state, &record)?;
     until_ready(proxy.as_mut(), &record)
 }
 
-/// Until the process at the gate says something. When it has died its connection may still be open, in the hands of a process
-/// that has taken it.
-fn wait_for_word(connection: BorrowedFd, init: Option<&OwnedFd>) -> Result<()> {
-    let Some(init) = init else { return Ok(()) };
-    let ready =
-        sys::retry(|| process::poll(&[connection, init.as_fd()], -1)).context("wait for the program to start")?;
-    ensure!(ready[0], "container init died before it could run its program");
-    Ok(())
+/// How often `start` looks whether the program runs, in milliseconds.
+const LOOK: i32 = 50;
+
+/// Until the process at the gate says something, or runs its program: then its connection may still be open, in the hands of a
+/// process that has taken it. `before` is the executable that it had.
+fn wait_for_word(connection: BorrowedFd, init: Option<&OwnedFd>, pid: i32, before: Option<Executable>) -> Result<Seen> {
+    let Some(init) = init else { return Ok(Seen::Message) };
+    loop {
+        let poll = || process::poll(&[connection, init.as_fd()], LOOK);
+        let ready = sys::retry(poll).context("wait for the program to start")?;
+        if ready[0] {
+            return Ok(Seen::Message);
+        }
+        ensure!(!ready[1], "container init died before it could run its program");
+        let now = executable(pid);
+        if now.is_some() && before.is_some() && now != before {
+            return Ok(Seen::Program);
+        }
+    }
+}
+
+/// The device and the inode of an executable.
+type Executable = (u64, u64);
+
+/// `None` when it has ended, or we may not look.
+fn executable(pid: i32) -> Option<Executable> {
+    let file = file::open(file::CWD, format!("/proc/{pid}/exe"), libc::O_PATH, 0).and_then(file::stat).ok()?;
+    Some((file.st_dev, file.st_ino))
 }
 
 /// runc and crun wait as well: a service whose `start` has returned is up.

@@ -45,8 +45,8 @@ pub struct Launch<'a> {
 pub struct Ready {
     child: Draft<Child>,
     link: link::Parent<Released>,
-    /// A container can reach the child: it may be held up.
-    reach: Reach,
+    /// Whether processes of a container can reach the child, and hold it up.
+    exposure: Exposure,
     /// The terminal's master, when we carry its bytes ourselves.
     pub master: Option<OwnedFd>,
     /// Network devices of the host that are in the container now.
@@ -60,13 +60,13 @@ pub struct Ready {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Reach {
+enum Exposure {
     Hidden,
     Exposed,
 }
 
-/// A failed launch, whether hooks of the container have run by then (then its poststop hooks are owed), and what stays in
-/// the root filesystem.
+/// A failed launch, whether hooks of the container have run by then (then the caller must run the poststop hooks), and what
+/// stays in the root filesystem.
 pub struct Failed {
     pub error: anyhow::Error,
     pub hooks: HooksRun,
@@ -115,8 +115,8 @@ pub fn launch(launch: Launch) -> std::result::Result<Ready, Failed> {
     let Done { hooks, moved, made, devpts } = done;
     match result {
         Ok((child, link, master)) => {
-            let reach = if plan.forks_late() { Reach::Exposed } else { Reach::Hidden };
-            Ok(Ready { child, link, reach, master, moved, made, devpts, hooks })
+            let exposure = if plan.forks_late() { Exposure::Exposed } else { Exposure::Hidden };
+            Ok(Ready { child, link, exposure, master, moved, made, devpts, hooks })
         }
         Err(error) => Err(Failed { error, hooks, made, left }),
     }
@@ -157,9 +157,9 @@ impl Ready {
 
     fn wait_for_program(&self, interrupt: &Interrupt) -> Result<Word> {
         let patience = Patience::new(interrupt);
-        match self.reach {
-            Reach::Hidden => patience.wait_for_hidden(&self.child, self.link.as_fd()),
-            Reach::Exposed => patience.wait_for_program(&self.child, self.link.as_fd()),
+        match self.exposure {
+            Exposure::Hidden => patience.wait_for_hidden(&self.child, self.link.as_fd()),
+            Exposure::Exposed => patience.wait_for_program(&self.child, self.link.as_fd()),
         }
     }
 }

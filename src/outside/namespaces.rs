@@ -4,6 +4,7 @@ use super::mappings;
 use super::record::Record;
 use crate::error::{Context, Kind, Result, anyhow, bail, ensure};
 use crate::link::Door;
+use crate::log;
 use crate::plan::namespaces::{name, proc_name};
 use crate::plan::{Namespaces, Sandbox};
 use crate::proc::{self, ProcessId};
@@ -150,6 +151,24 @@ fn one_by_one(dir: &str, kinds: i32) -> Result<Vec<(i32, OwnedFd)>> {
         opened.map(|file| (*kind, file))
     };
     (0..i32::BITS - 1).map(|bit| 1 << bit).filter(|kind| kinds & kind != 0).map(|kind| open(&kind)).collect()
+}
+
+/// create: what a person should know of a container with a user namespace of its own that joins a pid namespace. Its child is
+/// cloned there with the host's root as its root, out of reach only for processes that have no capability in our user
+/// namespace.
+pub fn warn_of_exposure(plan: &Namespaces, joined: &[(i32, OwnedFd)]) -> Result<()> {
+    let pid = joined.iter().find(|(kind, _)| *kind == libc::CLONE_NEWPID && plan.has(libc::CLONE_NEWUSER));
+    let Some((_, file)) = pid else { return Ok(()) };
+    let own = file::open(CWD, "/proc/self/ns/user", libc::O_RDONLY, 0).and_then(Identity::of);
+    let own = own.context("look at our own user namespace")?;
+    if namespace::owner(file).and_then(Identity::of).is_ok_and(|owner| owner == own) {
+        log::warning(
+            "config.json: linux.namespaces: pid: belongs to the host's user namespace, and the container has another one: a \
+             process in there with CAP_SYS_PTRACE can take over the host while the container is made; join a pid namespace \
+             of the container's own user namespace, or leave out the user namespace",
+        );
+    }
+    Ok(())
 }
 
 /// A joined namespace may be the runtime's own, which is the host's: then what would be set there is refused, as it is

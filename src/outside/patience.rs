@@ -7,6 +7,7 @@ use crate::error::{Result, anyhow};
 use crate::interrupt::Interrupt;
 use crate::plan::{Hook, Plan};
 use crate::proc;
+use crate::sys::file::{self, CWD};
 use crate::sys::process;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -24,7 +25,7 @@ const LOOK: i32 = 20;
 pub enum Word {
     /// There is something to be read, which may be the end of file.
     Here,
-    /// It has ended, and said nothing.
+    /// Nothing more will come: it has ended, or runs its program.
     NoMore,
 }
 
@@ -96,6 +97,9 @@ impl Patience<'_> {
                 [false, true] => return Ok(Word::NoMore),
                 [false, false] => {}
             }
+            if runs_another_program(child) {
+                return Ok(Word::NoMore); // a copy of its end of the link is in other hands, which keeps the end of file away
+            }
             if continue_if_stopped(child) {
                 stopped += Duration::from_millis(LOOK.unsigned_abs().into());
             }
@@ -103,6 +107,16 @@ impl Patience<'_> {
                 return Err(held_up(child));
             }
         }
+    }
+}
+
+/// Is its executable another one than ours? Then it has called execve.
+fn runs_another_program(child: &Child) -> bool {
+    let identity =
+        |path: &str| file::open(CWD, path, libc::O_PATH, 0).and_then(file::stat).map(|it| (it.st_dev, it.st_ino));
+    match (identity(&format!("/proc/{}/exe", child.pid)), identity("/proc/self/exe")) {
+        (Ok(theirs), Ok(ours)) => theirs != ours,
+        _ => false, // it has ended, or we may not look: other signs tell
     }
 }
 

@@ -323,14 +323,16 @@ impl StateDir {
         fs::prepare(self.dir.as_fd(), TEMPLATE, &text, 0o600)
     }
 
-    /// May the poststop hooks run? Once only: the answer is on record before they do. The caller holds the lock.
+    /// Claims the single run of the poststop hooks, on record before they run; false if an earlier command has. The caller holds
+    /// the lock.
     pub fn take_poststop(&self) -> Result<bool> {
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
         match file::open(self.dir.as_fd(), POSTSTOP, flags, 0o600) {
             Ok(_) => Ok(true),
-            Err(sys::Error(Errno::EEXIST)) => Ok(false),
-            // The state directory is gone, or takes nothing: they have not run, and running them once more is the lesser evil.
-            Err(sys::Error(Errno::ENOENT | Errno::ENOSPC | Errno::EDQUOT | Errno::EROFS)) => Ok(true),
+            // The state directory goes only after they have run.
+            Err(sys::Error(Errno::EEXIST | Errno::ENOENT)) => Ok(false),
+            // It takes nothing: they have not run, and to run them again is the lesser evil.
+            Err(sys::Error(Errno::ENOSPC | Errno::EDQUOT | Errno::EROFS)) => Ok(true),
             Err(error) => Err(error).context("record that the poststop hooks run"),
         }
     }

@@ -12,7 +12,7 @@ use super::{idmap, mounts};
 use crate::error::{Context, Result, bail, ensure};
 use crate::hooks::{self, Surroundings};
 use crate::interrupt::Interrupt;
-use crate::link::{self, Descriptors, Exposed, ExposedRequest, Released, Reply, Request};
+use crate::link::{self, Descriptors, Exposed, ExposedRequest, Forking, Released, Reply, Request};
 use crate::plan::host::Caller;
 use crate::plan::{Plan, Process, Sandbox, World};
 use crate::sys::file::{self, CWD};
@@ -72,10 +72,10 @@ pub fn until_ready(
                 done.made.extend(names);
                 go
             }
-            Request::Forked { successor, devpts } => {
-                ensure!(plan.forks_late(), "the child has forked where that is not planned");
+            Request::Fork { devpts } => {
+                ensure!(plan.forks_late(), "the child forks where that is not planned");
                 done.devpts = devpts;
-                let link = replace_child(plan, child, link, successor)?;
+                let link = replace_child(&service, child, link.await_fork())?;
                 return until_exposed_is_ready(service, child, link, locked.as_ref()).map(|link| (link, master));
             }
             Request::Ready { devpts } => {
@@ -91,12 +91,16 @@ pub fn until_ready(
 /// The successor takes the child's place once it is proven to be a process of ours. The child is reaped while the successor
 /// goes on.
 fn replace_child(
-    plan: &Plan,
+    service: &Service,
     child: &mut Draft<Child>,
-    link: link::Parent,
-    pidfd: OwnedFd,
+    link: link::Parent<Forking>,
 ) -> Result<link::Parent<Exposed>> {
-    let retired = std::mem::replace(child, spawn::successor(pidfd)?);
+    let Service { plan, cgroup, interrupt, .. } = service;
+    if Patience::new(interrupt).wait_for_word(child, link.as_fd())? == Word::NoMore {
+        return Err(post_mortem(child, cgroup));
+    }
+    let Some(pid) = link.successor()? else { return Err(post_mortem(child, cgroup)) };
+    let retired = std::mem::replace(child, spawn::successor(pid)?);
     let listener = plan.process.seccomp.as_ref().and_then(|program| program.listener.as_ref());
     let link = link.expose(if listener.is_some() { Descriptors::One } else { Descriptors::None });
     answer(&link, &Reply::Go { pid: child.pid })?;

@@ -19,6 +19,7 @@ use crate::sys::{self, Errno, socket};
 use crate::undo::Draft;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 /// The process between clone and execve, and init after it.
 pub struct Child {
@@ -106,7 +107,7 @@ pub fn end(child: Draft<Child>) -> Option<ProcessId> {
     let lives = || id.filter(|id| proc::is_alive(*id).unwrap_or(true));
     for _ in 0..20 {
         lives()?;
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(10));
     }
     lives()
 }
@@ -114,11 +115,22 @@ pub fn end(child: Draft<Child>) -> Option<ProcessId> {
 fn kill_and_reap(child: &Child) {
     let _ = process::pidfd_signal(&child.pidfd, libc::SIGKILL); // it may have ended by itself
     // In a frozen v1 cgroup it ends when that is thawed: then others reap it.
-    if let Ok(ended) = process::poll(&[child.pidfd.as_fd()], PATIENCE)
-        && ended[0]
-    {
-        let _ = process::wait(child.pid); // it may be reaped already
+    let _ = reap(child); // it may be reaped already
+}
+
+/// Waits up to `PATIENCE` for the end of the child, and reaps it. `None` when it lives, or when a process that traces it has
+/// not let go of what is left of it (ptrace(2)): the process that reaps our orphans reaps it then.
+fn reap(child: &Child) -> sys::Result<Option<Exit>> {
+    if !sys::retry(|| process::poll(&[child.pidfd.as_fd()], PATIENCE))?[0] {
+        return Ok(None);
     }
+    for _ in 0..50 {
+        if let Some(exit) = process::try_wait(child.pid)? {
+            return Ok(Some(exit));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(None)
 }
 
 fn directly(
@@ -197,15 +209,15 @@ fn in_stages(
     }
 }
 
-/// The process that the child has forked inside the container's pid namespace. A payload may have named another one in its
-/// place: only a child of this very process is taken, which no process of the host but our own helpers is, and no number is
-/// read before that is shown.
-pub fn successor(pidfd: OwnedFd) -> Result<Draft<Child>> {
-    ensure!(
-        process::is_our_child(&pidfd).context("look at the process that was forked")?,
-        "a process of the container named a process that is not ours; the command is not run"
-    );
-    Ok(Draft::new(Child { pid: proc::pid_of(&pidfd)?, pidfd }, kill))
+/// The process that the child has forked inside the container's pid namespace, by its number. A payload may have named another
+/// one in its place: only a child of this very process is taken, which no process of the host but our own helpers is.
+/// Until that is shown nothing is done with it. As long as we have not reaped it the number is its own.
+pub fn successor(pid: i32) -> Result<Draft<Child>> {
+    let stranger = || "a process of the container named a process that is not ours; the command is not run";
+    ensure!(pid > 0, stranger());
+    let pidfd = process::pidfd_open(pid).with_context(stranger)?;
+    ensure!(process::is_our_child(&pidfd).context("look at the process that was forked")?, stranger());
+    Ok(Draft::new(Child { pid, pidfd }, kill))
 }
 
 /// cgroup v1, and systemd: the intermediate process, and with it the child that it makes.
@@ -243,7 +255,11 @@ fn explain(error: sys::Error, new: u64) -> anyhow::Error {
 
 /// Why a child is gone that said nothing.
 pub fn post_mortem(child: &Child, cgroup: &Cgroup) -> anyhow::Error {
-    explain_end(process::wait(child.pid), cgroup)
+    match reap(child) {
+        Ok(Some(exit)) => explain_end(Ok(exit), cgroup),
+        Ok(None) => anyhow!("container init (pid {}) says no more: a process of the container traces it", child.pid),
+        Err(error) => explain_end(Err(error), cgroup),
+    }
 }
 
 fn explain_end(end: sys::Result<Exit>, cgroup: &Cgroup) -> anyhow::Error {

@@ -9,7 +9,7 @@ use super::spawn::Child;
 use crate::error::{Context, Result};
 use crate::sys::process::{self, Events, Exit, STREAMS, Watch};
 use crate::sys::signal::{self, Signals};
-use crate::sys::{self, Errno, Error, file, tty};
+use crate::sys::{self, Errno, Error, file, socket, tty};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -233,9 +233,9 @@ fn send_some(to: impl AsFd, bytes: &mut Vec<u8>) {
     if bytes.is_empty() {
         return;
     }
-    match nix::unistd::write(to, &bytes[..bytes.len().min(CHUNK)]) {
+    match socket::write_now(to, &bytes[..bytes.len().min(CHUNK)]) {
         Ok(n) => drop(bytes.drain(..n)),
-        Err(Errno::EAGAIN | Errno::EINTR) => {}
+        Err(Error(Errno::EAGAIN | Errno::EINTR)) => {}
         Err(_) => bytes.clear(),
     }
 }

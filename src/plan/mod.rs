@@ -66,9 +66,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Does the child fork into the pid namespace when it has done everything else (`inside::birth`)? So it is where processes
-    /// with CAP_SYS_PTRACE in the runtime's user namespace may be in there. With a user namespace of the container's
-    /// own, whose owner may have no right over the pid namespace later, it is cloned into it: over a process
+    /// Whether the child forks into the pid namespace when it has done everything else (`inside::fork`). It does where processes
+    /// with CAP_SYS_PTRACE in the runtime's user namespace may be in the target pid namespace. With a user namespace of the
+    /// container's own, whose owner may have no right over the pid namespace later, it is cloned into it: over a process
     /// whose memory was made outside of their user namespace the others have no capability (ptrace(2), PTRACE_MODE).
     pub fn forks_late(&self) -> bool {
         match &self.world {

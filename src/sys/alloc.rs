@@ -3,7 +3,8 @@
 //! musl's allocator asks the kernel for small groups of pages again and again, and gives them back: dozens of mmap and
 //! munmap calls a start, each with its page faults. Here small blocks come from one static area, by size classes; what is
 //! freed is used again, so a `run` that stays for months does not grow. Large blocks, and all when the area is used up, are
-//! mappings of their own. So this module knows every block of the program, and `forget_all_but` can drop them.
+//! mappings of their own. So this module knows every block of the Rust code (the C library has some of its own, for the names in
+//! a directory that it reads), and `forget_all_but` can drop them.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
@@ -274,12 +275,28 @@ fn scrub_below() {
     std::hint::black_box(&mut remains);
 }
 
+/// How deep calls were before, in bytes, at most: no function of this program has large frames, and none recurses without bound.
+const DEEPEST: usize = 1 << 20;
+
+/// Gives the pages of the stack below this function's own back to the kernel.
+#[inline(never)]
+fn drop_stack_below() {
+    let here = 0u8;
+    let page = std::ptr::from_ref(std::hint::black_box(&here)).addr() & !(PAGE - 1);
+    let end = page.saturating_sub(PAGE); // the frame of the system call's wrapper is in between
+    // SAFETY: below the stack pointer there is nothing that a caller still needs, and the one function that is called from here
+    // needs less than a page. madvise passes over what is not mapped.
+    unsafe {
+        libc::madvise(ptr::with_exposed_provenance_mut(end.saturating_sub(DEEPEST)), DEEPEST, libc::MADV_DONTNEED);
+    }
+}
+
 /// # Safety
 /// `from` is on the stack, in the caller's frame. Nothing above it and nothing in older memory is used again.
 #[inline(never)]
 unsafe fn forget<T>(from: *mut u8, value: *mut T, go: fn(T) -> !) -> ! {
     // SAFETY: the contract above. What lies between `from` and the end of the environment is stack, arguments and
-    // environment: writable, and this function's own frame is below it. madvise passes over what is not mapped.
+    // environment: writable, and this function's own frame is below it.
     unsafe {
         let ((arguments, length), end) = (super::start::arguments(), super::start::end_of_stack());
         if end > from {
@@ -287,8 +304,7 @@ unsafe fn forget<T>(from: *mut u8, value: *mut T, go: fn(T) -> !) -> ! {
         }
         ptr::write_bytes(arguments, 0, length);
         super::start::write_title(arguments, length);
-        let lowest = (from as usize & !(PAGE - 1)).saturating_sub(BELOW / 2);
-        libc::madvise(ptr::with_exposed_provenance_mut(lowest.saturating_sub(1 << 20)), 1 << 20, libc::MADV_DONTNEED);
+        drop_stack_below();
         ALLOCATOR.drop_older();
         go(*Box::from_raw(value))
     }

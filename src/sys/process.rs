@@ -179,6 +179,11 @@ pub fn wait(pid: i32) -> Result<Exit> {
     retry(|| wait_for(pid, 0)).map(|found| found.map_or(Exit::Code(0), |(_, exit)| exit))
 }
 
+/// Reaps one particular child, if it has ended and can be reaped.
+pub fn try_wait(pid: i32) -> Result<Option<Exit>> {
+    Ok(retry(|| wait_for(pid, libc::WNOHANG))?.map(|(_, exit)| exit))
+}
+
 /// Does the descriptor name a child of this process, dead or alive? waitid(2) with P_PIDFD (Linux 5.4) knows no other
 /// processes: ECHILD for those, EBADF for a file that is no pidfd.
 pub fn is_our_child(pidfd: impl AsFd) -> Result<bool> {

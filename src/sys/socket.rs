@@ -33,6 +33,16 @@ fn send_with(to: BorrowedFd, bytes: &[u8], file: Option<BorrowedFd>, flags: MsgF
     retry(|| Ok(sendmsg::<UnixAddr>(fd, &parts, &control, flags | MsgFlags::MSG_NOSIGNAL, None)?)).map(drop)
 }
 
+/// Writes to a file of any kind; to a socket without waiting for room (EAGAIN), since that cannot be opened again as
+/// non-blocking, and its flags are shared with other processes.
+pub fn write_now(to: impl AsFd, bytes: &[u8]) -> Result<usize> {
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    match nix::sys::socket::send(to.as_fd().as_raw_fd(), bytes, flags) {
+        Err(Errno::ENOTSOCK) => Ok(nix::unistd::write(to, bytes)?),
+        other => Ok(other?),
+    }
+}
+
 /// How many descriptors the kernel sends in one message at most (SCM_MAX_FD).
 const MOST_DESCRIPTORS: usize = 253;
 

@@ -49,7 +49,7 @@ fn start(bundle: &Bundle) -> Container {
     container
 }
 
-fn does(container: &Container, verb: &str, args: &[&str]) -> String {
+pub fn does(container: &Container, verb: &str, args: &[&str]) -> String {
     let words = [&[verb, container.id()][..], args].concat();
     container.runtime(words).under(AS_USER).output().ok().stdout
 }
@@ -59,7 +59,7 @@ fn state(container: &Container) -> Value {
     serde_json::from_str(&does(container, "state", &[])).expect("state prints JSON")
 }
 
-fn pid(container: &Container) -> i64 {
+pub fn pid(container: &Container) -> i64 {
     state(container)["pid"].as_i64().expect("a pid")
 }
 

@@ -18,8 +18,8 @@ use std::time::Duration;
 /// How long the killed may take to be gone, in milliseconds from one look to the next: tearing down much memory takes its time.
 const LOOKS: [u64; 12] = [20, 100, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000];
 
-/// How many pidfds are open at once.
-const AT_ONCE: usize = 256;
+/// How many pidfds are open at once: fewer than any usual limit of descriptors leaves.
+const AT_ONCE: usize = 64;
 
 pub(super) fn all(cgroup: &Cgroup, signal: i32) -> Result<()> {
     if signal != libc::SIGKILL {

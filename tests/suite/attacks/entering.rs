@@ -43,7 +43,8 @@ fn thieves(kind: &str, victim: &Victim) -> Container {
     let data = bundle.host_directory("data");
     let listener = UnixListener::bind(data.join("gift")).expect("a socket");
     let bundle = bundle.bind(data, "/data", &["bind", "ro"]);
-    let container = thief::with(with_capabilities(bundle, &["CAP_SYS_PTRACE", "CAP_KILL"]), kind, "").start();
+    let bundle = with_capabilities(bundle, &["CAP_SYS_PTRACE", "CAP_KILL"]);
+    let container = thief::with(bundle, kind, &victim.pid().to_string()).start();
     thief::give_pidfd(&listener, victim.pid());
     container.has_said("looking");
     container
@@ -52,7 +53,7 @@ fn thieves(kind: &str, victim: &Victim) -> Container {
 #[test]
 fn exec_takes_no_process_of_the_host_for_the_one_that_it_forked() {
     needs!(root);
-    for kind in ["kill", "place", "ready"] {
+    for kind in ["kill", "place", "ready", "number", "first"] {
         let victim = Victim::new();
         let before = victim.cgroups();
         let container = thieves(kind, &victim);
@@ -67,6 +68,20 @@ fn exec_takes_no_process_of_the_host_for_the_one_that_it_forked() {
         assert!(is_alive(victim.pid()), "{kind}: killed");
         assert_eq!(victim.cgroups(), before, "{kind}: moved");
     }
+}
+
+#[test]
+fn exec_does_not_wait_for_a_payload_that_keeps_a_copy_of_its_link() {
+    needs!(root);
+    let victim = Victim::new();
+    let container = thieves("hold", &victim);
+    let end = Instant::now() + Duration::from_secs(20);
+    while !container.output().contains("TOOK") && Instant::now() < end {
+        let began = Instant::now();
+        container.exec(["true"]).ok();
+        assert!(began.elapsed() < Duration::from_secs(10), "exec takes {:?}", began.elapsed());
+    }
+    assert!(container.output().contains("TOOK"), "the attack does not bite");
 }
 
 #[test]
@@ -96,7 +111,8 @@ fn a_payload_that_stops_those_who_enter_holds_up_neither_exec_nor_update() {
     let container = with_capabilities(Bundle::busybox().sh(stops), &["CAP_KILL"]).start();
     for _ in 0..8 {
         let began = Instant::now();
-        container.exec_with(["--detach"], ["sleep", "0"]);
+        let ran = container.exec_with(["--detach"], ["sleep", "0"]);
+        assert!(ran.code == 0 || ran.stderr.contains("hold up"), "{ran:?}");
         assert!(began.elapsed() < Duration::from_secs(20), "exec takes {:?}", began.elapsed());
         let began = Instant::now();
         if controller("pids").is_some() {
@@ -117,6 +133,7 @@ fn a_payload_does_not_see_how_exec_was_called() {
     for _ in 0..20 {
         container.execution(["--user", "0", "--env", &format!("TOKEN={SECRET}")], ["true"]).output();
     }
+    assert!(container.output().contains("READ"), "the attack does not bite");
     assert!(!container.output().contains("FOUND"), "{}", container.output());
 }
 
@@ -135,6 +152,7 @@ fn a_payload_that_may_trace_finds_nothing_of_the_host_in_the_process_that_enters
     for _ in 0..20 {
         container.execution([], ["true"]).env("TOKEN_OF_THE_CALLER", SECRET).output();
     }
+    assert!(container.output().contains("READ"), "the attack does not bite");
     assert!(!container.output().contains("FOUND"), "{}", container.output());
 }
 
@@ -199,4 +217,13 @@ fn older_kernels_let_a_container_join_a_pid_namespace_by_a_helper() {
     let output = twin.invocation("run").on_kernel("pidns:EINVAL").output().ok();
     assert!(output.stdout.contains("sleep 600"), "{}", output.stdout);
     twin.assert_nothing_left();
+}
+
+#[test]
+fn a_container_of_another_user_namespace_that_joins_a_pid_namespace_of_the_host_is_warned_of() {
+    needs!(root);
+    let first = Bundle::busybox().args(["sleep", "600"]).start();
+    let bundle = Bundle::busybox().user_namespace().without_mount("/proc").args(["sleep", "0"]);
+    let output = bundle.join_namespace("pid", first.proc("ns/pid")).run();
+    assert!(output.stderr.contains("with CAP_SYS_PTRACE can take over the host"), "{output:?}");
 }

@@ -47,6 +47,7 @@ fn exec_of_a_user_does_not_follow_init_into_a_user_namespace_that_init_made() {
     let exec =
         || container.runtime(["exec", container.id(), "/bin/cat", "/dev/null"]).under(rootless::AS_USER).output();
     exec().failed(255, "the user namespace of init was not made in ours");
+    rootless::does(&container, "delete", &["--force"]);
 }
 
 #[test]

@@ -63,7 +63,9 @@ fn nothing_of_the_state_directory_can_be_written_from_a_container() {
     let start = container.runtime(["start", container.id()]).under(rootless::AS_USER).output();
     start.ok();
     let list = || bundle.command(["find", container.state_directory().to_str().unwrap()]).output().ok().stdout;
-    eventually("the attack", || crate::harness::read(container.proc("root/run/notify/notify.sock")).is_empty());
+    let socket = format!("/proc/{}/root/run/notify/notify.sock", rootless::pid(&container));
+    eventually("the attack", || crate::harness::read(&socket).is_empty());
     std::thread::sleep(Duration::from_millis(200));
     assert!(!list().contains("mine"), "{}", list());
+    rootless::does(&container, "delete", &["--force"]);
 }

@@ -39,7 +39,7 @@ fn as_a_payload() {
         Ok("watch") => watch_arguments(&wanted),
         Ok("read") => read_all(&wanted),
         Ok("read-init") => println!("{}", if holds(1, &wanted) { "FOUND" } else { "nothing" }),
-        Ok(kind) => steal_links(kind),
+        Ok(kind) => steal_links(kind, wanted.parse().unwrap_or(0)),
         Err(_) => {}
     }
 }
@@ -66,9 +66,12 @@ fn signal(pid: i32, signal: i32) -> bool {
 fn watch_arguments(wanted: &str) {
     say("looking");
     loop {
-        for pid in 3..40 {
-            if contains(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default(), wanted) {
+        for pid in others() {
+            let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            if contains(&arguments, wanted) {
                 say("FOUND");
+            } else if contains(&arguments, "rruntime") {
+                say("READ a process");
             }
         }
     }
@@ -82,6 +85,7 @@ fn read_all(wanted: &str) {
             if !signal(pid, libc::SIGSTOP) {
                 continue;
             }
+            say("READ a process");
             for file in ["cmdline", "environ"] {
                 let text = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
                 if contains(&text, wanted) {
@@ -134,9 +138,10 @@ fn hear(from: &impl AsRawFd) -> usize {
 }
 
 /// Takes the link of each process that enters, and speaks to the runtime in its place: names the host's process as the one that was
-/// forked, and has it killed, moved into the container's cgroups, or announced; or says anything (`fuzz`).
+/// forked (by a descriptor, or by its `number`), and has it killed, moved into the container's cgroups, or announced; asks what
+/// only a new container may ask (`first`); says anything (`fuzz`); or says nothing and keeps the link (`hold`).
 #[allow(unsafe_code)]
-fn steal_links(kind: &str) {
+fn steal_links(kind: &str, victim: i32) {
     let stream = UnixStream::connect("/data/gift").expect("a giver");
     let mut space = nix::cmsg_space!([RawFd; 1]);
     let mut byte = [0];
@@ -151,7 +156,7 @@ fn steal_links(kind: &str) {
     // SAFETY: no pointers.
     let own = unsafe { RawFd::try_from(libc::syscall(libc::SYS_pidfd_open, std::process::id(), 0)).unwrap_or(-1) };
     say("looking");
-    let mut seed = 7u64;
+    let (mut seed, mut held) = (7u64, Vec::new());
     loop {
         for pid in others() {
             if !signal(pid, libc::SIGSTOP) {
@@ -160,6 +165,18 @@ fn steal_links(kind: &str) {
             for link in links(pid) {
                 say("TOOK a link");
                 match kind {
+                    "hold" => held.push(link),
+                    "number" => {
+                        send(&link, &[b"B", &victim.to_le_bytes()[..]].concat(), None);
+                        hear(&link);
+                        send(&link, b"!\0no luck", None);
+                    }
+                    "first" => {
+                        for message in [&b"D/x"[..], b"M\0\0", b"N", b"H", b"P"] {
+                            send(&link, message, None);
+                        }
+                        hear(&link);
+                    }
                     "fuzz" => chat(&link, &[None, Some(gift), Some(own), Some(0), Some(link.as_raw_fd())], &mut seed),
                     _ => {
                         send(&link, b"B", Some(gift));
