@@ -71,9 +71,19 @@ pub enum Opener {
 #[derive(Debug)]
 pub enum CgroupView {
     /// One hierarchy. When the kernel refuses a new instance, a bind of `fallback` on the host.
-    V2 { fallback: PathBuf },
+    V2 { fallback: PathBuf, flags: RootFlags },
     /// A tmpfs with these options, a directory a hierarchy, and links for controllers that share one.
     V1 { base: Vec<(String, Option<String>)>, parts: Vec<CgroupPart>, links: Vec<(String, String)> },
+}
+
+/// The flags of cgroup2's superblock (`nsdelegate`, `memory_recursiveprot` …). The machine has one superblock, and a mount from
+/// the first cgroup namespace sets its flags anew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RootFlags {
+    /// The container makes a cgroup namespace: the kernel ignores the flags of a mount from there.
+    Ignored,
+    /// The mount repeats the flags that the host's mount has.
+    Repeated,
 }
 
 #[derive(Debug)]
