@@ -35,6 +35,18 @@ fn init_is_in_the_configured_cgroup_of_every_hierarchy() {
 }
 
 #[test]
+fn the_payload_can_read_its_cgroup_whatever_the_umask_of_the_caller() {
+    needs!(root);
+    let script = "cat $(find /sys/fs/cgroup -maxdepth 2 -name cgroup.procs | head -1)";
+    let bundle = Bundle::busybox().namespace("cgroup").mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro"]);
+    let bundle = bundle.user(1234, 1234).sh(script);
+    for umask in ["umask 022", "umask 077"] {
+        let output = bundle.write().invocation("run").after_shell(umask).output().ok();
+        assert!(output.stdout.lines().any(|pid| pid == "1"), "{umask}: {output:?}");
+    }
+}
+
+#[test]
 fn a_nested_cgroup_path_is_made_and_removed() {
     needs!(root);
     let bundle = Bundle::busybox();
