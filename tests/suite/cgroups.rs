@@ -47,6 +47,28 @@ fn the_payload_can_read_its_cgroup_whatever_the_umask_of_the_caller() {
 }
 
 #[test]
+fn a_start_that_fails_leaves_no_controller_enabled() {
+    needs!(root);
+    needs!(v2);
+    needs!(controller "hugetlb");
+    let limit = serde_json::json!([{"pageSize": "2MB", "limit": 4_194_304}]);
+    let bundle = Bundle::busybox().set("/linux/resources/hugepageLimits", limit).args(["/no/such/program"]);
+    let parent = PathBuf::from(format!("/sys/fs/cgroup/{}-parent", bundle.id()));
+    let path = format!("/{}-parent/child", bundle.id());
+    let bundle = bundle.set("/linux/cgroupsPath", path);
+    let passed_on = || read(parent.join("cgroup.subtree_control"));
+    fs::create_dir(&parent).unwrap();
+    bundle.run().refused("/no/such/program");
+    assert_eq!((passed_on().trim(), parent.join("child").exists()), ("", false));
+    // Another cgroup there may have a limit by now.
+    fs::create_dir(parent.join("other")).unwrap();
+    bundle.run().refused("/no/such/program");
+    assert_eq!((passed_on().trim(), parent.join("child").exists()), ("hugetlb", false));
+    fs::remove_dir(parent.join("other")).unwrap();
+    fs::remove_dir(&parent).unwrap();
+}
+
+#[test]
 fn a_nested_cgroup_path_is_made_and_removed() {
     needs!(root);
     let bundle = Bundle::busybox();
