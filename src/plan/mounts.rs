@@ -206,9 +206,7 @@ impl Scene<'_> {
         let Some(source) = mount.source() else { bail!("source: is missing; a bind mount needs one") };
         ensure!(!source.as_os_str().is_empty(), "source: is empty; a bind mount needs one");
         let ids = mount_ids::lower(mount, words.ids.as_ref(), self.namespaces, self.caller)?;
-        // Without privileges of its own the parent has no right over the child's mount namespace, and no more to read.
-        let in_user_namespace = self.namespaces.has(libc::CLONE_NEWUSER) && self.caller == Caller::Root;
-        let opener = if ids.is_some() || in_user_namespace { Opener::Parent } else { Opener::Child };
+        let opener = if ids.is_some() { Opener::Parent } else { opener(self.namespaces, self.caller) };
         let source_link = words.source_link.map_or(SourceLink::Follow, |(_, link)| link);
         let target_link = words.target_link.map_or(TargetLink::Follow, |(_, link)| link);
         if let (SourceLink::Recreate, Some((option, _))) = (source_link, words.target_link) {
@@ -246,6 +244,13 @@ impl Scene<'_> {
         }
         Ok(view)
     }
+}
+
+/// The parent opens for root of a user namespace, which may not be allowed to walk to a place of the host. Without privileges of
+/// its own the parent has no right over the child's mount namespace, and no more to read.
+pub fn opener(namespaces: &Namespaces, caller: Caller) -> Opener {
+    let in_user_namespace = namespaces.has(libc::CLONE_NEWUSER) && caller == Caller::Root;
+    if in_user_namespace { Opener::Parent } else { Opener::Child }
 }
 
 /// Absolute and lexically clean. Relative destinations are deprecated and taken as from "/".
