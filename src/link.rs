@@ -32,6 +32,8 @@ pub enum Request {
     Rules,
     /// Write the id maps of my new user namespace.
     MapIds,
+    /// Mount the root filesystem over itself in my mount namespace: I may not walk to it.
+    Root,
     /// A copy of the source of mount number n of the plan.
     Mount(u16),
     /// Move the plan's network devices into my network namespace.
@@ -163,6 +165,7 @@ impl Parent<Hidden> {
             (b'P', [], None) => Request::Place,
             (b'G', [], None) => Request::Rules,
             (b'I', [], None) => Request::MapIds,
+            (b'O', [], None) => Request::Root,
             (b'M', [low, high], None) => Request::Mount(u16::from_le_bytes([*low, *high])),
             (b'N', [], None) => Request::Network,
             (LIMITS, [], None) => Request::Limits,
@@ -322,6 +325,7 @@ impl Child {
             Request::Place => (vec![b'P'], None),
             Request::Rules => (vec![b'G'], None),
             Request::MapIds => (vec![b'I'], None),
+            Request::Root => (vec![b'O'], None),
             Request::Mount(index) => ([&b"M"[..], &index.to_le_bytes()].concat(), None),
             Request::Network => (vec![b'N'], None),
             Request::Limits => (vec![LIMITS], None),
@@ -351,6 +355,14 @@ impl Child {
     pub fn ask_go(&self, request: &Request) -> Result<i32> {
         self.say(request)?;
         self.hear_go()
+    }
+
+    /// Asks for a mount.
+    pub fn ask_mount(&self, request: &Request) -> Result<OwnedFd> {
+        match self.ask(request)? {
+            Reply::Mount(mount) => Ok(mount),
+            Reply::Go { .. } => bail!("the parent answered another question"),
+        }
     }
 
     /// Waits for the answer to what somebody else has said.

@@ -1,6 +1,6 @@
 //! What /proc on the host says about processes. Runs in the runtime's process only.
 
-use crate::error::{Context, Result, bail};
+use crate::error::{Context, Result, anyhow, bail};
 use crate::sys::file::{self, CWD};
 use crate::sys::{self, Errno};
 use serde::{Deserialize, Serialize};
@@ -143,8 +143,15 @@ fn stat(pid: i32) -> Result<Option<Stat>> {
 pub fn boot_id() -> Result<String> {
     let path = "/proc/sys/kernel/random/boot_id";
     let read = || file::read_all(file::open(CWD, path, libc::O_RDONLY, 0)?, 128);
-    Ok(String::from_utf8_lossy(&read().with_context(|| format!("read {path}"))?).trim().to_string())
+    let read = read().map_err(|error| match error.0 {
+        Errno::ENOENT => anyhow!(error).context(PARTIAL),
+        _ => error.into(),
+    });
+    Ok(String::from_utf8_lossy(&read.with_context(|| format!("read {path}"))?).trim().to_string())
 }
+
+/// Why a file of /proc/sys is missing that every kernel has. Linux 5.8 brought `subset=pid`.
+const PARTIAL: &str = "/proc is no procfs, or shows processes only (subset=pid): mount a whole one there";
 
 /// The processes that are in the same pid namespace as this one, in the order of their numbers. Those that we may not look
 /// at are in another.

@@ -124,7 +124,15 @@ mod tests {
 
     #[test]
     fn only_what_lies_on_ours_is_taken_for_ours() {
-        let line = |id, parent| MountLine { id, parent, device: "8:1", root: "/", at: PathBuf::new(), fs: "ext4" };
+        let line = |id, parent| MountLine {
+            id,
+            parent,
+            device: "8:1",
+            root: "/",
+            at: PathBuf::new(),
+            fs: "ext4",
+            options: "rw",
+        };
         let lines = [line(1, 1), line(20, 1), line(21, 20), line(30, 1)];
         assert!(stands_on(&lines, 20, 20) && stands_on(&lines, 21, 20));
         assert!(!stands_on(&lines, 30, 20) && !stands_on(&lines, 1, 20) && !stands_on(&lines, 99, 20));

@@ -1,8 +1,8 @@
 //! Sources of bind mounts that the child cannot open by itself, and id-mapped ones.
 
 use super::idmap;
-use crate::error::{Context, Result, anyhow, bail};
-use crate::plan::{IdMapping, IdMaps, Ids, MountWhat, Sandbox, SourceLink};
+use crate::error::{Context, Result, anyhow, bail, ensure};
+use crate::plan::{IdMapping, IdMaps, Ids, MountWhat, Opener, Sandbox, SourceLink};
 use crate::sys::file::{self, CWD};
 use crate::sys::mount::{self, Depth};
 use crate::sys::mountinfo::{self, MountLine};
@@ -18,7 +18,7 @@ pub fn source(sandbox: &Sandbox, index: u16, pid: i32) -> Result<OwnedFd> {
     let named = || format!("config.json: mounts[{index}]");
     match sandbox.mounts.iter().find(|op| op.index == index).map(|op| &op.what) {
         Some(MountWhat::Bind { source, depth, ids, source_link, .. }) => {
-            let copy = clone_in_mount_namespace_of(pid, source, *depth, *source_link)
+            let copy = in_mount_namespace_of(pid, || copy_of(source, *depth, *source_link))
                 .with_context(|| format!("bind mount source {}", source.display()))
                 .with_context(named)?;
             if let Some(mapping) = ids {
@@ -32,18 +32,36 @@ pub fn source(sandbox: &Sandbox, index: u16, pid: i32) -> Result<OwnedFd> {
     }
 }
 
-/// With our rights, but from the child's mount namespace: there the mount is a slave of the host's, and its read-only,
-/// nosuid, nodev and noexec flags are locked. A copy made in ours would be a peer of the host's mount, and unlocked.
-fn clone_in_mount_namespace_of(pid: i32, source: &Path, depth: Depth, link: SourceLink) -> Result<OwnedFd> {
+/// The root filesystem, mounted over itself in the mount namespace of the child `pid`. Root of its user namespace need not be
+/// able to walk there: a directory above may be 0700.
+pub fn root(sandbox: &Sandbox, pid: i32) -> Result<OwnedFd> {
+    let path = &sandbox.rootfs.path;
+    ensure!(sandbox.rootfs.opener == Opener::Parent, "the child asked for a root that it can open by itself");
+    let mount = || {
+        let copy = mount::clone_tree(CWD, path, Depth::Recursive)?;
+        mount::attach(&copy, file::open(CWD, path, libc::O_PATH | libc::O_DIRECTORY, 0)?)?;
+        Ok(copy)
+    };
+    in_mount_namespace_of(pid, mount)
+        .with_context(|| format!("config.json: root.path: mount {} over itself", path.display()))
+}
+
+fn copy_of(source: &Path, depth: Depth, link: SourceLink) -> sys::Result<OwnedFd> {
+    match link {
+        SourceLink::Follow => mount::clone_tree(CWD, source, depth),
+        SourceLink::Bind | SourceLink::Recreate => mount::clone_unfollowed(CWD, source, depth),
+    }
+}
+
+/// Makes a mount with our rights, but in the child's mount namespace: there the mount is a slave of the host's, and its
+/// read-only, nosuid, nodev and noexec flags are locked. A copy made in ours would be a peer of the host's mount, and unlocked.
+fn in_mount_namespace_of(pid: i32, make: impl FnOnce() -> sys::Result<OwnedFd>) -> Result<OwnedFd> {
     let namespace =
         file::open(CWD, format!("/proc/{pid}/ns/mnt"), libc::O_RDONLY, 0).context("open its mount namespace")?;
     let (hear, tell) = socket::pair().context("make a socket to the helper")?;
     match process::clone(&Clone::default()).context("clone a helper")? {
         Side::Child => {
-            let copy = namespace::enter(namespace, libc::CLONE_NEWNS).and_then(|()| match link {
-                SourceLink::Follow => mount::clone_tree(CWD, source, depth),
-                SourceLink::Bind | SourceLink::Recreate => mount::clone_unfollowed(CWD, source, depth),
-            });
+            let copy = namespace::enter(namespace, libc::CLONE_NEWNS).and_then(|()| make());
             let _ = match &copy {
                 Ok(copy) => socket::send(tell, b"m", Some(copy.as_fd())),
                 Err(error) => socket::send(tell, &(error.0 as i32).to_le_bytes(), None),

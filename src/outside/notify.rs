@@ -53,9 +53,7 @@ pub enum Said {
 
 /// For `create`: the container's NOTIFY_SOCKET. Every process in the container may write to it.
 pub fn make_socket(state: &StateDir) -> Result<OwnedFd> {
-    let before = process::set_umask(0); // a chmod(2) afterwards would go by a name
-    let made = socket::hear_in(state.dir.as_fd(), SOCKET);
-    process::set_umask(before);
+    let made = process::without_umask(|| socket::hear_in(state.dir.as_fd(), SOCKET)); // a chmod(2) afterwards would go by a name
     made.context("make the container's NOTIFY_SOCKET")
 }
 

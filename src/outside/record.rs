@@ -187,12 +187,8 @@ pub fn make_root(root: &Path) -> Result<OwnedFd> {
         format!("make state directory {} (choose another with --root, or as a user by XDG_RUNTIME_DIR)", root.display())
     };
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(root)
-        .map_err(sys::Error::from)
-        .with_context(named)?;
+    let make = || std::fs::DirBuilder::new().recursive(true).mode(0o700).create(root);
+    sys::process::without_umask(make).map_err(sys::Error::from).with_context(named)?;
     open_root(root)?.ok_or(sys::Error(Errno::ENOENT)).with_context(named)
 }
 

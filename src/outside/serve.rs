@@ -51,6 +51,7 @@ pub fn until_ready(
             Request::Rules => go, // `launch` has put them into force
             Request::Place => cgroup.add(child.pid, interrupt).map(|()| go)?,
             Request::MapIds => map_ids(sandbox(plan)?, child.pid).map(|()| go)?,
+            Request::Root => Reply::Mount(mounts::root(sandbox(plan)?, child.pid)?),
             Request::Mount(index) => Reply::Mount(mounts::source(sandbox(plan)?, index, child.pid)?),
             Request::Network => {
                 done.moved = Some(network::move_in(&sandbox(plan)?.net_devices, child.pid)?);

@@ -121,6 +121,8 @@ pub struct Rootfs {
     /// MS_* bits for "/" of the new mount namespace before anything is mounted. Without one it says nothing.
     pub propagation: u64,
     pub change: RootChange,
+    /// Which side mounts it over itself, where the child may not walk to it.
+    pub opener: Opener,
 }
 
 impl Rootfs {
@@ -322,6 +324,7 @@ fn lower(
         access: if root.readonly().unwrap_or(false) { Access::ReadOnly } else { Access::ReadWrite },
         propagation: mounts::root_propagation(linux.rootfs_propagation().as_deref())?,
         change,
+        opener: mounts::opener(&namespaces, host.caller()),
     };
     let mount_label = labels::of_mounts(linux.mount_label().as_ref(), host, warnings)?;
     let scene = mounts::Scene {

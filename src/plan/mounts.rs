@@ -71,9 +71,19 @@ pub enum Opener {
 #[derive(Debug)]
 pub enum CgroupView {
     /// One hierarchy. When the kernel refuses a new instance, a bind of `fallback` on the host.
-    V2 { fallback: PathBuf },
+    V2 { fallback: PathBuf, flags: RootFlags },
     /// A tmpfs with these options, a directory a hierarchy, and links for controllers that share one.
     V1 { base: Vec<(String, Option<String>)>, parts: Vec<CgroupPart>, links: Vec<(String, String)> },
+}
+
+/// The flags of cgroup2's superblock (`nsdelegate`, `memory_recursiveprot` …). The machine has one superblock, and a mount from
+/// the first cgroup namespace sets its flags anew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RootFlags {
+    /// The container makes a cgroup namespace: the kernel ignores the flags of a mount from there.
+    Ignored,
+    /// The mount repeats the flags that the host's mount has.
+    Repeated,
 }
 
 #[derive(Debug)]
@@ -196,9 +206,7 @@ impl Scene<'_> {
         let Some(source) = mount.source() else { bail!("source: is missing; a bind mount needs one") };
         ensure!(!source.as_os_str().is_empty(), "source: is empty; a bind mount needs one");
         let ids = mount_ids::lower(mount, words.ids.as_ref(), self.namespaces, self.caller)?;
-        // Without privileges of its own the parent has no right over the child's mount namespace, and no more to read.
-        let in_user_namespace = self.namespaces.has(libc::CLONE_NEWUSER) && self.caller == Caller::Root;
-        let opener = if ids.is_some() || in_user_namespace { Opener::Parent } else { Opener::Child };
+        let opener = if ids.is_some() { Opener::Parent } else { opener(self.namespaces, self.caller) };
         let source_link = words.source_link.map_or(SourceLink::Follow, |(_, link)| link);
         let target_link = words.target_link.map_or(TargetLink::Follow, |(_, link)| link);
         if let (SourceLink::Recreate, Some((option, _))) = (source_link, words.target_link) {
@@ -236,6 +244,13 @@ impl Scene<'_> {
         }
         Ok(view)
     }
+}
+
+/// The parent opens for root of a user namespace, which may not be allowed to walk to a place of the host. Without privileges of
+/// its own the parent has no right over the child's mount namespace, and no more to read.
+pub fn opener(namespaces: &Namespaces, caller: Caller) -> Opener {
+    let in_user_namespace = namespaces.has(libc::CLONE_NEWUSER) && caller == Caller::Root;
+    if in_user_namespace { Opener::Parent } else { Opener::Child }
 }
 
 /// Absolute and lexically clean. Relative destinations are deprecated and taken as from "/".

@@ -153,10 +153,12 @@ pub fn write_once(file: impl AsFd, bytes: &[u8]) -> Result<()> {
     if n == bytes.len() { Ok(()) } else { Err(Error(Errno::EIO)) }
 }
 
+/// Makes a directory with exactly this mode, whatever the umask. (A chmod(2) afterwards would go by a name.)
 pub fn mkdir(dir: BorrowedFd, name: impl AsRef<Path>, mode: u32) -> Result<()> {
     let name = cstr(name)?;
     // SAFETY: the name is a live C string.
-    check(libc::c_long::from(unsafe { libc::mkdirat(dir.as_raw_fd(), name.as_ptr(), mode) })).map(drop)
+    let make = || check(libc::c_long::from(unsafe { libc::mkdirat(dir.as_raw_fd(), name.as_ptr(), mode) }));
+    super::process::without_umask(make).map(drop)
 }
 
 /// Makes a node: `kind` is S_IFREG, S_IFCHR, S_IFBLK or S_IFIFO, `device` as `makedev` gives it.

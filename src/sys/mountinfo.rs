@@ -27,6 +27,8 @@ pub struct MountLine<'a> {
     /// The mount point, as seen from the root of the process whose table it is.
     pub at: PathBuf,
     pub fs: &'a str,
+    /// Of the superblock, separated by commas.
+    pub options: &'a str,
 }
 
 impl MountLine<'_> {
@@ -35,7 +37,9 @@ impl MountLine<'_> {
         let mut fields = left.split(' ');
         let (id, parent) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
         let (device, root, at) = (fields.next()?, fields.next()?, unescape(fields.next()?));
-        Some(MountLine { id, parent, device, root, at, fs: right.split(' ').next()? })
+        let (fs, rest) = right.split_once(' ')?;
+        let options = rest.rsplit(' ').next()?; // the source, which is before them, may be empty
+        Some(MountLine { id, parent, device, root, at, fs, options })
     }
 }
 
@@ -69,6 +73,7 @@ mod tests {
         let line = r"36 35 98:0 /mnt1 /a\040b\134c rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
         let line = MountLine::parse(line).unwrap();
         assert_eq!((line.id, line.parent, line.device, line.fs), (36, 35, "98:0", "ext3"));
+        assert_eq!(line.options, "rw,errors=continue");
         assert_eq!(line.at, std::path::Path::new("/a b\\c"));
         assert!(MountLine::parse("").is_none());
     }

@@ -421,6 +421,15 @@ pub fn set_umask(mask: u32) -> u32 {
     unsafe { libc::umask(mask) }
 }
 
+/// Runs `make` with a umask of 0, so that what it makes has exactly the mode that it names. The umask belongs to the whole
+/// process, which has one thread.
+pub fn without_umask<T>(make: impl FnOnce() -> T) -> T {
+    let before = set_umask(0);
+    let made = make();
+    set_umask(before);
+    made
+}
+
 /// Our own limit, soft and hard, by the kernel's number of the resource.
 pub fn rlimit(resource: u32) -> Result<(u64, u64)> {
     let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };

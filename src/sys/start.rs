@@ -83,8 +83,13 @@ unsafe fn end_of_strings(array: *const *const c_char) -> *mut u8 {
 extern "C" fn main(count: libc::c_int, arguments: *const *const libc::c_char) -> libc::c_int {
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
-    // SAFETY: no other thread exists; SIG_IGN installs no code. A peer that is gone is an error of write, not our end.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    // A peer that is gone is an error of write, not our end. Of a caller that ignores SIGCHLD this process has inherited that:
+    // the kernel would then reap the children itself, and wait(2) know no exit status (ECHILD).
+    // SAFETY: no other thread exists; SIG_IGN and SIG_DFL install no code.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+    }
     ARGUMENTS.store(arguments.cast_mut(), Ordering::Relaxed);
     let count = usize::try_from(count).unwrap_or(0);
     let argv: Vec<OsString> = (0..count)

@@ -35,6 +35,40 @@ fn init_is_in_the_configured_cgroup_of_every_hierarchy() {
 }
 
 #[test]
+fn the_payload_can_read_its_cgroup_whatever_the_umask_of_the_caller() {
+    needs!(root);
+    let script = "cat $(find /sys/fs/cgroup -maxdepth 2 -name cgroup.procs | head -1)";
+    let bundle = Bundle::busybox().namespace("cgroup").mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro"]);
+    let bundle = bundle.user(1234, 1234).sh(script);
+    for umask in ["umask 022", "umask 077"] {
+        let output = bundle.write().invocation("run").after_shell(umask).output().ok();
+        assert!(output.stdout.lines().any(|pid| pid == "1"), "{umask}: {output:?}");
+    }
+}
+
+#[test]
+fn a_start_that_fails_leaves_no_controller_enabled() {
+    needs!(root);
+    needs!(v2);
+    needs!(controller "hugetlb");
+    let limit = serde_json::json!([{"pageSize": "2MB", "limit": 4_194_304}]);
+    let bundle = Bundle::busybox().set("/linux/resources/hugepageLimits", limit).args(["/no/such/program"]);
+    let parent = PathBuf::from(format!("/sys/fs/cgroup/{}-parent", bundle.id()));
+    let path = format!("/{}-parent/child", bundle.id());
+    let bundle = bundle.set("/linux/cgroupsPath", path);
+    let passed_on = || read(parent.join("cgroup.subtree_control"));
+    fs::create_dir(&parent).unwrap();
+    bundle.run().refused("/no/such/program");
+    assert_eq!((passed_on().trim(), parent.join("child").exists()), ("", false));
+    // Another cgroup there may have a limit by now.
+    fs::create_dir(parent.join("other")).unwrap();
+    bundle.run().refused("/no/such/program");
+    assert_eq!((passed_on().trim(), parent.join("child").exists()), ("hugetlb", false));
+    fs::remove_dir(parent.join("other")).unwrap();
+    fs::remove_dir(&parent).unwrap();
+}
+
+#[test]
 fn a_nested_cgroup_path_is_made_and_removed() {
     needs!(root);
     let bundle = Bundle::busybox();

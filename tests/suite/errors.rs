@@ -1,9 +1,40 @@
 //! Errors: the words engines look for, the shape of the log, one clear line.
 
-use crate::harness::{Bundle, me};
+use crate::harness::{Bundle, Output, me};
 use crate::needs;
 use serde_json::Value;
 use std::fs;
+
+/// The answers of `check` and `run` on a host that a script has changed, in a mount namespace of its own.
+fn on_a_host_where(script: &str, bundle: &Bundle) -> [Output; 2] {
+    bundle.write();
+    let script = format!("{script} && exec \"$@\"");
+    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-c", &script, "sh"];
+    let dir = bundle.dir().to_string_lossy().into_owned();
+    let check = bundle.runtime(["check", "--bundle", &dir]).under(wrapper).output();
+    [check, bundle.invocation("run").under(wrapper).output()]
+}
+
+#[test]
+fn a_proc_without_its_sys_is_named_with_the_remedy_also_by_check() {
+    needs!(root);
+    needs!(kernel "5.8");
+    let [check, run] = on_a_host_where("mount -t proc -o subset=pid proc /proc", &Bundle::busybox());
+    let remedy = "subset=pid): mount a whole one there";
+    assert!(check.code == 1 && check.stdout.contains(remedy), "{check:#?}");
+    run.refused(remedy);
+}
+
+#[test]
+fn a_device_that_the_host_lacks_is_named_with_the_remedy_also_by_check() {
+    needs!(root);
+    let script = "mount -t tmpfs dev /dev && mknod -m 666 /dev/zero c 1 5";
+    let [check, run] = on_a_host_where(script, &Bundle::busybox().user_namespace());
+    let remedy =
+        "/dev/null: no such file or directory (ENOENT): a user namespace needs the host's device: make it there";
+    assert!(check.code == 1 && check.stdout.contains(remedy), "{check:#?}");
+    run.refused("make it on the host");
+}
 
 #[test]
 fn a_program_that_cannot_run_is_named_in_the_words_engines_know() {

@@ -1,6 +1,6 @@
 //! Mounts of config.json: every option word, file systems, propagation, and targets that do not exist yet.
 
-use crate::harness::Bundle;
+use crate::harness::{Bundle, read};
 use crate::needs;
 use serde_json::json;
 use std::fs;
@@ -254,6 +254,52 @@ fn a_mount_without_a_type_is_a_bind_only_when_it_says_so() {
     fs::write(volume.join("file"), "volume").unwrap();
     let untyped = bundle.push("/mounts", json!({"destination": "/tmp", "source": volume, "options": ["rbind"]}));
     assert_eq!(untyped.args(["cat", "/tmp/file"]).run().ok().stdout, "volume");
+}
+
+/// The flags of cgroup2's one superblock, as the mount table has them.
+fn cgroup2_flags() -> String {
+    let table = read("/proc/self/mountinfo");
+    let line = table.lines().find_map(|line| line.split_once(" - cgroup2 ")).expect("a cgroup2 mount");
+    line.1.rsplit(' ').next().unwrap().to_owned()
+}
+
+/// Changes the flags, until it is dropped.
+struct Cgroup2Flags(String);
+
+impl Cgroup2Flags {
+    fn with(flag: &str) -> Self {
+        let before = Self(cgroup2_flags());
+        Self::set(&format!("{},{flag}", before.0));
+        before
+    }
+
+    fn set(flags: &str) {
+        let own: Vec<&str> = flags.split(',').filter(|flag| !matches!(*flag, "rw" | "ro" | "seclabel")).collect();
+        let (none, own) = (None::<&str>, own.join(","));
+        nix::mount::mount(none, "/sys/fs/cgroup", none, nix::mount::MsFlags::MS_REMOUNT, Some(&own[..])).unwrap();
+    }
+}
+
+impl Drop for Cgroup2Flags {
+    fn drop(&mut self) {
+        Self::set(&self.0);
+    }
+}
+
+#[test]
+fn a_cgroup_mount_without_a_cgroup_namespace_keeps_the_flags_of_the_hosts_cgroup2() {
+    needs!(root);
+    needs!(v2);
+    needs!(kernel "5.7");
+    let flag = "memory_recursiveprot";
+    // Another program of the machine may mount cgroup2 in the same moment, and take the flag; not each time.
+    let is_kept = (0..3).any(|_| {
+        let _flags = Cgroup2Flags::with(flag);
+        let bundle = Bundle::busybox().without_namespace("cgroup").sh("ls /sys/fs/cgroup/cgroup.procs");
+        bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro"]).run().ok();
+        cgroup2_flags().contains(flag)
+    });
+    assert!(is_kept, "the host's cgroup2 has lost the flag: {}", cgroup2_flags());
 }
 
 #[test]

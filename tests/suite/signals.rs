@@ -5,6 +5,18 @@ use crate::needs;
 use nix::sys::signal::Signal;
 
 #[test]
+fn a_caller_that_ignores_sigchld_gets_the_exit_status() {
+    const IGNORES: [&str; 2] = ["env", "--ignore-signal=CHLD"]; // coreutils 8.31
+    needs!(root);
+    let bundle = Bundle::busybox().hook("poststop", "cat >/dev/null; sh -c 'exit 0'").sh("exit 7");
+    bundle.write().invocation("run").under(IGNORES).output().failed(7, "");
+    let container = bundle.twin("other").sh("sleep 600").start();
+    let words = ["exec", container.id(), "sh", "-c", "exit 8"];
+    container.runtime(words).under(IGNORES).output().failed(8, "");
+    container.end();
+}
+
+#[test]
 fn a_foreground_run_forwards_signals() {
     needs!(root);
     let script = "for s in HUP INT QUIT USR1 USR2 TERM; do trap \"echo got $s\" $s; done; trap 'echo bye; exit 3' CONT; echo ready; while :; do sleep 0.02; done";

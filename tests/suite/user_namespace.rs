@@ -3,6 +3,8 @@
 use crate::harness::{Bundle, MAPPED, read};
 use crate::needs;
 use serde_json::json;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 /// The numbers of an id map, whatever its blanks.
 fn words(text: &str) -> Vec<u32> {
@@ -17,6 +19,18 @@ fn root_of_the_container_is_nobody_outside() {
     let status = read(container.proc("status"));
     assert!(status.contains(&format!("Uid:\t{MAPPED}\t{MAPPED}\t{MAPPED}\t{MAPPED}\n")), "{status}");
     assert_eq!(words(&container.exec(["cat", "/proc/self/uid_map"]).ok().stdout), [0, MAPPED, 65536]);
+}
+
+#[test]
+fn the_bundle_may_lie_below_a_directory_that_root_of_the_container_may_not_walk() {
+    needs!(root);
+    let bundle = Bundle::busybox().user_namespace().args(["sh", "-c", "id -u; touch /tmp/x && echo made"]);
+    bundle.write();
+    let hidden = |mode| fs::set_permissions(bundle.home(), fs::Permissions::from_mode(mode)).unwrap();
+    hidden(0o700);
+    let output = bundle.run();
+    hidden(0o755);
+    assert_eq!(output.ok().stdout, "0\nmade\n");
 }
 
 #[test]

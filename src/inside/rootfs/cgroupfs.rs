@@ -1,21 +1,27 @@
 //! /sys/fs/cgroup inside: the container's view of its own cgroup.
 
 use super::mount as plain;
-use crate::error::{Context, Result};
+use crate::error::{Context, Result, anyhow};
 use crate::fs::Root;
-use crate::plan::{Attributes, CgroupView, mounts::CgroupPart, mounts::PartSource};
+use crate::plan::mounts::{CgroupPart, PartSource, RootFlags};
+use crate::plan::{Attributes, CgroupView};
 use crate::sys::file::{self, CWD};
 use crate::sys::mount::{self, Change, Depth};
+use crate::sys::mountinfo::{self, MountLine};
 use crate::sys::{self, Errno};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 pub fn mount(view: &CgroupView, attributes: &Attributes, target: OwnedFd) -> Result<()> {
     match view {
-        CgroupView::V2 { fallback } => {
+        CgroupView::V2 { fallback, flags } => {
             let bits = attributes.everywhere();
+            let options = match flags {
+                RootFlags::Ignored => Vec::new(),
+                RootFlags::Repeated => flags_of_the_host().context("read the flags of the host's cgroup2")?,
+            };
             let ready = Attributes::default(); // a new instance has its attributes from the start
-            let (made, left) = match instance("cgroup2", &[], bits) {
+            let (made, left) = match instance("cgroup2", &options, bits) {
                 // A user namespace without a cgroup namespace of its own may not mount one.
                 Err(sys::Error(Errno::EPERM | Errno::EBUSY)) => match mount::clone_tree(CWD, fallback, Depth::One) {
                     Ok(copy) => (copy, attributes),
@@ -32,6 +38,25 @@ pub fn mount(view: &CgroupView, attributes: &Attributes, target: OwnedFd) -> Res
         }
         CgroupView::V1 { base, parts, links } => v1(base, parts, links, attributes, target),
     }
+}
+
+/// The flags of cgroup2's superblock, as options for a mount of it. Mounted without them from the first cgroup namespace, it
+/// would lose them for the whole machine. Runs while the mount table still has the host's mounts.
+fn flags_of_the_host() -> Result<Vec<(String, Option<String>)>> {
+    let table = mountinfo::read(mountinfo::table()?)?;
+    let line = table.lines().filter_map(MountLine::parse).find(|line| line.fs == "cgroup2");
+    let line = line.ok_or_else(|| {
+        anyhow!(
+            "the mount namespace that is joined has no cgroup2 mount: add {{\"type\": \"cgroup\"}} to linux.namespaces, or \
+             remove the cgroup mount"
+        )
+    })?;
+    Ok(line.options.split(',').filter(|option| is_flag(option)).map(|flag| (flag.to_owned(), None)).collect())
+}
+
+/// Is it a flag of cgroup2 itself? `rw` and `ro` are every superblock's; a label belongs to a security module.
+fn is_flag(option: &str) -> bool {
+    !matches!(option, "" | "rw" | "ro" | "seclabel") && !option.contains('=')
 }
 
 /// Not there, or not for us: what a user meets to whom no cgroup is delegated.

@@ -130,7 +130,8 @@ fn check(device: &Device, node: &OwnedFd) -> Result<()> {
 
 /// Where none can be made: the host's node of the same name, checked to be the device that was asked for.
 fn bind(device: &Device, dir: BorrowedFd, root: &Root) -> Result<()> {
-    let copy = mount::clone_tree(CWD, &device.path, Depth::One).context("find the host's node of that name")?;
+    let copy = mount::clone_tree(CWD, &device.path, Depth::One)
+        .context("find the host's node of that name, which a user namespace needs: make it on the host")?;
     check(device, &copy)?;
     let target = root.make_name(dir, device.path.file_name().unwrap_or_default(), &device.path)?.file;
     let kind = file::stat(&target)?.st_mode & libc::S_IFMT;

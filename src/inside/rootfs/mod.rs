@@ -53,7 +53,7 @@ pub fn build(
     if sandbox.namespaces.joins(libc::CLONE_NEWNS) {
         sys::process::chdir(&sandbox.bundle).context("enter the bundle")?; // setns(2) has led us to that namespace's "/"
     }
-    let mut root = pivot::prepare(&sandbox.rootfs, &built.made)?;
+    let mut root = pivot::prepare(&sandbox.rootfs, link, &built.made)?;
     let named = |op: &MountOp| format!("config.json: mounts[{}]: mount on {}", op.index, op.at.display());
     let mut unfinished = Vec::new();
     for op in &sandbox.mounts {

@@ -4,7 +4,7 @@
 use super::{Built, cgroupfs, copy_up, procfs};
 use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::fs::{Made, Root, Target, Through};
-use crate::link::{self, Reply, Request};
+use crate::link::{self, Request};
 use crate::plan::{Attributes, Content, MountOp, MountWhat, Opener, SourceLink, TargetLink, options};
 use crate::sys::file::{self, CWD};
 use crate::sys::mount::{self, Change, Depth};
@@ -67,10 +67,7 @@ pub fn perform(
             let copy = match opener {
                 Opener::Child => open_source(source, *depth, *source_link)
                     .with_context(|| format!("bind mount source {}", source.display()))?,
-                Opener::Parent => match link.ask(&Request::Mount(op.index))? {
-                    Reply::Mount(copy) => copy,
-                    Reply::Go { .. } => bail!("the parent answered another question"),
-                },
+                Opener::Parent => link.ask_mount(&Request::Mount(op.index))?,
             };
             let kind = file::stat(&copy)?.st_mode & libc::S_IFMT;
             if *source_link == SourceLink::Recreate && kind == libc::S_IFLNK {

@@ -2,7 +2,8 @@
 
 use crate::error::{Context, Result, ensure};
 use crate::fs::Root;
-use crate::plan::{RootChange, Rootfs};
+use crate::link::{self, Request};
+use crate::plan::{Opener, RootChange, Rootfs};
 use crate::sys::file::{self, CWD};
 use crate::sys::mount::{self, Change, Depth};
 use crate::sys::mountinfo::{self, MountLine};
@@ -16,7 +17,7 @@ use std::rc::Rc;
 
 /// Cuts this namespace's mounts from the host's as planned, and makes the root filesystem a mount of its own. What is made
 /// in it from now on is written down in `made`.
-pub fn prepare(rootfs: &Rootfs, made: &Rc<RefCell<Vec<PathBuf>>>) -> Result<Root> {
+pub fn prepare(rootfs: &Rootfs, link: &link::Child, made: &Rc<RefCell<Vec<PathBuf>>>) -> Result<Root> {
     if rootfs.change == RootChange::Chroot {
         return Ok(Root::recorded(open_prepared(rootfs)?, made)?);
     }
@@ -26,9 +27,16 @@ pub fn prepare(rootfs: &Rootfs, made: &Rc<RefCell<Vec<PathBuf>>>) -> Result<Root
         // pivot_root refuses a shared parent, and our mount must not appear on the host.
         cut_parent(rootfs).with_context(|| named("find the mount that holds"))?;
     }
-    let copy = mount::clone_tree(CWD, &rootfs.path, Depth::Recursive).with_context(|| named("copy the mount of"))?;
-    let at = file::open(CWD, &rootfs.path, libc::O_PATH | libc::O_DIRECTORY, 0).with_context(|| named("open"))?;
-    mount::attach(&copy, at).with_context(|| named("mount"))?;
+    let copy = match mount::clone_tree(CWD, &rootfs.path, Depth::Recursive) {
+        Err(Error(Errno::EACCES)) if rootfs.opener == Opener::Parent => link.ask_mount(&Request::Root)?,
+        copy => {
+            let copy = copy.with_context(|| named("copy the mount of"))?;
+            let at =
+                file::open(CWD, &rootfs.path, libc::O_PATH | libc::O_DIRECTORY, 0).with_context(|| named("open"))?;
+            mount::attach(&copy, at).with_context(|| named("mount"))?;
+            copy
+        }
+    };
     if !rootfs.cuts_everything() {
         // Mounts below the root may be shared with the host: ours, masks included, must not appear there.
         let slave = Change { depth: Depth::Recursive, set: 0, clear: 0, propagation: libc::MS_SLAVE };

@@ -3,6 +3,7 @@
 use super::machine::{is_absent, kind, kind_name, kind_of_link};
 use super::{Concerns, Finding, Scene, Severity};
 use crate::fs::Root;
+use crate::plan::devices::Way;
 use crate::plan::namespaces::{KINDS, name, proc_name};
 use crate::plan::{MountOp, MountWhat, SourceLink, TargetLink};
 use crate::sys::file::{self, CWD};
@@ -35,6 +36,24 @@ pub fn root(scene: &Scene, findings: &mut Vec<Finding>) {
             let text =
                 format!("{said}: {error}: make the directory and put the root filesystem into it, or name another");
             findings.push(of(error, Finding::error("root.path", text)));
+        }
+    }
+}
+
+/// Without the boot's number no record of a container can be made.
+pub fn procfs(_: &Scene, findings: &mut Vec<Finding>) {
+    if let Err(error) = crate::proc::boot_id() {
+        findings.push(Finding::error(String::new(), format!("{error:#}")));
+    }
+}
+
+/// In a user namespace no node can be made, and the host's of that name is bound.
+pub fn devices(scene: &Scene, findings: &mut Vec<Finding>) {
+    for device in scene.sandbox.devices.iter().filter(|device| device.way == Way::BindFromHost) {
+        if let Err(error) = kind(&device.path) {
+            let path = device.path.display();
+            let text = format!("{path}: {error}: a user namespace needs the host's device: make it there");
+            findings.push(of(error, Finding::error("linux.devices", text)));
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::plan::devices::{DeviceKind, LINKS, Way};
 use crate::plan::namespaces::{IdMap, KINDS, MapWriter, TimeOffset};
 use crate::plan::network::NetDevice;
 use crate::plan::resctrl::{Class, Monitoring, Resctrl};
-use crate::plan::{Access, DevSetup, Device, Namespaces, Plan, RootChange, Rootfs, Sandbox};
+use crate::plan::{Access, DevSetup, Device, Namespaces, Opener, Plan, RootChange, Rootfs, Sandbox};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -65,7 +65,7 @@ pub fn sections(plan: &Plan, sandbox: &Sandbox) -> (Vec<Section>, Vec<Section>) 
 }
 
 fn add_rootfs(section: &mut Section, rootfs: &Rootfs) {
-    let Rootfs { path, access, propagation, change } = rootfs;
+    let Rootfs { path, access, propagation, change, opener: Opener::Child | Opener::Parent } = rootfs;
     let read_only = *access == Access::ReadOnly;
     let words = if read_only { "read-only" } else { "writable: what the container writes stays there" };
     section.say("root", json!({"path": path, "readonly": read_only}), "root", format!("{}, {words}", path.display()));

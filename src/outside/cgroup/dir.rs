@@ -10,6 +10,8 @@ use crate::plan::cgroup::Spot;
 use crate::proc;
 use crate::sys::file::{self, CWD, Resolve};
 use crate::sys::{self, Errno, Error};
+use std::cell::RefCell;
+use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -38,13 +40,25 @@ pub(super) struct Dir {
     own: Option<OwnedFd>,
     /// What we made, outermost first; relative to the mount.
     made: Vec<PathBuf>,
+    /// v2: what its parents pass on since we said so, outermost first.
+    enabled: RefCell<Vec<Enabled>>,
+}
+
+/// What a parent passes on since we said so.
+#[derive(Debug)]
+pub(super) struct Enabled {
+    /// As `Dir::parents` gives it.
+    pub parent: PathBuf,
+    pub controllers: Vec<String>,
+    /// Its cgroup.type before.
+    pub kind: String,
 }
 
 impl Dir {
     /// Makes the directory, and its parents, unless they are there. On failure everything made so far is in the
     /// `Dir`, to be unmade.
     pub fn make(version: Version, controllers: &[String], spot: &Spot) -> (Dir, Result<()>) {
-        let mut dir = Dir { mount: None, own: None, made: Vec::new(), ..Dir::new(version, controllers, spot) };
+        let mut dir = Dir::new(version, controllers, spot);
         let done = dir.make_all();
         (dir, done)
     }
@@ -102,7 +116,15 @@ impl Dir {
     }
 
     fn new(version: Version, controllers: &[String], spot: &Spot) -> Dir {
-        Dir { version, controllers: controllers.to_vec(), spot: spot.clone(), mount: None, own: None, made: Vec::new() }
+        Dir {
+            version,
+            controllers: controllers.to_vec(),
+            spot: spot.clone(),
+            mount: None,
+            own: None,
+            made: Vec::new(),
+            enabled: RefCell::default(),
+        }
     }
 
     /// The number of the directory, which the kernel does not give to another one as long as the machine runs (kernfs counts
@@ -182,6 +204,23 @@ impl Dir {
         file::write_once(open, value.as_bytes())
     }
 
+    /// The names of the cgroups in a parent.
+    pub fn names_in_parent(&self, parent: &Path) -> Result<Vec<OsString>> {
+        let mount = self.mount.as_ref().ok_or(Error(Errno::ENOENT))?;
+        let open = file::open_in(mount.as_fd(), parent, libc::O_PATH | libc::O_DIRECTORY, 0, Resolve::Beneath)?;
+        walk::names_in(open.as_fd())
+    }
+
+    /// Keeps what a parent passes on since we said so, for `unmake`.
+    pub fn note_enabled(&self, enabled: Enabled) {
+        self.enabled.borrow_mut().push(enabled);
+    }
+
+    /// Does a parent pass anything on since we said so?
+    pub fn has_enabled(&self) -> bool {
+        !self.enabled.borrow().is_empty()
+    }
+
     /// The processes in it and below, in no order.
     pub fn processes(&self) -> Result<Vec<i32>> {
         let mut pids = Vec::new();
@@ -258,6 +297,7 @@ impl Dir {
                 break; // in use; then so are those above
             }
         }
+        super::v2::withdraw(self, &self.enabled.take());
         done
     }
 }

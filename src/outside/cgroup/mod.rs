@@ -56,7 +56,8 @@ pub enum Reach {
 
 /// Makes the directories, writes the settings and the device rules. Refuses a cgroup that has processes or is frozen.
 ///
-/// Undone, exactly what was made here is removed; of a cgroup that was there before, values are not put back.
+/// Undone, exactly what was made here is removed, and controllers that were enabled for it are disabled again; of a cgroup that
+/// was there before, values are not put back.
 #[cfg(test)]
 pub fn create(plan: &plan::Cgroup) -> Result<Draft<Cgroup>> {
     let draft = make(plan)?;
@@ -92,6 +93,7 @@ pub fn make(plan: &plan::Cgroup) -> Result<Draft<Cgroup>> {
     let cpuset = draft.dirs.iter().find(|dir| dir.has("cpuset"));
     cpuset.map(v1::fill_parents).transpose()?;
     settings::write(&draft.dirs, &plan.settings)?;
+    draft.dirs.iter().filter(|dir| dir.has_enabled()).try_for_each(v2::check_mode)?;
     cpuset.map(v1::fill).transpose()?;
     delegate::hand_over(&mut draft, plan)?;
     Ok(draft)

@@ -2,7 +2,7 @@
 //!
 //! Runs in the runtime's process. <https://docs.kernel.org/admin-guide/cgroup-v2.html>
 
-use super::dir::{Dir, is_gone};
+use super::dir::{Dir, Enabled, is_gone};
 use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::sys::{self, Errno, Error, cgroupfs};
 use std::path::Path;
@@ -18,13 +18,7 @@ pub(super) fn check(dir: &Dir) -> Result<()> {
     if dir.is_fresh() && !dir.is_nested() {
         return Ok(());
     }
-    let kind = dir.read("cgroup.type").with_context(|| format!("cgroup: read {dir}/cgroup.type"))?;
-    let kind = kind.trim();
-    ensure!(
-        kind == "domain",
-        "cgroup: {dir} is in mode {kind:?}, where a container cannot live: a cgroup above it is threaded or has \
-         processes of its own; choose another linux.cgroupsPath"
-    );
+    check_mode(dir)?;
     let events = Events::read(dir)?;
     if events.populated {
         super::refuse_populated(dir, &dir.processes()?)?;
@@ -45,6 +39,20 @@ pub(super) fn check(dir: &Dir) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a cgroup that takes no processes. Also after controllers were enabled: cpu, cpuset and pids (and those that count
+/// alone) may be enabled in a cgroup that has processes of its own, which makes all below it invalid. cgroups(7), "Thread
+/// mode".
+pub(super) fn check_mode(dir: &Dir) -> Result<()> {
+    let kind = dir.read("cgroup.type").with_context(|| format!("cgroup: read {dir}/cgroup.type"))?;
+    let kind = kind.trim();
+    ensure!(
+        kind == "domain",
+        "cgroup: {dir} is in mode {kind:?}, where a container cannot live: a cgroup above it is threaded or has \
+         processes of its own; move those processes into a cgroup below it, or choose another linux.cgroupsPath"
+    );
+    Ok(())
+}
+
 /// Parents that we made pass on all controllers they have: statistics need them, and nobody else will enable them.
 /// What fails is found out by the settings that need it.
 pub(super) fn enable_in_new_parents(dir: &Dir) {
@@ -54,9 +62,43 @@ pub(super) fn enable_in_new_parents(dir: &Dir) {
     }
 }
 
-/// Enables controllers from the mount down. Returns for each that failed what happened where.
+/// Enables controllers from the mount down. Returns for each that failed what happened where. What is new is noted, to be
+/// withdrawn when the start fails.
 pub(super) fn enable(dir: &Dir, controllers: &[&str]) -> Vec<(String, String)> {
-    dir.parents().iter().flat_map(|parent| enable_in(dir, parent, controllers)).collect()
+    let mut problems = Vec::new();
+    for parent in dir.parents() {
+        let (before, kind) = (passed_on(dir, &parent), kind_of(dir, &parent));
+        problems.extend(enable_in(dir, &parent, controllers));
+        let mut controllers = passed_on(dir, &parent);
+        controllers.retain(|controller| !before.contains(controller));
+        if !controllers.is_empty() {
+            dir.note_enabled(Enabled { parent, controllers, kind });
+        }
+    }
+    problems
+}
+
+/// Undoes `enable`. While a cgroup has other ones below, these may use the controllers by now, and would lose their limits. So
+/// it keeps them, unless they have made it threaded: then none of those below takes a process, and no container starts there.
+pub(super) fn withdraw(dir: &Dir, enabled: &[Enabled]) {
+    for Enabled { parent, controllers, kind } in enabled.iter().rev() {
+        let is_alone = dir.names_in_parent(parent).is_ok_and(|names| names.is_empty());
+        if is_alone || kind_of(dir, parent) != *kind {
+            let list: Vec<String> = controllers.iter().map(|controller| format!("-{controller}")).collect();
+            let _ = dir.write_parent(parent, SUBTREE, &list.join(" ")); // gone (we made it), or in use below
+        }
+    }
+}
+
+/// What a parent passes on; nothing, where that cannot be read.
+fn passed_on(dir: &Dir, parent: &Path) -> Vec<String> {
+    let text = dir.read_parent(parent, SUBTREE).unwrap_or_default();
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// The cgroup.type of a parent. The top of the hierarchy has none, and is a domain.
+fn kind_of(dir: &Dir, parent: &Path) -> String {
+    dir.read_parent(parent, "cgroup.type").map_or_else(|_| "domain".to_owned(), |kind| kind.trim().to_owned())
 }
 
 pub(super) fn enable_in(dir: &Dir, parent: &Path, controllers: &[&str]) -> Vec<(String, String)> {

@@ -95,7 +95,7 @@ fn open_below(dir: BorrowedFd, name: &Path) -> sys::Result<OwnedFd> {
     file::open_in(dir, name, libc::O_PATH | libc::O_DIRECTORY, 0, Resolve::Beneath)
 }
 
-fn names_in(dir: BorrowedFd) -> Result<Vec<OsString>> {
+pub(super) fn names_in(dir: BorrowedFd) -> Result<Vec<OsString>> {
     match cgroupfs::subdirectories(dir) {
         Err(error) if is_gone(error) => Ok(Vec::new()),
         names => Ok(names?),

@@ -3,7 +3,7 @@
 use super::{Layout, Place};
 use crate::error::Result;
 use crate::plan::host::cgroup;
-use crate::plan::mounts::{CgroupPart, CgroupView, PartSource};
+use crate::plan::mounts::{CgroupPart, CgroupView, PartSource, RootFlags};
 
 /// The view from inside. `private`: the container makes a cgroup namespace, so a new instance of a hierarchy starts at
 /// its own cgroup; without one, its directories on the host are bound.
@@ -13,7 +13,8 @@ use crate::plan::mounts::{CgroupPart, CgroupView, PartSource};
 pub fn view(place: &Place, private: bool) -> Result<CgroupView> {
     let hierarchies = match &place.layout {
         Layout::V2(spot) => {
-            return Ok(CgroupView::V2 { fallback: spot.full() });
+            let flags = if private { RootFlags::Ignored } else { RootFlags::Repeated };
+            return Ok(CgroupView::V2 { fallback: spot.full(), flags });
         }
         Layout::V1 { hierarchies, .. } => &hierarchies[..],
         Layout::Missing => &[], // an empty directory tells the truth
