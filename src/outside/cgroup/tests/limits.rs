@@ -70,11 +70,10 @@ fn v2_enables_what_a_setting_needs() {
     for file in ["hugetlb.2MB.max", "hugetlb.2MB.rsvd.max"] {
         assert_eq!(contents(&cgroup, "hugetlb", file), "4194304");
     }
-    drop(cgroup);
-    // One that we made passes on everything.
-    let cgroup = create(&planned(&host, &format!("/{top}/b/c"), "{}")).unwrap();
-    assert!(contents(&cgroup, "hugetlb", "cgroup.controllers").contains("hugetlb"));
-    drop(cgroup);
+    // One that we made passes on everything that it has, here since the first one needs it.
+    let other = create(&planned(&host, &format!("/{top}/b/c"), "{}")).unwrap();
+    assert!(contents(&other, "hugetlb", "cgroup.controllers").contains("hugetlb"));
+    drop((cgroup, other));
     std::fs::remove_dir(path).unwrap();
 }
 
