@@ -9,7 +9,7 @@ use crate::plan::memory_policy::MemoryPolicy;
 use crate::plan::process::{Keyring, Rlimit};
 use crate::plan::{Plan, Process, World};
 use crate::sys::process::{Dumpable, Range};
-use crate::sys::{self, Errno, file, process, sched, signal};
+use crate::sys::{self, Errno, file, keyring, process, sched, signal};
 use std::os::fd::BorrowedFd;
 
 /// The runtime's own umask, to be given back.
@@ -155,9 +155,9 @@ fn set_limit(limit: &Rlimit) -> sys::Result<()> {
 }
 
 /// The caller's keys stay behind. A kernel or a filter without key management has none to give.
-fn join_keyring(keyring: &Keyring) -> Result<()> {
-    let name = &keyring.name;
-    match process::join_session_keyring(name, keyring.search) {
+fn join_keyring(asked: &Keyring) -> Result<()> {
+    let name = &asked.name;
+    match keyring::join_session(name, asked.search) {
         Err(sys::Error(Errno::ENOSYS | Errno::EPERM)) => {
             log::debug("no session keyring: this kernel, or a filter on us, does not provide keyctl");
             Ok(())

@@ -17,7 +17,7 @@ use crate::plan::labels::Asked;
 use crate::plan::{
     self, CreateRequest, Hooks, NewKeyring, Plan, RootChange, Sandbox, TerminalUse, World, host, host::Caller, place,
 };
-use crate::sys::{namespace, process, socket};
+use crate::sys::{keyring, namespace, process, socket};
 use crate::undo::Draft;
 use crate::{log, proc, spec};
 use std::os::fd::{AsFd, OwnedFd};
@@ -119,7 +119,7 @@ pub fn make(global: &Global, request: Create, stay: Stay, stop: Stop) -> Result<
         change: request.change,
         keyring: match request.keyring {
             NewKeyring::Yes => {
-                Some(format!("_ses.{}.{}", request.id, process::random_token().context("name the keyring")?))
+                Some(format!("_ses.{}.{}", request.id, keyring::random_token().context("name the keyring")?))
             }
             NewKeyring::No => None,
         },

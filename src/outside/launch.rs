@@ -4,7 +4,7 @@ use super::cgroup::Cgroup;
 use super::console::Console;
 use super::labels;
 use super::network::Moved;
-use super::patience::{Patience, Word};
+use super::patience::{self, Patience, Word};
 use super::serve::{self, Service};
 use super::spawn::{self, Birth, Child};
 use crate::error::{Context, Result};
@@ -62,7 +62,10 @@ pub struct Ready {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Exposure {
     Hidden,
-    Exposed,
+    Exposed {
+        /// How long it may take until its program runs, in milliseconds; -1: for ever.
+        bound: i32,
+    },
 }
 
 /// A failed launch, whether hooks of the container have run by then (then the caller must run the poststop hooks), and what
@@ -115,7 +118,8 @@ pub fn launch(launch: Launch) -> std::result::Result<Ready, Failed> {
     let Done { hooks, moved, made, devpts } = done;
     match result {
         Ok((child, link, master)) => {
-            let exposure = if plan.forks_late() { Exposure::Exposed } else { Exposure::Hidden };
+            let bound = patience::silence_with(&plan.hooks.start_container);
+            let exposure = if plan.forks_late() { Exposure::Exposed { bound } } else { Exposure::Hidden };
             Ok(Ready { child, link, exposure, master, moved, made, devpts, hooks })
         }
         Err(error) => Err(Failed { error, hooks, made, left }),
@@ -159,7 +163,7 @@ impl Ready {
         let patience = Patience::new(interrupt);
         match self.exposure {
             Exposure::Hidden => patience.wait_for_hidden(&self.child, self.link.as_fd()),
-            Exposure::Exposed => patience.wait_for_program(&self.child, self.link.as_fd()),
+            Exposure::Exposed { bound } => patience.wait_for_program(&self.child, self.link.as_fd(), bound),
         }
     }
 }

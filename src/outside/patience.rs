@@ -31,9 +31,7 @@ pub enum Word {
 
 /// Waits until the child says something or ends. Its own hooks have the time that config.json gives them.
 pub fn wait_for_word(plan: &Plan, child: &Child, from: BorrowedFd, interrupt: &Interrupt) -> Result<Word> {
-    let milliseconds = |seconds: u64| i32::try_from(seconds.saturating_mul(1000)).unwrap_or(i32::MAX);
-    let longer = |bound: i32, hook: &Hook| Some(bound.saturating_add(milliseconds(hook.timeout?)));
-    let bound = plan.hooks.create_container.iter().try_fold(SILENCE, longer).unwrap_or(-1);
+    let bound = silence_with(&plan.hooks.create_container);
     match interrupt.wait_for([from, child.pidfd.as_fd()], bound)? {
         [true, _] => return Ok(Word::Here),
         [false, true] => return Ok(Word::NoMore), // a successor that it could not tell of waits on the other end until ours closes
@@ -46,6 +44,13 @@ pub fn wait_for_word(plan: &Plan, child: &Child, from: BorrowedFd, interrupt: &I
         _ => "is neither ready nor dead",
     };
     Err(anyhow!("container init (pid {pid}) has said nothing for {} s; it {doing}", bound / 1000))
+}
+
+/// How long a child may be silent that runs these hooks meanwhile, in milliseconds; -1, for ever, when one has no timeout.
+pub fn silence_with(hooks: &[Hook]) -> i32 {
+    let milliseconds = |seconds: u64| i32::try_from(seconds.saturating_mul(1000)).unwrap_or(i32::MAX);
+    let longer = |bound: i32, hook: &Hook| Some(bound.saturating_add(milliseconds(hook.timeout?)));
+    hooks.iter().try_fold(SILENCE, longer).unwrap_or(-1)
 }
 
 /// The waits for a child that processes of a container can signal and trace: short, and one that they stop is continued.
@@ -86,11 +91,12 @@ impl Patience<'_> {
         }
     }
 
-    /// Waits until the child runs its program, says why not, or ends. A program may come over a slow network, and be handed to
-    /// a seccomp agent first, so this takes as long as any silence may; but not long for a child that is stopped again
-    /// and again.
-    pub fn wait_for_program(&self, child: &Child, from: BorrowedFd) -> Result<Word> {
+    /// Waits until the child runs its program, says why not, or ends. A program may come over a slow network, be handed to a
+    /// seccomp agent first, and follow hooks: so this takes up to `bound` milliseconds (-1: for ever). But not long for a
+    /// child that is stopped again and again.
+    pub fn wait_for_program(&self, child: &Child, from: BorrowedFd, bound: i32) -> Result<Word> {
         let (began, mut stopped) = (Instant::now(), Duration::ZERO);
+        let bound = u64::try_from(bound).ok().map(Duration::from_millis);
         loop {
             match self.interrupt.wait_rather_for([from, child.pidfd.as_fd()], LOOK)? {
                 [true, _] => return Ok(Word::Here),
@@ -103,8 +109,16 @@ impl Patience<'_> {
             if continue_if_stopped(child) {
                 stopped += Duration::from_millis(LOOK.unsigned_abs().into());
             }
-            if stopped > EXPOSED || began.elapsed() > Duration::from_millis(SILENCE.unsigned_abs().into()) {
+            if stopped > EXPOSED {
                 return Err(held_up(child));
+            }
+            if let Some(bound) = bound.filter(|bound| began.elapsed() > *bound) {
+                return Err(anyhow!(
+                    "process {} has not started its program for {} s: does the file system that it is on answer, and the \
+                     seccomp agent?",
+                    child.pid,
+                    bound.as_secs()
+                ));
             }
         }
     }

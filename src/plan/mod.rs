@@ -44,8 +44,8 @@ pub use process::Process;
 
 use crate::error::{Context, Result, bail, ensure};
 use crate::spec::Spec;
+use crate::sys::keyring::Search;
 use crate::sys::namespace::Identity;
-use crate::sys::process::KeyringSearch;
 use cgroup::Driver;
 use host::{Caller, Host};
 use oci_spec::runtime::LinuxResources;
@@ -312,7 +312,7 @@ fn lower(
     process.personality = linux.personality().as_ref().map(check::personality).transpose()?;
     process.memory_policy =
         linux.memory_policy().as_ref().map(memory_policy::lower).transpose().context("linux.memoryPolicy")?;
-    process.keyring = request.keyring.clone().map(|name| Keyring { name, search: KeyringSearch::User });
+    process.keyring = request.keyring.clone().map(|name| Keyring { name, search: Search::User });
     process.keep_descriptors(request.preserve_fds, request.listen_fds);
     check::terminal(process.terminal.is_some(), request.terminal)?;
     ensure!(

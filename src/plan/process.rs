@@ -8,7 +8,8 @@ use super::namespaces::id;
 use super::scheduling::{self, ExecAffinity};
 use super::{options, seccomp};
 use crate::error::{Context, Result, bail, ensure};
-use crate::sys::process::{KeyringSearch, Personality};
+use crate::sys::keyring::Search;
+use crate::sys::process::Personality;
 use crate::sys::sched;
 use crate::sys::tty::Size;
 use oci_spec::runtime::{self as oci, LinuxCapabilities, PosixRlimitType};
@@ -99,7 +100,7 @@ impl Rlimit {
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 pub struct Keyring {
     pub name: String,
-    pub search: KeyringSearch,
+    pub search: Search,
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
@@ -471,7 +472,7 @@ mod tests {
     #[test]
     fn exec_inherits_the_filter_and_the_keyring() {
         let mut template = process(r#"{"user":{"uid":5,"gid":6,"umask":63}}"#).unwrap();
-        template.keyring = Some(Keyring { name: "_ses.x".into(), search: KeyringSearch::User });
+        template.keyring = Some(Keyring { name: "_ses.x".into(), search: Search::User });
         let file: oci::Process = serde_json::from_str(r#"{"cwd":"/","user":{"uid":1,"gid":1},"args":["sh"]}"#).unwrap();
         let stamped = whole(&template, &file, &Host::for_tests(), &mut Vec::new()).unwrap();
         assert_eq!(stamped.keyring, template.keyring);

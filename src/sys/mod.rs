@@ -12,6 +12,7 @@ pub mod copy;
 pub mod credentials;
 pub mod exe;
 pub mod file;
+pub mod keyring;
 pub mod mount;
 pub mod mountinfo;
 pub mod namespace;

@@ -248,3 +248,13 @@ fn a_seccomp_profile_older_than_the_runtimes_own_calls_lets_the_program_run() {
     let container = container.start();
     assert_eq!(container.exec(["sh", "-c", "echo $HOME"]).ok().stdout, "/home/user\n");
 }
+
+#[test]
+fn thousands_of_variables_fit_into_a_small_container() {
+    needs!(root);
+    needs!(controller "memory");
+    let variables: Vec<String> = (0..10_000).map(|number| format!("VARIABLE_{number}=x")).collect();
+    let bundle = Bundle::busybox().set("/linux/resources/memory", serde_json::json!({"limit": 24 << 20}));
+    let bundle = bundle.set("/process/env", variables).args(["/bin/true"]);
+    bundle.create().start().reaches("stopped");
+}

@@ -9,7 +9,7 @@
 use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::sys::file::{self, CWD};
 use crate::sys::process::{self, Clone, Range, Side};
-use crate::sys::{self, Errno, alloc, mount, namespace, socket};
+use crate::sys::{self, Errno, alloc, keyring, mount, namespace, socket};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// How long the helper may take, in milliseconds.
@@ -74,7 +74,7 @@ fn receive(hear: &OwnedFd) -> Result<mount::Context> {
 /// take: no id, no file, no key.
 fn confine(pid_namespace: &OwnedFd, tell: &OwnedFd) -> Result<()> {
     namespace::enter(pid_namespace, libc::CLONE_NEWPID).context("enter the pid namespace")?;
-    process::leave_session_keyring().context("leave the caller's session keyring")?;
+    keyring::leave_session().context("leave the caller's session keyring")?;
     namespace::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS).context("make a user namespace")?;
     let attributes = mount::ATTR_NOSUID | mount::ATTR_NODEV | mount::ATTR_NOEXEC;
     let empty = mount::begin("tmpfs")?.mount(attributes).map_err(|(error, _)| error).context("mount an empty root")?;
