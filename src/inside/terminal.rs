@@ -1,6 +1,6 @@
 //! The container's pseudo-terminal: made in its own devpts, its master sent to the parent, its slave our streams.
 
-use crate::error::{Context, Result, bail, ensure};
+use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::fs::Root;
 use crate::link::{self, Request};
 use crate::plan::{Plan, Process, World};
@@ -54,7 +54,16 @@ fn open_pair(root: &Root, pinned: Option<u64>) -> Result<(OwnedFd, OwnedFd)> {
 /// Makes it the controlling terminal of the session that we lead.
 pub fn control(plan: &Process) -> Result<()> {
     let Some(_) = plan.terminal else { return Ok(()) };
-    tty::control(process::STREAMS[0]).context("make the terminal the controlling one")
+    tty::control(process::STREAMS[0]).map_err(|error| {
+        // It may have opened the slave in the moment before it was locked.
+        let hint = match error.0 {
+            Errno::EPERM => {
+                ": a process in the container has taken it: end that, try again, or exec without a terminal"
+            }
+            _ => "",
+        };
+        anyhow!(error).context(format!("make the terminal the controlling one{hint}"))
+    })
 }
 
 /// The image may have put anything under these names: the directory must be a devpts, and the file in it the multiplexer,

@@ -86,8 +86,10 @@ fn spy(trace: bool) {
 }
 
 /// Says `REACHED` and the capabilities of everybody who appears with more of them than we have, whatever he does with them: for us, who
-/// may trace him, they are ours.
+/// may trace him, they are ours. Capabilities in another user namespace are worth nothing here.
 fn weigh() {
+    let user_namespace = |dir: &Path| fs::read_link(dir.join("ns/user")).ok();
+    let here = user_namespace(Path::new("/proc/self"));
     let permitted = |dir: &Path| {
         let status = fs::read_to_string(dir.join("status")).ok()?;
         let set = status.lines().find_map(|line| line.strip_prefix("CapPrm:"))?;
@@ -97,7 +99,7 @@ fn weigh() {
     say("looking");
     loop {
         for (_, dir) in others() {
-            if let Some(more) = permitted(&dir).filter(|set| set & !own != 0) {
+            if let Some(more) = permitted(&dir).filter(|set| set & !own != 0 && user_namespace(&dir) == here) {
                 say(&format!("REACHED capabilities {:x}", more & !own));
             }
         }
