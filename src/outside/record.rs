@@ -141,7 +141,10 @@ impl Drop for Held {
 pub fn open_root(root: &Path) -> Result<Option<OwnedFd>> {
     let open = match file::open(CWD, root, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
         Err(sys::Error(Errno::ENOENT)) => return Ok(None),
-        open => open.with_context(|| format!("open state directory {}", root.display()))?,
+        open => open.with_context(|| {
+            let root = root.display();
+            format!("open state directory {root} (choose another with --root, or as a user by XDG_RUNTIME_DIR)")
+        })?,
     };
     trust(&open, Sticky::Suffices).with_context(|| format!("state directory {} (--root)", root.display()))?;
     Ok(Some(open))
