@@ -300,10 +300,28 @@ fn new_filesystem(
     Ok(MountWhat::New { fs: fs.to_string(), source, options: data, content, label, instead })
 }
 
-/// These share one superblock with everybody else in the namespace they show: making it read-only would make it so for
-/// the next container in the pod. The attribute of our own mount is enough.
+/// These share one superblock with all other mounts of the namespace that they show, or of the machine: making it read-only
+/// would make it so for the next container in the pod, or for the host (its /dev: devtmpfs of older kernels takes the flag of
+/// every new mount: seen on Linux 6.12). The attribute of our own mount is enough.
 fn has_shared_superblock(fs: &str) -> bool {
-    matches!(fs, "proc" | "sysfs" | "mqueue" | "devpts" | "bpf" | "securityfs" | "debugfs" | "tracefs")
+    const SHARED: [&str; 15] = [
+        "proc",
+        "sysfs",
+        "mqueue",
+        "devpts",
+        "bpf",
+        "securityfs",
+        "debugfs",
+        "tracefs",
+        "devtmpfs",
+        "configfs",
+        "fusectl",
+        "pstore",
+        "efivarfs",
+        "binfmt_misc",
+        "selinuxfs",
+    ];
+    SHARED.contains(&fs)
 }
 
 /// The loaded policy labels file systems that the kernel fills; each devpts is one of its own. The superblock of an mqueue is
@@ -379,7 +397,7 @@ mod tests {
         for fs in ["tmpfs", "devpts"] {
             assert_eq!(options(fs, ""), std::slice::from_ref(&label), "{fs}");
         }
-        for fs in ["proc", "sysfs", "mqueue"] {
+        for fs in ["proc", "sysfs", "mqueue", "devtmpfs"] {
             assert_eq!(options(fs, ""), [], "{fs}");
         }
         assert_eq!(options("tmpfs", "\"context=own\""), [("context".to_string(), Some("own".to_string()))]);

@@ -3,7 +3,7 @@
 //! A private tmpfs stands for the host's /dev, so that a failure harms no machine; devtmpfs, of which there is only one, is
 //! mounted read-only.
 
-use crate::harness::{Bundle, Output};
+use crate::harness::{Bundle, Output, read};
 use crate::needs;
 use serde_json::json;
 
@@ -73,8 +73,15 @@ fn a_devtmpfs_is_the_hosts_and_is_left_alone() {
     needs!(root);
     let bundle = Bundle::busybox().without_dev().mount("/dev", "devtmpfs", "devtmpfs", &["ro"]);
     let bundle = fuse_at(bundle, "/dev/rruntime-test-new").sh("test -c /dev/null && echo fine");
+    // There is one superblock for the machine, and older kernels (6.12) take the flags of every new mount for it.
+    let flags = || {
+        let mounts = read("/proc/self/mountinfo");
+        mounts.lines().find_map(|line| line.split_once(" - devtmpfs ").map(|(_, rest)| rest.to_owned()))
+    };
+    let superblock = flags();
     let (output, before, after) = run_with_small_dev(&bundle);
     assert_eq!(before, after);
+    assert_eq!(flags(), superblock);
     assert!(output.stderr.contains("/dev is the host's own: nothing is made or changed in it"), "{output:?}");
     assert_eq!(output.ok().stdout, "fine\n");
 }
