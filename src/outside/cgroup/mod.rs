@@ -106,7 +106,7 @@ pub fn is_denied(error: &anyhow::Error) -> bool {
 
 fn unmake(cgroup: Cgroup) {
     if let Err(error) = undo(cgroup) {
-        log::warning(crate::error::line(&error)); // there is nobody left to return it to
+        log::warning(crate::error::line(&error)); // drop cannot return an error
     }
 }
 

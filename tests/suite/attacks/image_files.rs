@@ -18,7 +18,7 @@ struct Watch(File);
 impl Watch {
     fn on(path: &Path) -> Self {
         let path = CString::new(path.to_str().unwrap()).unwrap();
-        // SAFETY: no pointers; the descriptor is new and nobody else's.
+        // SAFETY: no pointers; the descriptor is new and has no other owner.
         let file = unsafe { File::from_raw_fd(libc::inotify_init1(libc::IN_NONBLOCK | libc::IN_CLOEXEC)) };
         // SAFETY: the path is a C string.
         let watch = unsafe { libc::inotify_add_watch(file.as_raw_fd(), path.as_ptr(), libc::IN_OPEN) };
