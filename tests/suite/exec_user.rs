@@ -66,7 +66,7 @@ fn exec_finds_the_home_of_its_user() {
     }
 }
 
-/// (uid_t)-1 means "leave it" to setresuid(2): it succeeds, and whoever asked for it would be root.
+/// (uid_t)-1 means "leave it" to setresuid(2): it succeeds, and the process that asked for it would be root.
 #[test]
 fn the_highest_number_is_no_id_anywhere_in_the_configuration() {
     needs!(root);
