@@ -98,9 +98,10 @@ fn is_magic(link: &OwnedFd, target: &OsStr) -> Result<bool> {
     Ok(filesystem(link)? == libc::PROC_SUPER_MAGIC && !is_plain)
 }
 
-/// What tells one mount from another: its number; where the kernel does not tell it (Linux before 5.8, and /proc is not of
-/// this process), the file system's, by which a bind mount inside of one file system is not noticed. The one such lookup
-/// is that of /dev/pts/ptmx by `exec`, and the terminal multiplexer of a devpts has no second name in it.
+/// A mount, by the number of its file system and its own. Before Linux 5.8 only /proc tells the latter
+/// (proc_pid_fdinfo(5)). A process that has no /proc of its own pid namespace does not learn it there, and does not notice
+/// a bind mount inside of one file system. Two lookups are made in such a process: in a procfs that is mounted nowhere, where
+/// no mount can be put, and of the terminal multiplexer in /dev/pts, whose device number is compared afterwards.
 fn mount_of(file: impl AsFd) -> Result<(u64, u64)> {
     let device = stat(&file)?.st_dev;
     Ok((device, mount::id(&file).unwrap_or(0)))

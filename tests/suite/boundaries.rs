@@ -16,8 +16,7 @@ fn a_user_namespace_cannot_take_flags_from_the_hosts_mounts() {
         "mount --bind {0} {0} && mount -o remount,bind,ro,nosuid,nodev {0} && exec \"$0\" \"$@\"",
         source.display()
     );
-    let sets = ["bounding", "effective", "permitted"];
-    let bundle = sets.into_iter().fold(bundle, |bundle, set| bundle.capabilities(set, &["CAP_SYS_ADMIN"]));
+    let bundle = bundle.grant(&["CAP_SYS_ADMIN"]);
     let bundle =
         bundle.bind(&source, "/vol", &["rbind"]).sh("mount -o remount,bind,rw,dev,suid /vol; touch /vol/x; echo end");
     let root = bundle.state_root().display().to_string();

@@ -218,11 +218,7 @@ fn devices_beyond_the_rules_are_denied_to_the_whole_cgroup() {
     needs!(root);
     needs!(v2);
     // Device rules of v2 are a program on the cgroup, so they also hold for whoever joins later.
-    let names = ["CAP_MKNOD"];
-    let bundle = ["bounding", "effective", "permitted"]
-        .iter()
-        .fold(Bundle::busybox(), |bundle, set| bundle.capabilities(set, &names));
-    let container = bundle.start();
+    let container = Bundle::busybox().grant(&["CAP_MKNOD"]).start();
     let output = container.exec(["sh", "-c", "mknod /tmp/mem c 1 1 && (exec 3</tmp/mem) 2>/dev/null || echo denied"]);
     assert_eq!(output.ok().stdout, "denied\n");
 }

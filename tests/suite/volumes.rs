@@ -87,9 +87,7 @@ fn mounts_of_a_shared_volume_go_back_to_the_host() {
     let bundle = Bundle::busybox();
     let volume = bundle.host_directory("volume");
     fs::create_dir(volume.join("inner")).unwrap();
-    let names = ["CAP_SYS_ADMIN"];
-    let bundle =
-        ["bounding", "effective", "permitted"].iter().fold(bundle, |bundle, set| bundle.capabilities(set, &names));
+    let bundle = bundle.grant(&["CAP_SYS_ADMIN"]);
     let bundle = bundle.set("/linux/rootfsPropagation", "shared").bind(&volume, "/volume", &["rbind", "rshared"]);
     let bundle = bundle.sh("mount -t tmpfs none /volume/inner && echo > /volume/inner/file");
     let script =

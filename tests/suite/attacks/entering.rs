@@ -1,49 +1,19 @@
 //! Processes that enter a container by `exec`, or by a pid namespace that is joined, when its payload lies in wait for them.
 
 use super::thief;
-use crate::harness::host::{controller, is_alive};
+use crate::harness::host::{Sleeper, controller, is_alive};
 use crate::harness::{Bundle, Container, eventually, read};
 use crate::needs;
 use std::os::unix::net::UnixListener;
-use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-fn with_capabilities(bundle: Bundle, names: &[&str]) -> Bundle {
-    let sets = ["bounding", "effective", "permitted"];
-    sets.into_iter().fold(bundle, |bundle, set| bundle.capabilities(set, names))
-}
-
-/// A process of the host that no container has anything to do with.
-struct Victim(Child);
-
-impl Victim {
-    fn new() -> Victim {
-        Victim(Command::new("sleep").arg("600").spawn().expect("a process"))
-    }
-
-    fn pid(&self) -> i32 {
-        self.0.id().cast_signed()
-    }
-
-    fn cgroups(&self) -> String {
-        read(format!("/proc/{}/cgroup", self.pid()))
-    }
-}
-
-impl Drop for Victim {
-    fn drop(&mut self) {
-        self.0.kill().expect("end our own process");
-        self.0.wait().expect("reap our own process");
-    }
-}
-
 /// A container with CAP_SYS_PTRACE whose payload takes the links of the processes that enter, and has a pidfd of the victim.
-fn thieves(kind: &str, victim: &Victim) -> Container {
+fn thieves(kind: &str, victim: &Sleeper) -> Container {
     let bundle = Bundle::busybox();
     let data = bundle.host_directory("data");
     let listener = UnixListener::bind(data.join("gift")).expect("a socket");
     let bundle = bundle.bind(data, "/data", &["bind", "ro"]);
-    let bundle = with_capabilities(bundle, &["CAP_SYS_PTRACE", "CAP_KILL"]);
+    let bundle = bundle.grant(&["CAP_SYS_PTRACE", "CAP_KILL"]);
     let container = thief::with(bundle, kind, &victim.pid().to_string()).start();
     thief::give_pidfd(&listener, victim.pid());
     container.has_said("looking");
@@ -54,7 +24,7 @@ fn thieves(kind: &str, victim: &Victim) -> Container {
 fn exec_takes_no_process_of_the_host_for_the_one_that_it_forked() {
     needs!(root);
     for kind in ["kill", "place", "ready", "number", "first"] {
-        let victim = Victim::new();
+        let victim = Sleeper::new();
         let before = victim.cgroups();
         let container = thieves(kind, &victim);
         let pid_file = container.home().join("pid");
@@ -73,7 +43,7 @@ fn exec_takes_no_process_of_the_host_for_the_one_that_it_forked() {
 #[test]
 fn exec_does_not_wait_for_a_payload_that_keeps_a_copy_of_its_link() {
     needs!(root);
-    let victim = Victim::new();
+    let victim = Sleeper::new();
     let container = thieves("hold", &victim);
     let end = Instant::now() + Duration::from_secs(20);
     while !container.output().contains("TOOK") && Instant::now() < end {
@@ -87,7 +57,7 @@ fn exec_does_not_wait_for_a_payload_that_keeps_a_copy_of_its_link() {
 #[test]
 fn exec_ends_and_harms_no_process_of_the_host_whatever_it_is_told_from_inside() {
     needs!(root);
-    let victim = Victim::new();
+    let victim = Sleeper::new();
     let before = victim.cgroups();
     let container = thieves("fuzz", &victim);
     let rounds = std::env::var("RRUNTIME_TEST_ROUNDS").ok().and_then(|it| it.parse().ok()).unwrap_or(1);
@@ -108,7 +78,7 @@ fn a_payload_that_stops_those_who_enter_holds_up_neither_exec_nor_update() {
     needs!(root);
     let stops =
         "while :; do for p in /proc/[0-9]*; do p=${p#/proc/}; [ $p = 1 ] || kill -STOP $p 2>/dev/null; done; done";
-    let container = with_capabilities(Bundle::busybox().sh(stops), &["CAP_KILL"]).start();
+    let container = Bundle::busybox().sh(stops).grant(&["CAP_KILL"]).start();
     for _ in 0..8 {
         let began = Instant::now();
         let ran = container.exec_with(["--detach"], ["sleep", "0"]);
@@ -141,7 +111,7 @@ fn a_payload_does_not_see_how_exec_was_called() {
 fn with_secrets(bundle: Bundle) -> Bundle {
     let env = format!("HOOK_TOKEN={SECRET}");
     let hook = serde_json::json!({"path": "/bin/true", "env": [env]});
-    with_capabilities(bundle, &["CAP_SYS_PTRACE", "CAP_KILL"]).hook_with("poststop", hook)
+    bundle.grant(&["CAP_SYS_PTRACE", "CAP_KILL"]).hook_with("poststop", hook)
 }
 
 #[test]
@@ -175,10 +145,10 @@ fn neighbours(kind: &str) -> (Container, Bundle) {
     let capabilities = ["CAP_SYS_PTRACE", "CAP_KILL"];
     let bundle = Bundle::busybox();
     let secret = bundle.host_file("secret", "of the host");
-    let bundle = crate::cve::probe::with(with_capabilities(bundle, &capabilities), kind, &secret);
+    let bundle = crate::cve::probe::with(bundle.grant(&capabilities), kind, &secret);
     let spy = bundle.start();
     spy.has_said("looking");
-    let joining = with_capabilities(bundle.twin("-b").args(["sleep", "0"]), &capabilities);
+    let joining = bundle.twin("-b").args(["sleep", "0"]).grant(&capabilities);
     let path = spy.proc("ns/pid");
     (spy, joining.without_namespace("pid").join_namespace("pid", path))
 }

@@ -11,11 +11,6 @@ fn leaving(bundle: Bundle, options: &str) -> Bundle {
     bundle.sh(&format!("cp /bin/busybox /work/busybox && exec unshare {options} sh -c '{cover}'"))
 }
 
-fn with_capability(bundle: Bundle, name: &str) -> Bundle {
-    let sets = ["bounding", "effective", "permitted"];
-    sets.iter().fold(bundle, |bundle, set| bundle.capabilities(set, &[name]))
-}
-
 /// `exec` as root of the program that lies on /bin/cat where init is now.
 fn exec(container: &Container) -> Output {
     container.exec_with(["--user", "0"], ["/bin/cat", "/proc/self/status"])
@@ -40,7 +35,7 @@ fn exec_does_not_follow_init_into_a_user_namespace_below_the_containers() {
 #[test]
 fn exec_of_a_user_does_not_follow_init_into_a_user_namespace_that_init_made() {
     needs!(root);
-    let bundle = with_capability(leaving(rootless::bundle(), "-Urm"), "CAP_SETFCAP"); // to map its own root again
+    let bundle = leaving(rootless::bundle(), "-Urm").grant(&["CAP_SETFCAP"]); // to map its own root again
     let run = rootless::by_user(&bundle, "run").spawn();
     run.has_said("left");
     let container = bundle.handle();
@@ -53,7 +48,7 @@ fn exec_of_a_user_does_not_follow_init_into_a_user_namespace_that_init_made() {
 #[test]
 fn exec_follows_init_into_a_mount_namespace_that_a_privileged_init_made() {
     needs!(root);
-    let container = leaving(with_capability(Bundle::busybox(), "CAP_SYS_ADMIN"), "-m").start();
+    let container = leaving(Bundle::busybox().grant(&["CAP_SYS_ADMIN"]), "-m").start();
     container.has_said("left");
     exec(&container).ok();
 }
@@ -72,7 +67,8 @@ fn exec_enters_joined_namespaces_of_another_owner() {
 #[test]
 fn exec_does_not_follow_init_out_of_the_containers_root() {
     needs!(root);
-    let bundle = with_capability(Bundle::busybox(), "CAP_SYS_CHROOT")
+    let bundle = Bundle::busybox()
+        .grant(&["CAP_SYS_CHROOT"])
         .without_namespace("mount")
         .sh("mkdir -p /sub/bin; cp /bin/busybox /sub/bin/busybox; \
          echo up; read word; exec chroot /sub /bin/busybox sleep 600");

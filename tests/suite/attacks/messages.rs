@@ -53,10 +53,7 @@ fn nothing_of_the_state_directory_can_be_written_from_a_container() {
     needs!(root);
     let script = "mount -o remount,bind,rw /run/notify/notify.sock; mount -o remount,bind,rw /run/notify; \
                   touch /run/notify/mine; umount /run/notify/notify.sock; touch /run/notify/notify.sock; true";
-    let bundle = ["bounding", "effective", "permitted"]
-        .iter()
-        .fold(rootless::bundle(), |bundle, set| bundle.capabilities(set, &["CAP_SYS_ADMIN"]))
-        .sh(&format!("{script}; echo done; sleep 600"));
+    let bundle = rootless::bundle().grant(&["CAP_SYS_ADMIN"]).sh(&format!("{script}; echo done; sleep 600"));
     let create = rootless::by_user(&bundle, "create").env("NOTIFY_SOCKET", "/nowhere").output();
     create.ok();
     let container = bundle.handle();

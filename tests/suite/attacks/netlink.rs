@@ -57,8 +57,7 @@ fn forge(answer: impl Fn(u32) -> (u32, i32)) {
 }
 
 fn hostile(bundle: Bundle) -> Container {
-    let sets = ["bounding", "effective", "permitted"];
-    sets.iter().fold(bundle, |bundle, set| bundle.capabilities(set, &["CAP_NET_ADMIN"])).start()
+    bundle.grant(&["CAP_NET_ADMIN"]).start()
 }
 
 fn forger(kind: &str) -> Container {

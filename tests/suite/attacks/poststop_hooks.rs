@@ -3,17 +3,6 @@
 use crate::harness::{Bundle, host, read};
 use crate::needs;
 use std::fs;
-use std::process::{Child, Command};
-
-/// A process of the host, ended with the guard.
-struct Sleeper(Child);
-
-impl Drop for Sleeper {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 #[test]
 fn poststop_hooks_run_once_however_often_delete_is_tried() {
@@ -24,9 +13,9 @@ fn poststop_hooks_run_once_however_often_delete_is_tried() {
     let container = bundle.hook("poststop", &format!("echo ran >> {}", ran.display())).args(["true"]).start();
     container.reaches("stopped");
     // A process that is not the container's keeps its cgroup.
-    let sleeper = Sleeper(Command::new("sleep").arg("60").spawn().unwrap());
+    let sleeper = host::Sleeper::new();
     for dir in host::cgroups(container.id()) {
-        let _ = fs::write(dir.join("cgroup.procs"), sleeper.0.id().to_string()); // a cpuset may take none
+        let _ = fs::write(dir.join("cgroup.procs"), sleeper.pid().to_string()); // a cpuset may take none
     }
     for _ in 0..2 {
         container.delete().refused("it still has 1 process(es)");

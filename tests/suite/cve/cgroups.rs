@@ -7,7 +7,6 @@ use crate::needs;
 use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command};
 
 /// A cgroup of somebody else's beside the container's, with a limit that a climbing name could reach.
 struct Victim(PathBuf);
@@ -87,16 +86,6 @@ fn directories(container: &Container) -> Vec<PathBuf> {
     host::cgroups(container.id()).into_iter().filter(|dir| dir.ends_with(container.id())).collect()
 }
 
-/// A process of the host, ended with the guard.
-struct Sleeper(Child);
-
-impl Drop for Sleeper {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn no_cve_exec_joins_no_cgroup_but_the_containers_own() {
     needs!(root);
@@ -108,8 +97,8 @@ fn no_cve_exec_joins_no_cgroup_but_the_containers_own() {
     let name = |container: &Container| directories(container).first().expect("a cgroup").clone();
     let joined = name(&container).join(&climb);
     assert!(joined.to_string_lossy().starts_with(&*name(&container).to_string_lossy()), "the prefix test would pass");
-    let sleeper = Sleeper(Command::new("sleep").arg("60").spawn().unwrap());
-    let pid = sleeper.0.id().to_string();
+    let sleeper = host::Sleeper::new();
+    let pid = sleeper.pid().to_string();
     weakly(&bundle, &format!("echo {pid} > {}/cgroup.procs", joined.display()));
     assert!(read(format!("/proc/{pid}/cgroup")).contains(sibling.id()), "the attack does not bite");
     drop(sleeper);

@@ -31,10 +31,7 @@ pub fn installed(bundle: &Bundle) -> PathBuf {
 fn spying(kind: &str, capabilities: &[&str]) -> (Container, String) {
     let bundle = base();
     let secret = bundle.host_file("secret", "of the host");
-    let sets = ["bounding", "effective", "permitted"];
-    let bundle = sets.into_iter().fold(bundle, |bundle, set| bundle.capabilities(set, capabilities));
-    let bundle = probe::with(bundle, kind, &secret);
-    let container = bundle.start();
+    let container = probe::with(bundle.grant(capabilities), kind, &secret).start();
     container.has_said("looking");
     (container, secret.display().to_string())
 }
@@ -108,8 +105,7 @@ fn cve_2016_9962_nobody_is_seen_coming_in_with_a_capability_that_the_payload_has
     needs!(program "strace");
     needs!(program "nsenter");
     let spying = |bundle: Bundle| {
-        let sets = ["bounding", "effective", "permitted"];
-        let bundle = sets.into_iter().fold(bundle, |bundle, set| bundle.capabilities(set, &["CAP_SYS_PTRACE"]));
+        let bundle = bundle.grant(&["CAP_SYS_PTRACE"]);
         let secret = bundle.host_file("secret", "of the host");
         let container = probe::with(bundle, "weigh", &secret).start();
         container.has_said("looking");

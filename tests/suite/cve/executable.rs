@@ -20,9 +20,7 @@ fn under_strace(invocation: Invocation, inject: &str) -> Invocation {
 fn holding() -> (Bundle, Container) {
     let bundle = base().symlink("/again", "/proc/self/exe").symlink("/sleep", "/proc/self/exe");
     let bundle = bundle.script("/script", "#!/proc/self/exe\n", 0o755);
-    let sets = ["bounding", "effective", "permitted"];
-    let capabilities = ["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_FOWNER"];
-    let bundle = sets.into_iter().fold(bundle, |bundle, set| bundle.capabilities(set, &capabilities));
+    let bundle = bundle.grant(&["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_FOWNER"]);
     let secret = bundle.home().to_owned();
     let bundle = probe::with(bundle, "hold", &secret);
     let container = bundle.start();

@@ -157,6 +157,11 @@ impl Bundle {
         self.set(&format!("/process/capabilities/{set}"), json!(names))
     }
 
+    /// Capabilities that the process has, and may pass on to its programs.
+    pub fn grant(self, names: &[&str]) -> Self {
+        ["bounding", "effective", "permitted"].into_iter().fold(self, |bundle, set| bundle.capabilities(set, names))
+    }
+
     /// A hook that runs a shell script.
     pub fn hook(self, kind: &str, script: &str) -> Self {
         self.hook_with(kind, json!({"path": "/bin/sh", "args": ["sh", "-c", script]}))

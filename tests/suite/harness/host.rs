@@ -3,6 +3,7 @@
 use super::read;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
@@ -16,6 +17,30 @@ pub fn layout() -> Layout {
     let asked = std::env::var("RRUNTIME_TEST_LAYOUT").unwrap_or_default();
     assert!(asked != "v2" || found == Layout::V2, "RRUNTIME_TEST_LAYOUT=v2, but /sys/fs/cgroup is not cgroup2");
     found
+}
+
+/// A process of the host that sleeps, and is ended when the guard is dropped.
+pub struct Sleeper(Child);
+
+impl Sleeper {
+    pub fn new() -> Sleeper {
+        Sleeper(Command::new("sleep").arg("600").spawn().expect("a process"))
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.0.id().cast_signed()
+    }
+
+    pub fn cgroups(&self) -> String {
+        read(format!("/proc/{}/cgroup", self.pid()))
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        self.0.kill().expect("end our own process");
+        self.0.wait().expect("reap our own process");
+    }
 }
 
 /// The version of Linux that the tests run on, or that `RRUNTIME_TEST_WITHOUT` plays.
