@@ -108,6 +108,12 @@ const UPDATE: &[OptionRow] = &[
     row("kernel-memory", None, Value, "Obsolete; has no effect on current kernels"),
     row("kernel-memory-tcp", None, Value, "Limit of TCP buffers (cgroup v1)"),
     row("pids-limit", None, Value, "Number of processes and threads; -1 for no limit"),
+    row(
+        "device-rule",
+        None,
+        Many,
+        "Rule for devices, after those it has: [allow|deny] TYPE MAJOR:MINOR ACCESS, as \"c 10:229 rw\"",
+    ),
 ];
 
 /// A verb: its options, its positional arguments (as clap's usage shows them), what it does.

@@ -3,7 +3,7 @@
 use super::args::Asked;
 use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::ops::update::read_resources;
-use crate::plan::update::object;
+use crate::plan::{device_rules, update};
 use serde_json::{Value, json};
 
 /// Flag, section and field of `linux.resources`, and how its value is written.
@@ -36,10 +36,12 @@ enum Form {
     Processes,
 }
 
-/// A file of resources wins over single flags, as with runc.
-pub fn asked(said: &Asked) -> Result<Value> {
+/// A file of resources wins over the flags of single limits, as with runc.
+pub fn asked(said: &Asked) -> Result<update::Asked> {
+    let rule = |text: &String| device_rules::from_words(text).context("--device-rule");
+    let device_rules = said.texts("device-rule")?.iter().map(rule).collect::<Result<Vec<_>>>()?;
     if let Some(file) = said.text("resources")? {
-        return read_resources(&file);
+        return Ok(update::Asked { resources: read_resources(&file)?, device_rules });
     }
     let mut values = Vec::new();
     for (flag, section, field, form) in FLAGS {
@@ -48,10 +50,10 @@ pub fn asked(said: &Asked) -> Result<Value> {
         }
     }
     ensure!(
-        !values.is_empty(),
+        !(values.is_empty() && device_rules.is_empty()),
         "nothing to update: give --resources FILE, or the limits as flags; see rruntime update --help"
     );
-    Ok(object(values))
+    Ok(update::Asked { resources: update::object(values), device_rules })
 }
 
 fn value(text: &str, form: Form) -> Result<Value> {

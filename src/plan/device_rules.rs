@@ -6,8 +6,8 @@
 
 mod program;
 
-use crate::error::{Context, Result, bail, ensure};
-use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
+use crate::error::{Context, Result, anyhow, bail, ensure};
+use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType};
 use std::fmt;
 
 /// The rules in order, without those that can have no effect.
@@ -247,6 +247,34 @@ fn access(said: &str) -> Result<Access> {
     }
     ensure!(bits != 0, "access: is empty; write a composition of r, w and m");
     Ok(Access(bits))
+}
+
+/// A rule as a person writes it: `c 10:229 rw`, as Docker's `--device-cgroup-rule`, or with `deny` in front of it.
+pub fn from_words(text: &str) -> Result<LinuxDeviceCgroup> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let (allow, rest) = match words.split_first() {
+        Some((&"deny", rest)) => (false, rest),
+        Some((&"allow", rest)) => (true, rest),
+        _ => (true, words.as_slice()),
+    };
+    let form = || anyhow!("{text:?} is no device rule; write [allow|deny] TYPE MAJOR:MINOR ACCESS, as \"c 10:229 rw\"");
+    let [kind, numbers, letters] = rest else { return Err(form()) };
+    let kind = match *kind {
+        "a" => LinuxDeviceType::A,
+        "b" => LinuxDeviceType::B,
+        "c" => LinuxDeviceType::C,
+        _ => return Err(form()),
+    };
+    let (major, minor) = numbers.split_once(':').ok_or_else(form)?;
+    let number = |text: &str| match text {
+        "*" => Ok(None),
+        digits => digits.parse::<u32>().map(|number| Some(i64::from(number))).map_err(|_| form()),
+    };
+    access(letters)?;
+    let rule = LinuxDeviceCgroupBuilder::default().allow(allow).typ(kind).access(*letters);
+    let rule = number(major)?.into_iter().fold(rule, LinuxDeviceCgroupBuilder::major);
+    let rule = number(minor)?.into_iter().fold(rule, LinuxDeviceCgroupBuilder::minor);
+    rule.build().context("a device rule")
 }
 
 impl Access {

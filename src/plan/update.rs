@@ -8,7 +8,7 @@ use super::cgroup::{self, Layout, Owner, Place, Setting};
 use super::device_rules::{self, DeviceRules};
 use crate::error::{Context, Result};
 use crate::spec;
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::{LinuxDeviceCgroup, LinuxResources};
 use serde_json::{Map, Value};
 
 /// What an update does to a cgroup.
@@ -27,23 +27,40 @@ pub struct Update {
     pub warnings: Vec<String>,
 }
 
-/// `asked` is a JSON object in the form of `linux.resources`.
-pub fn update(stored: &LinuxResources, asked: &Value, place: &Place) -> Result<Update> {
+/// What is asked for.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// A JSON object in the form of `linux.resources`. Its `devices` have no effect: engines send the list that they stored,
+    /// in which the devices that a wrapper or a hook added at `create` are missing.
+    pub resources: Value,
+    /// Rules that hold from now on, after those that the container has.
+    pub device_rules: Vec<LinuxDeviceCgroup>,
+}
+
+/// The update of a container that has the limits `stored`.
+pub fn update(stored: &LinuxResources, asked: &Asked, place: &Place) -> Result<Update> {
     let mut warnings = Vec::new();
+    let Asked { resources: asked, device_rules } = asked;
     let mut merged = serde_json::to_value(stored).context("the stored resources")?;
     let mut asked = asked.clone();
     unsay(&mut asked);
+    if let Value::Object(asked) = &mut asked {
+        asked.remove("devices");
+    }
     drop_what_is_overruled(&mut merged, &asked);
     merge(&mut merged, &asked, "");
-    let resources: LinuxResources = spec::from_value(&merged, "/linux/resources")?;
+    let mut resources: LinuxResources = spec::from_value(&merged, "/linux/resources")?;
     // What was taken once but would be refused today has no way to be compared with: then all is written again.
     let before = cgroup::settings(stored, &place.layout, &mut Vec::new()).unwrap_or_default();
     let mut settings = cgroup::settings(&resources, &place.layout, &mut warnings)?;
-    let devices = if asked.get("devices").is_some() && resources.devices() != stored.devices() {
+    let devices = if device_rules.is_empty() {
+        None
+    } else {
+        let earlier = resources.devices().iter().flatten().filter(|rule| !device_rules.contains(rule));
+        let rules = earlier.chain(device_rules).cloned().collect();
+        resources.set_devices(Some(rules));
         let (new, old) = (rules_of(&resources)?, rules_of(stored).context("the stored resources")?);
         (new != old).then_some((new, old))
-    } else {
-        None
     };
     let (properties, properties_back) = match &place.owner {
         Owner::Systemd(_) => {
@@ -176,7 +193,7 @@ mod tests {
 
     fn updated(stored: Value, asked: &Value) -> Result<Vec<String>> {
         let stored: LinuxResources = serde_json::from_value(stored).unwrap();
-        let update = update(&stored, asked, &place())?;
+        let update = update(&stored, &Asked { resources: asked.clone(), ..Asked::default() }, &place())?;
         Ok(update.settings.iter().map(|s| format!("{}={}", s.file, s.value)).collect())
     }
 
@@ -209,7 +226,10 @@ mod tests {
 
     #[test]
     fn only_a_limit_has_something_to_check() {
-        let below = |asked: Value| update(&LinuxResources::default(), &asked, &place()).unwrap().memory_below;
+        let below = |resources: Value| {
+            let asked = Asked { resources, ..Asked::default() };
+            update(&LinuxResources::default(), &asked, &place()).unwrap().memory_below
+        };
         assert_eq!(below(json!({"memory": {"limit": 1000, "checkBeforeUpdate": true}})), Some(1000));
         assert_eq!(below(json!({"memory": {"limit": 1000, "checkBeforeUpdate": false}})), None);
         assert_eq!(below(json!({"memory": {"limit": 1000}})), None);
@@ -223,15 +243,21 @@ mod tests {
     }
 
     #[test]
-    fn equal_device_rules_are_left_alone_and_others_applied() {
-        let stored: LinuxResources =
-            serde_json::from_value(json!({"devices": [{"allow": false, "access": "rwm"}]})).unwrap();
-        let with = |devices: Value| update(&stored, &json!({"devices": devices}), &place()).unwrap().devices.is_some();
-        assert!(!with(json!([{"allow": false, "access": "rwm"}])));
-        let more = json!([
+    fn only_rules_that_are_asked_for_by_themselves_change_those_of_the_container() {
+        let stored: LinuxResources = serde_json::from_value(json!({"devices": [
             {"allow": false, "access": "rwm"},
-            {"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rw"},
-        ]);
-        assert!(with(more));
+            {"allow": true, "type": "c", "major": 195, "access": "rw"},
+        ]}))
+        .unwrap();
+        let with = |resources: Value, rules: &[&str]| {
+            let device_rules = rules.iter().map(|rule| device_rules::from_words(rule).unwrap()).collect();
+            let update = update(&stored, &Asked { resources, device_rules }, &place()).unwrap();
+            (update.devices.is_some(), update.resources.devices().as_ref().unwrap().len())
+        };
+        assert_eq!(with(json!({"devices": [{"allow": true, "access": "rwm"}]}), &[]), (false, 2));
+        assert_eq!(with(json!({"devices": []}), &[]), (false, 2));
+        assert_eq!(with(json!({}), &["c 10:229 rw"]), (true, 3));
+        assert_eq!(with(json!({}), &["c 195:* rw"]), (false, 2), "it is there already");
+        assert_eq!(with(json!({}), &["deny c 195:* rw"]), (true, 3));
     }
 }

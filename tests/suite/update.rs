@@ -137,12 +137,33 @@ fn device_rules_are_changed() {
         .start();
     let denied = |container: &Container| container.exec(["sh", "-c", open]).stdout.contains("not permitted");
     assert!(denied(&container));
-    let deny = json!({"allow": false, "access": "rwm"});
-    let allow = json!({"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rwm"});
-    update_by_json(&container, &json!({"devices": [deny, allow]})).ok();
+    update(&container, &["--device-rule", "c 10:229 rw"]).ok();
     assert!(!denied(&container), "allowed, whether there is such a device or not");
-    update_by_json(&container, &json!({"devices": [deny]})).ok();
+    update(&container, &["--device-rule=deny c 10:229 rw"]).ok();
     assert!(denied(&container));
+    for rule in ["c 10:229", "x 10:229 r", "c 10 r", "c -1:1 r", "c 1:3 x", "maybe c 1:3 r", "c 4294967296:1 r"] {
+        update(&container, &["--device-rule", rule]).refused("--device-rule: ");
+    }
+}
+
+/// Podman and containerd send the list that they have stored. A wrapper has added to config.json what they do not know.
+#[test]
+fn the_devices_that_an_engine_sends_take_none_away() {
+    needs!(root);
+    let allow = json!({"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rwm"});
+    let container = Bundle::busybox()
+        .mount("/tmp", "tmpfs", "tmpfs", &[])
+        .push("/linux/devices", json!({"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 438}))
+        .push("/linux/resources/devices", allow)
+        .start();
+    let open = "(exec 3<> /dev/fuse) 2> /tmp/why && echo open || cat /tmp/why";
+    let denied = |container: &Container| container.exec(["sh", "-c", open]).stdout.contains("not permitted");
+    assert!(!denied(&container));
+    let sent = json!({"devices": [{"allow": false, "access": "rwm"}], "pids": {"limit": 100}});
+    let ran =
+        container.runtime(["--debug", "update", "--resources", "-", container.id()]).stdin(&sent.to_string()).output();
+    assert!(ran.ok().stderr.contains("--device-rule"), "a debug record");
+    assert!(!denied(&container));
 }
 
 #[test]
