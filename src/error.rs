@@ -59,7 +59,8 @@ pub fn line(error: &anyhow::Error) -> String {
 
 /// The word of a list that a typing error most likely meant: the nearest one, at most two edits away.
 pub fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known.map(|name| (distance(word, name), name)).filter(|(edits, _)| *edits <= 2).min().map(|(_, name)| name)
+    let limit = word.chars().count().div_ceil(2).min(2);
+    known.map(|name| (distance(word, name), name)).filter(|(edits, _)| *edits <= limit).min().map(|(_, name)| name)
 }
 
 /// Edits between two words: insertions, deletions, replacements, and neighbours that changed places.

@@ -5,8 +5,11 @@
 //! finds the place of an error. And where it is laxer (it takes 0 for a required number that is missing) a 0 of that kind
 //! makes us look again.
 
+pub mod keys;
+
 use crate::error::{Context, Result, anyhow, bail, did_you_mean, ensure};
 use crate::sys::file::{self, CWD};
+use keys::Checked;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt::Write;
@@ -60,20 +63,27 @@ pub fn read_stdin() -> Result<Vec<u8>> {
 /// Parses a whole configuration.
 pub fn parse(text: &[u8]) -> Result<Read> {
     refuse_too_many(text)?;
-    match serde_json::from_slice::<Spec>(text) {
-        Ok(spec) if !has_zero_for_nothing(&spec) => return Ok(Read { spec, warnings: Vec::new() }),
+    let Checked { text, mut warnings, odd_capability } = keys::check(text, &keys::CONFIG, "")?;
+    match serde_json::from_slice::<Spec>(&text) {
+        Ok(spec) if !odd_capability && !has_zero_for_nothing(&spec) => return Ok(Read { spec, warnings }),
         _ => {}
     }
-    let (spec, warnings) = parse_with_care(text, "")?;
+    let (spec, more) = parse_with_care(&text, "")?;
+    warnings.extend(more);
     Ok(Read { spec, warnings })
 }
 
 /// Parses a `process` object of its own (exec --process).
 pub fn parse_process(text: &[u8]) -> Result<(oci_spec::runtime::Process, Vec<String>)> {
     refuse_too_many(text)?;
-    match serde_json::from_slice(text) {
-        Ok(process) if !has_zero_limit(&process) => Ok((process, Vec::new())),
-        _ => parse_with_care(text, "/process"),
+    let Checked { text, mut warnings, odd_capability } = keys::check(text, &keys::OF_EXEC, "process")?;
+    match serde_json::from_slice(&text) {
+        Ok(process) if !odd_capability && !has_zero_limit(&process) => Ok((process, warnings)),
+        _ => {
+            let (process, more) = parse_with_care(&text, "/process")?;
+            warnings.extend(more);
+            Ok((process, warnings))
+        }
     }
 }
 
@@ -209,7 +219,8 @@ fn typed<T: DeserializeOwned>(text: &str) -> std::result::Result<T, String> {
     })
 }
 
-/// config.md: a runtime SHOULD warn about a capability that it cannot map, and go on.
+/// config.md: a runtime SHOULD warn about a capability that it cannot map, and go on. A name without `CAP_`, or in lower case,
+/// is none to the specification and to runc, though oci-spec takes it for one.
 fn leave_out_unknown_capabilities(process: &mut Value, warnings: &mut Vec<String>) {
     let Some(Value::Object(sets)) = process.pointer_mut("/capabilities") else {
         return;
@@ -217,9 +228,12 @@ fn leave_out_unknown_capabilities(process: &mut Value, warnings: &mut Vec<String
     for (set, names) in sets {
         let Value::Array(names) = names else { continue };
         names.retain(|name| {
-            let known = typed::<oci_spec::runtime::Capability>(&name.to_string()).is_ok();
+            let known = typed::<oci_spec::runtime::Capability>(&name.to_string()).ok();
+            let meant = known.and_then(|known| serde_json::to_value(known).ok());
+            let known = meant.as_ref().is_some_and(|meant| name == meant);
             if !known {
-                warnings.push(format!("process.capabilities.{set}: ignoring unknown capability {name}"));
+                let hint = meant.map(|meant| format!(" (write {meant})")).unwrap_or_default();
+                warnings.push(format!("process.capabilities.{set}: ignoring unknown capability {name}{hint}"));
             }
             known
         });

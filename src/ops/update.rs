@@ -45,7 +45,10 @@ pub fn read_resources(file: &str) -> Result<Value> {
         path => spec::read_file(path.as_ref()),
     };
     let text = text.with_context(|| format!("--resources {file}"))?;
-    let value: Value = serde_json::from_slice(&text).with_context(|| format!("--resources {file}: not JSON"))?;
+    let read = spec::keys::check(&text, &spec::keys::OF_UPDATE, "resources");
+    let read = read.with_context(|| format!("--resources {file}"))?;
+    read.warnings.iter().for_each(|warning| log::warning(format!("--resources {file}: {warning}")));
+    let value: Value = serde_json::from_slice(&read.text).with_context(|| format!("--resources {file}: not JSON"))?;
     if !value.is_object() {
         bail!("--resources {file}: is no object in the form of linux.resources");
     }

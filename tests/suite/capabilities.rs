@@ -82,6 +82,18 @@ fn an_unknown_capability_is_a_warning_and_no_error() {
 }
 
 #[test]
+fn a_name_that_is_not_the_specifications_grants_nothing() {
+    needs!(root);
+    for name in ["CHOWN", "chown", "cap_chown", "CAP_chown", "CAP_CAP_CHOWN", " CAP_CHOWN"] {
+        let bundle = with(&Bundle::busybox(), &["bounding", "effective", "permitted"], &["CAP_KILL", name]);
+        let ran = bundle.args(["grep", "CapEff", "/proc/self/status"]).run().ok();
+        assert_eq!(ran.stdout, format!("CapEff:\t{KILL:016x}\n"), "{name}");
+        let warning = format!("process.capabilities.effective: ignoring unknown capability {name:?}");
+        assert!(ran.stderr.contains(&warning), "{ran:?}");
+    }
+}
+
+#[test]
 fn what_the_caller_does_not_have_is_a_warning_and_no_error() {
     needs!(root);
     needs!(program "setpriv");

@@ -21,6 +21,7 @@ mod hooks;
 mod host_mounts;
 mod host_state;
 mod interruptions;
+mod keys;
 mod labels;
 mod life_cycle;
 mod limits;
