@@ -15,7 +15,7 @@ use crate::outside::{Launch, launch, namespaces, notify};
 use crate::plan::cgroup::{Driver, Owner};
 use crate::plan::labels::Asked;
 use crate::plan::{
-    self, CreateRequest, Hooks, NewKeyring, Plan, RootChange, Sandbox, TerminalUse, World, host, host::Caller, place,
+    self, CreateRequest, Hooks, NewKeyring, Plan, RootChange, Sandbox, World, host, host::Caller, place,
 };
 use crate::sys::{keyring, namespace, process, socket};
 use crate::undo::Draft;
@@ -108,11 +108,7 @@ pub fn make(global: &Global, request: Create, stay: Stay, stop: Stop) -> Result<
     keep_only(request.preserve_fds, listen, request.inherited)?;
     plan::check::container_id(&request.id)?;
     let read = spec::read(&request.bundle)?;
-    let terminal = match (&request.announce.console_socket, stay) {
-        (Some(_), _) => TerminalUse::Socket,
-        (None, Stay::Foreground) => TerminalUse::Foreground,
-        (None, Stay::Leave) => TerminalUse::Nobody,
-    };
+    let terminal = request.announce.terminal_use(stay);
     let asked = CreateRequest {
         id: request.id.clone(),
         bundle: request.bundle,

@@ -11,7 +11,7 @@ use crate::outside::{Launch, launch, namespaces, wait};
 use crate::plan::cgroup::SubCgroup;
 use crate::plan::labels::Asked;
 use crate::plan::process::ExecProcess;
-use crate::plan::{self, ExecRequest, Placing, Plan, TerminalUse, host};
+use crate::plan::{self, ExecRequest, Placing, Plan, host};
 use crate::sys::file::{self, CWD};
 use crate::sys::{sched, signal};
 use crate::{log, proc};
@@ -44,11 +44,7 @@ pub fn exec(global: &Global, request: Exec) -> Result<u8> {
     let Some(init) = running_init(&state, &record, request.paused)? else {
         bail!(anyhow!(Kind::NotRunning).context("cannot exec in a stopped container"))
     };
-    let terminal = match (&request.announce.console_socket, request.stay) {
-        (Some(_), _) => TerminalUse::Socket,
-        (None, Stay::Foreground) => TerminalUse::Foreground,
-        (None, Stay::Leave) => TerminalUse::Nobody,
-    };
+    let terminal = request.announce.terminal_use(request.stay);
     let host = host::gather_for_exec(Asked::by_exec(&request.process))?;
     let asked = ExecRequest {
         id: request.id,

@@ -21,8 +21,9 @@ pub mod update;
 use crate::error::{Context, Result, bail, ensure};
 use crate::log;
 use crate::outside::Inside;
+use crate::plan::TerminalUse;
 use crate::sys::file::{self, CWD};
-use crate::sys::{process, socket};
+use crate::sys::{process, socket, tty};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,18 @@ pub struct Announce {
 }
 
 impl Announce {
+    /// Where the master of a terminal could go.
+    fn terminal_use(&self, stay: create::Stay) -> TerminalUse {
+        match (&self.console_socket, stay) {
+            (Some(_), _) => TerminalUse::Socket,
+            (None, create::Stay::Leave) => TerminalUse::Nobody,
+            (None, create::Stay::Foreground) if process::STREAMS.iter().any(tty::is_terminal) => {
+                TerminalUse::Foreground
+            }
+            (None, create::Stay::Foreground) => TerminalUse::Missing,
+        }
+    }
+
     /// Decimal, without a newline, never seen half-written. Engines parse it strictly.
     fn write_pid(&self, pid: i32) -> Result<()> {
         let Some(path) = &self.pid_file else {

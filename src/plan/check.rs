@@ -122,6 +122,10 @@ pub(super) fn mapped_ids(user: &User, maps: Option<&IdMaps>) -> Result<()> {
 /// A terminal needs somebody who holds its other end.
 pub(super) fn terminal(wanted: bool, held_by: TerminalUse) -> Result<()> {
     match (wanted, held_by) {
+        (true, TerminalUse::Missing) => bail!(
+            "process.terminal is true (or exec has --tty), and none of standard input, output and error is a terminal: set it \
+             to false, give one (script -qec 'rruntime ...' /dev/null), or use --detach with --console-socket"
+        ),
         (true, TerminalUse::Nobody) => bail!(
             "cannot allocate tty if rruntime will detach without setting console socket: give --console-socket, or set \
              process.terminal to false"

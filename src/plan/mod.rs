@@ -254,6 +254,9 @@ pub enum NewKeyring {
 pub enum TerminalUse {
     /// We stay in the foreground and carry the bytes ourselves.
     Foreground,
+    /// We stay in the foreground, where no standard stream is a terminal: no key would reach the payload, and no end of the
+    /// input.
+    Missing,
     /// Somebody listens on a console socket.
     Socket,
     /// We return, and nobody asked for the master.

@@ -185,13 +185,27 @@ fn lines_end_as_the_program_ends_them_unless_a_terminal_shows_them() {
     needs!(root);
     let script = "echo one; echo two";
     let bundle = Bundle::busybox().terminal(true).sh(script);
-    assert_eq!(bundle.run().ok().stdout, "one\ntwo\n");
-    let container = Bundle::busybox().start();
-    assert_eq!(container.exec_with(["-t"], ["sh", "-c", script]).ok().stdout, "one\ntwo\n");
-    // The caller's own is raw meanwhile: it needs the carriage returns.
     let (mut outside, slave, _) = pair();
+    let keys = || slave.try_clone().unwrap();
+    assert_eq!(bundle.invocation("run").reading_from(keys()).output().ok().stdout, "one\ntwo\n");
+    let container = Bundle::busybox().start();
+    let exec = container.execution(["-t"], ["sh", "-c", script]).reading_from(keys());
+    assert_eq!(exec.output().ok().stdout, "one\ntwo\n");
+    // The caller's own is raw meanwhile: it needs the carriage returns.
     bundle.twin("shown").invocation("run").terminal(slave).output().ok();
     outside.has_shown("one\r\ntwo\r\n");
+}
+
+/// runc ends at once, too: no key and no end of the input would reach the shell, which would wait for ever.
+#[test]
+fn a_terminal_without_one_outside_is_refused() {
+    needs!(root);
+    let bundle = Bundle::busybox().terminal(true).args(["sh"]);
+    bundle.run().refused("none of standard input, output and error is a terminal");
+    bundle.assert_nothing_left();
+    let container = Bundle::busybox().start();
+    let exec = container.exec_with(["-t"], ["sh"]);
+    assert!(exec.code == 255 && exec.stderr.contains("set it to false, give one (script -qec"), "{exec:?}");
 }
 
 #[test]

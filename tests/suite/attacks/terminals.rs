@@ -14,8 +14,10 @@ fn exec_runs_with_its_terminal_or_not_at_all_while_others_reach_for_it() {
     container.has_said("stealing");
     // A process that opens the terminal in the moment before it is locked can still make `exec` fail; on a slow machine it does.
     let mut refused = 0;
+    let (_outside, slave, _) = pair();
     for _ in 0..10 {
-        let exec = container.exec_with(["-t"], ["sh", "-c", "echo mine > /dev/tty"]);
+        let exec = container.execution(["-t"], ["sh", "-c", "echo mine > /dev/tty"]);
+        let exec = exec.reading_from(slave.try_clone().unwrap()).output();
         match exec.code {
             0 => assert_eq!(exec.stdout, "mine\n"),
             _ => {

@@ -120,6 +120,12 @@ impl Invocation {
         self
     }
 
+    /// Gives the command this terminal as stdin, and files as stdout and stderr.
+    pub fn reading_from(mut self, slave: File) -> Self {
+        self.stdin = Some(slave);
+        self
+    }
+
     /// Starts the command and waits for its end.
     #[track_caller]
     pub fn output(self) -> Output {
