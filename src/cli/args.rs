@@ -1,7 +1,7 @@
 //! The options of every verb as tables, and clap built from them for the one verb that is asked for.
 
 use super::normal;
-use crate::error::{Context, Result, anyhow, bail, ensure};
+use crate::error::{Context, Result, anyhow, bail, did_you_mean, ensure};
 use crate::log::{self, Format, Level};
 use crate::ops::list::RootGiven;
 use crate::plan::cgroup::Driver;
@@ -74,6 +74,7 @@ const EXEC: &[OptionRow] = &[
     row("process", Some('p'), Value, "File with the process object to run"),
     DETACH,
     row("tty", Some('t'), Switch, "Allocate a terminal"),
+    row("interactive", Some('i'), Switch, "Accepted by habit: standard input is always connected"),
     row("cwd", None, Value, "Working directory in the container"),
     row("env", Some('e'), Many, "NAME=value for the environment"),
     row("user", Some('u'), Value, "UID[:GID]"),
@@ -261,21 +262,39 @@ pub fn parse(argv: Vec<OsString>, inherited: u32) -> Result<Said> {
     };
     let Some(verb) = verb else {
         let name = name.unwrap_or_default();
-        let hint = crate::plan::options::did_you_mean(&name, VERBS.iter().map(|verb| verb.name));
-        let hint = hint.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
+        let habit = HABITS.iter().find(|(word, _)| *word == name).map(|(_, hint)| (*hint).to_owned());
+        let near = || did_you_mean(&name, VERBS.iter().map(|verb| verb.name));
+        let hint = habit.or_else(|| near().map(|name| format!("did you mean {name:?}?")));
+        let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
         bail!("unknown command {name:?}{hint}; see rruntime --help");
     };
     if globals.iter().any(|word| word == "--help" || word == "-h") {
         return help(top(), &globals);
     }
-    let Some(globals) = matches(top(), globals)? else {
+    let Some(globals) = matches(top(), GLOBAL, globals)? else {
         return Ok(Said::Done);
     };
-    let Some(args) = matches(verb.command(), rest)? else {
+    let Some(args) = matches(verb.command(), verb.options, rest)? else {
         return Ok(Said::Done);
     };
     Ok(Said::Verb(Box::new(Asked { verb: verb.name, globals, args, inherited })))
 }
+
+/// Commands of engines, by those who know them, and what does the same here.
+const HABITS: [(&str, &str); 12] = [
+    ("rm", "\"delete\" removes a container, with --force one that runs, too"),
+    ("remove", "\"delete\" removes a container"),
+    ("stop", "\"kill ID\" asks a container to end, \"kill ID KILL\" ends it"),
+    ("inspect", "\"state\" prints what a container does, \"explain\" what a bundle is"),
+    ("info", "\"features\" prints what this runtime can do, \"check\" what this machine can"),
+    ("top", "\"ps\" lists the processes of a container"),
+    ("ls", "\"list\" lists the containers"),
+    ("unpause", "\"resume\" does that"),
+    ("version", "\"--version\" prints it"),
+    ("attach", "no output is kept: run without --detach, or with --console-socket"),
+    ("logs", "no output is kept: it goes where the streams of run or create went"),
+    ("restart", "\"delete --force\", and \"run\" again"),
+];
 
 const ABOUT: &str =
     "An OCI low-level container runtime: turns a bundle (config.json and a root filesystem) into a container";
@@ -302,7 +321,7 @@ fn starts(word: &OsString, long: &str) -> bool {
 }
 
 /// Parses; prints help when it was asked for, and then returns `None`.
-fn matches(command: Command, words: Vec<OsString>) -> Result<Option<ArgMatches>> {
+fn matches(command: Command, rows: &[OptionRow], words: Vec<OsString>) -> Result<Option<ArgMatches>> {
     let name = command.get_name().to_string();
     match command.try_get_matches_from(words) {
         Ok(matches) => Ok(Some(matches)),
@@ -310,20 +329,25 @@ fn matches(command: Command, words: Vec<OsString>) -> Result<Option<ArgMatches>>
             super::print(&error.render().to_string())?;
             Ok(None)
         }
-        Err(error) if name == "rruntime" => Err(anyhow!("{}; see rruntime --help", explain(&error))),
-        Err(error) => Err(anyhow!("{}; see rruntime {name} --help", explain(&error))),
+        Err(error) if name == "rruntime" => Err(anyhow!("{}; see rruntime --help", explain(&error, rows))),
+        Err(error) => Err(anyhow!("{}; see rruntime {name} --help", explain(&error, rows))),
     }
 }
 
 /// clap's message on one line; a missing value in the words that Podman looks for.
-fn explain(error: &clap::Error) -> String {
+fn explain(error: &clap::Error, rows: &[OptionRow]) -> String {
     use clap::error::{ContextKind, ErrorKind};
     let context = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
     match error.kind() {
         ErrorKind::InvalidValue | ErrorKind::NoEquals | ErrorKind::TooFewValues => {
             format!("flag needs an argument: {}", context(ContextKind::InvalidArg))
         }
-        ErrorKind::UnknownArgument => format!("unknown option or argument {:?}", context(ContextKind::InvalidArg)),
+        ErrorKind::UnknownArgument => {
+            let word = context(ContextKind::InvalidArg);
+            let near = did_you_mean(word.trim_start_matches('-'), rows.iter().map(|row| row.long));
+            let hint = near.filter(|_| word.starts_with("--")).map(|near| format!(" (did you mean \"--{near}\"?)"));
+            format!("unknown option or argument {word:?}{}", hint.unwrap_or_default())
+        }
         ErrorKind::MissingRequiredArgument => "the container id is missing".to_string(),
         _ => error.render().to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_string(),
     }

@@ -29,7 +29,8 @@ pub fn split(argv: Vec<OsString>) -> (Vec<OsString>, Option<String>, Vec<OsStrin
                 }
                 rest.push(word);
                 if matches!(verb.as_deref(), Some("exec" | "ps" | "kill")) {
-                    rest.extend(words.by_ref());
+                    let separator = words.next().filter(|word| word != "--"); // people put one there
+                    rest.extend(separator.into_iter().chain(words.by_ref()));
                 }
                 continue;
             }
@@ -101,7 +102,9 @@ mod tests {
     #[test]
     fn the_tail_belongs_to_the_command() {
         assert_eq!(normal("exec -t id ls -l --env x"), "|exec|--tty -- id ls -l --env x");
-        assert_eq!(normal("exec --cwd -x id -- ls"), "|exec|--cwd=-x -- id -- ls");
+        assert_eq!(normal("exec --cwd -x id -- ls"), "|exec|--cwd=-x -- id ls");
+        assert_eq!(normal("exec id -- ls -- -l"), "|exec|-- id ls -- -l");
+        assert_eq!(normal("kill id -- -9"), "|kill|-- id -9");
         assert_eq!(normal("kill -a id -9"), "|kill|--all -- id -9");
     }
 }

@@ -147,6 +147,12 @@ fn which(said: &Asked, argument: &str) -> Result<(String, PathBuf)> {
             "{argument}: no config.json there: make one with `rruntime spec --bundle {argument}`"
         );
         ensure!(
+            is_path || said.value("bundle").is_some() || holds_config(Path::new(".")),
+            "{argument}: there is no config.json, neither here nor in {argument}: name a bundle (a directory with a config.json \
+             and a root filesystem; `rruntime spec` writes the former). The name of an image is for engines, which make bundles \
+             of images"
+        );
+        ensure!(
             named.is_none() || named.as_deref() == Some(argument),
             "--id: the argument {argument:?} is the id already"
         );

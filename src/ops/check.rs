@@ -163,7 +163,7 @@ fn request(bundle: &Path, driver: Driver) -> CreateRequest {
         change: RootChange::Pivot,
         keyring: Some(format!("_ses.{id}.RANDOM")),
         preserve_fds: 0,
-        listen_fds: 0,
+        activation: plan::process::Activation::default(),
         terminal: TerminalUse::Foreground,
         driver,
         notify: None,

@@ -1,7 +1,7 @@
 //! create: everything up to the gate. `run` goes the same way and does not stop there.
 
 use super::list::{self, RootGiven};
-use super::{Announce, Global, delete, inside, keep_only, listen_fds};
+use super::{Announce, Global, activation, delete, inside, keep_only};
 use crate::error::{Context, Result, anyhow, bail, ensure, line};
 use crate::interrupt::Interrupt;
 use crate::link::gate;
@@ -104,8 +104,8 @@ pub fn create(global: &Global, request: Create) -> Result<()> {
 
 /// The way from config.json to a child that has only the last step to do. On failure nothing of it is left.
 pub fn make(global: &Global, request: Create, stay: Stay, stop: Stop) -> Result<Made> {
-    let listen = listen_fds();
-    keep_only(request.preserve_fds, listen, request.inherited)?;
+    let activation = activation();
+    keep_only(request.preserve_fds, activation.count, request.inherited)?;
     plan::check::container_id(&request.id)?;
     let read = spec::read(&request.bundle)?;
     let terminal = request.announce.terminal_use(stay);
@@ -120,7 +120,7 @@ pub fn make(global: &Global, request: Create, stay: Stay, stop: Stop) -> Result<
             NewKeyring::No => None,
         },
         preserve_fds: request.preserve_fds,
-        listen_fds: listen,
+        activation,
         terminal,
         driver: request.driver,
         notify: notify::manager()?.map(|_| global.root.join(&request.id).join(plan::notify::SOCKET)),

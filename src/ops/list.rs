@@ -34,8 +34,8 @@ pub fn list(global: &Global, given: RootGiven, view: View) -> Result<String> {
     let mut owners = Owners::default();
     let shown: Vec<Shown> = ids.iter().filter_map(|id| one(global, id, &mut owners)).collect();
     match view {
-        View::Json if shown.is_empty() => Ok("null".to_string()),
-        View::Json => serde_json::to_string(&shown).context("write the list"),
+        View::Json if shown.is_empty() => Ok("null\n".to_string()),
+        View::Json => Ok(serde_json::to_string(&shown).context("write the list")? + "\n"),
         _ => Ok(table(&shown)),
     }
 }

@@ -22,6 +22,7 @@ use crate::error::{Context, Result, bail, ensure};
 use crate::log;
 use crate::outside::Inside;
 use crate::plan::TerminalUse;
+use crate::plan::process::Activation;
 use crate::sys::file::{self, CWD};
 use crate::sys::{process, socket, tty};
 use std::os::fd::{AsFd, OwnedFd};
@@ -110,11 +111,13 @@ fn keep_only(preserve_fds: u32, listen_fds: u32, inherited: u32) -> Result<()> {
     process::close_range(3 + kept, u32::MAX, process::Range::CloseOnExec).context("mark inherited descriptors")
 }
 
-/// How many descriptors systemd hands to this very process. sd_listen_fds(3).
-fn listen_fds() -> u32 {
+/// What the service manager passes to this very process. sd_listen_fds(3).
+fn activation() -> Activation {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u32>().ok());
     match (number("LISTEN_PID"), number("LISTEN_FDS")) {
-        (Some(pid), Some(count)) if pid == std::process::id() => count,
-        _ => 0,
+        (Some(pid), Some(count)) if pid == std::process::id() => {
+            Activation { count, names: std::env::var("LISTEN_FDNAMES").ok() }
+        }
+        _ => Activation::default(),
     }
 }

@@ -25,10 +25,10 @@ pub struct Shown {
     pub owner: String,
 }
 
-/// Pretty, two spaces, without a newline at the end.
+/// Pretty, two spaces, and a newline at the end.
 pub fn state(global: &Global, id: &str) -> Result<String> {
     let (state, record) = record::load(&global.root, id)?;
-    serde_json::to_string_pretty(&show(&state, record, String::new())?).context("write the state")
+    Ok(serde_json::to_string_pretty(&show(&state, record, String::new())?).context("write the state")? + "\n")
 }
 
 pub fn show(state: &StateDir, record: Record, owner: String) -> Result<Shown> {

@@ -234,8 +234,8 @@ pub struct CreateRequest {
     pub keyring: Option<String>,
     /// Descriptors beyond 0, 1 and 2 that the payload keeps, from 3 on.
     pub preserve_fds: u32,
-    /// Of `preserve_fds`, the first so many came by socket activation.
-    pub listen_fds: u32,
+    /// Descriptors that the payload keeps before those.
+    pub activation: process::Activation,
     pub terminal: TerminalUse,
     pub driver: cgroup::Driver,
     /// The caller has a service manager: the host's socket for what the payload will tell it.
@@ -316,7 +316,7 @@ fn lower(
     process.memory_policy =
         linux.memory_policy().as_ref().map(memory_policy::lower).transpose().context("linux.memoryPolicy")?;
     process.keyring = request.keyring.clone().map(|name| Keyring { name, search: Search::User });
-    process.keep_descriptors(request.preserve_fds, request.listen_fds);
+    process.keep_descriptors(request.preserve_fds, &request.activation);
     check::terminal(process.terminal.is_some(), request.terminal)?;
     ensure!(
         !root.path().as_os_str().is_empty(),
@@ -474,7 +474,7 @@ pub fn exec(template: &Template, request: ExecRequest, host: &Host) -> Result<Pl
     let mut warnings = Vec::new();
     let mut process =
         process::stamp(&template.process, request.process, &host.inside(template.namespaces), &mut warnings)?;
-    process.keep_descriptors(request.preserve_fds, 0);
+    process.keep_descriptors(request.preserve_fds, &process::Activation::default());
     check::terminal(process.terminal.is_some(), request.terminal)?;
     let world = World::Join(Target {
         namespaces: template.namespaces,

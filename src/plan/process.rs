@@ -137,15 +137,33 @@ pub struct Words {
     pub labels: Labels,
 }
 
+/// Descriptors that the service manager passes, from 3 on. sd_listen_fds(3).
+#[derive(Clone, Default, Debug)]
+pub struct Activation {
+    pub count: u32,
+    /// `LISTEN_FDNAMES`.
+    pub names: Option<String>,
+}
+
+impl Activation {
+    const VARIABLES: [&str; 3] = ["LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES="];
+
+    /// Is it a variable by which a process is told of such descriptors?
+    fn tells(pair: &str) -> bool {
+        Activation::VARIABLES.iter().any(|name| pair.starts_with(name))
+    }
+}
+
 impl Process {
-    /// The payload keeps `preserve` descriptors after the first three, of which the first `listen` came by socket
-    /// activation (sd_listen_fds(3): it is told so, under the number it will have).
-    pub(super) fn keep_descriptors(&mut self, preserve: u32, listen: u32) {
-        self.preserve_fds = listen + preserve;
-        if listen > 0 {
-            self.env.retain(|pair| !pair.starts_with("LISTEN_"));
-            self.env.push(format!("LISTEN_FDS={listen}"));
+    /// The payload keeps the descriptors of socket activation, of which it is told under the number that it will have, and
+    /// `preserve` more after them.
+    pub(super) fn keep_descriptors(&mut self, preserve: u32, activation: &Activation) {
+        self.preserve_fds = activation.count + preserve;
+        if activation.count > 0 {
+            self.env.retain(|pair| !Activation::tells(pair));
+            self.env.push(format!("LISTEN_FDS={}", activation.count));
             self.env.push("LISTEN_PID=1".to_string());
+            self.env.extend(activation.names.iter().map(|names| format!("LISTEN_FDNAMES={names}")));
         }
     }
 }
@@ -236,7 +254,7 @@ fn from_words(template: &Process, words: Words, host: &Host) -> Result<Process> 
     let mut process = template.clone();
     process.args = arguments(&words.args).map_err(|_| crate::error::anyhow!("exec args cannot be empty"))?;
     process.env = environment(&[process.env, words.env].concat()).context("--env")?;
-    process.env.retain(|pair| !pair.starts_with("LISTEN_FDS=") && !pair.starts_with("LISTEN_PID="));
+    process.env.retain(|pair| !Activation::tells(pair));
     process.home = home(&process.env);
     if let Some(dir) = words.cwd {
         process.cwd = cwd(&dir).context("--cwd")?;

@@ -17,7 +17,7 @@ pub(super) fn request() -> CreateRequest {
         change: RootChange::Pivot,
         keyring: Some("_ses.c.x".to_owned()),
         preserve_fds: 0,
-        listen_fds: 0,
+        activation: super::process::Activation::default(),
         terminal: TerminalUse::Foreground,
         driver: Driver::Cgroupfs,
         notify: None,

@@ -108,7 +108,7 @@ fn the_default_spec_runs() {
 #[test]
 fn wrong_usage_exits_with_1_and_says_why() {
     let bundle = Bundle::busybox();
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 14] = [
         (&["create"], "container id is missing"),
         (&["state", "a", "b"], "state"),
         (&["create", "--bogus", "id"], "bogus"),
@@ -117,12 +117,33 @@ fn wrong_usage_exits_with_1_and_says_why() {
         (&["create", "--bundle"], "flag needs an argument: --bundle"),
         (&["restore", "--lsm-mount-context"], "unknown command \"restore\""), // so Podman knows that it cannot
         (&["--log", "journald:x", "list"], "journald"),
+        (&["create", "--pidfile", "/x", "id"], "(did you mean \"--pid-file\"?)"),
+        (&["rm", "id"], "\"delete\" removes a container"),
+        (&["stop", "id"], "\"kill ID\" asks a container to end"),
+        (&["inspect", "id"], "\"state\" prints"),
+        (&["strat", "id"], "(did you mean \"start\"?)"),
+        (&["run", "busybox"], "The name of an image is for engines"),
     ];
     for (words, text) in cases {
         let output = bundle.runtime(words.iter().copied()).output();
         let said = format!("{}{}", output.stdout, output.stderr);
         assert!(output.code == 1 && said.contains(text), "{words:?}: {output:?}");
     }
+}
+
+#[test]
+fn what_people_type_by_habit_works() {
+    needs!(root);
+    let container = Bundle::busybox().start();
+    let id = container.id();
+    assert_eq!(container.runtime(["exec", id, "--", "echo", "--", "there"]).output().ok().stdout, "-- there\n");
+    assert_eq!(container.runtime(["exec", "-i", id, "cat"]).stdin("read").output().ok().stdout, "read");
+    for words in [&["state", id][..], &["list", "-f", "json"]] {
+        let text = container.runtime(words.iter().copied()).output().ok().stdout;
+        assert!(text.ends_with("}\n") || text.ends_with("]\n"), "{text:?}");
+    }
+    container.runtime(["kill", id, "--", "KILL"]).output().ok();
+    container.reaches("stopped");
 }
 
 #[test]

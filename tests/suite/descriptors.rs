@@ -65,15 +65,15 @@ fn with_sockets(invocation: Invocation, pid: &str) -> Invocation {
 #[test]
 fn activated_sockets_are_handed_on() {
     needs!(root);
-    let bundle = Bundle::busybox().sh("echo $LISTEN_FDS $LISTEN_PID; ls /proc/$$/fd; true");
+    let bundle = Bundle::busybox().sh("echo $LISTEN_FDS $LISTEN_PID $LISTEN_FDNAMES; ls /proc/$$/fd; true");
     let output = with_sockets(bundle.invocation("run"), "$$").output().ok();
-    assert_eq!(output.stdout, "2 1\n0\n1\n2\n3\n4\n");
+    assert_eq!(output.stdout, "2 1 a:b\n0\n1\n2\n3\n4\n");
 }
 
 #[test]
 fn sockets_meant_for_another_process_are_not() {
     needs!(root);
-    let bundle = Bundle::busybox().sh("echo \"[$LISTEN_FDS$LISTEN_PID]\"; ls /proc/$$/fd; true");
+    let bundle = Bundle::busybox().sh("echo \"[$LISTEN_FDS$LISTEN_PID$LISTEN_FDNAMES]\"; ls /proc/$$/fd; true");
     let output = with_sockets(bundle.invocation("run"), "1").output().ok();
     assert_eq!(output.stdout, "[]\n0\n1\n2\n");
 }

@@ -54,7 +54,7 @@ fn the_status_follows_an_init_that_becomes_a_zombie() {
 fn list_without_containers_is_null_in_json_and_a_header_in_a_table() {
     needs!(root);
     let bundle = Bundle::busybox();
-    assert_eq!(bundle.runtime(["list", "--format", "json"]).output().ok().stdout.trim(), "null");
+    assert_eq!(bundle.runtime(["list", "--format", "json"]).output().ok().stdout, "null\n");
     assert_eq!(bundle.runtime(["list", "-q"]).output().ok().stdout, "");
     let table = bundle.runtime(["list"]).output().ok().stdout;
     let header: Vec<_> = table.split_whitespace().collect();
