@@ -38,7 +38,7 @@ pub struct Detached {
 
 /// More than can be on top of each other: the two, and what config.json mounts on "/".
 const LIMIT: usize = 1 << 16;
-const PRIVATE: Change = Change { depth: Depth::One, set: 0, clear: 0, propagation: libc::MS_PRIVATE };
+const PRIVATE: Change = Change { depth: Depth::One, set: 0, clear: 0, unnamed: 0, propagation: libc::MS_PRIVATE };
 const ALL_PRIVATE: Change = Change { depth: Depth::Recursive, ..PRIVATE };
 
 /// Makes the mounts, so that their number can be written down before anybody sees them.

@@ -10,6 +10,8 @@ use crate::sys::mount::Depth;
 #[derive(Default)]
 pub(super) struct Words {
     pub attributes: Attributes,
+    /// A word says something of the flags of the mount itself, and not only of those below it.
+    pub names_flags: bool,
     pub bind: Option<Depth>,
     pub remount: Option<()>,
     pub ids: Option<mount_ids::Word>,
@@ -26,6 +28,7 @@ impl Words {
         for (index, word) in list.iter().enumerate() {
             ensure!(!word.contains('\0'), "options[{index}]: holds a NUL byte");
             if let Some(effect) = options::find(word) {
+                words.names_flags |= effect.is_of_flags();
                 words.take(index, effect);
             } else if let Some(inline) = mount_ids::inline(index, word) {
                 words.ids = Some(inline);
@@ -64,7 +67,7 @@ impl Words {
             Effect::CopyUp => self.copy_up = Some(index),
             Effect::Source(link) => self.source_link = Some((index, link)),
             Effect::Target(link) => self.target_link = Some((index, link)),
-            Effect::Nothing => {}
+            Effect::Nothing | Effect::OldFlag => {}
         }
     }
 

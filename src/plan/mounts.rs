@@ -8,7 +8,7 @@ use super::namespaces::{self, Namespaces};
 use super::options::{self, Effect, SourceLink, TargetLink};
 use crate::error::{Context, Result, bail, ensure};
 use crate::spec::Spec;
-use crate::sys::mount::{ATTR_RDONLY, Depth};
+use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_NOSYMFOLLOW, ATTR_RDONLY, Depth};
 use oci_spec::runtime::Mount;
 use std::path::{Component, Path, PathBuf};
 
@@ -101,11 +101,18 @@ pub enum PartSource {
     Bind(PathBuf),
 }
 
+/// The flags that a bind has from its source as long as no word says anything of flags. Once one word does, the others are
+/// cleared, as with runc and crun, whose remount names all of them. Access times stay.
+const OF_A_SOURCE: u64 = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_NOSYMFOLLOW;
+
 /// What is set on the mount(s) before they become visible.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Attributes {
     pub set: u64,
     pub clear: u64,
+    /// Flags that a bind does not take from its source, though no word names them: cleared where the kernel permits it, and
+    /// kept where they are locked, as in a user namespace. mount_namespaces(7), "Restrictions on mount namespaces".
+    pub unnamed: u64,
     pub recursive_set: u64,
     pub recursive_clear: u64,
     /// MS_* flags with their depth, in the order given.
@@ -179,7 +186,7 @@ impl Scene<'_> {
             MountWhat::Remount
         } else if let Some(depth) = depth {
             warnings.extend(words.without_data(index, "a bind mount")?);
-            self.bind(mount, depth, &words)?
+            self.bind(mount, depth, &mut words)?
         } else if matches!(fs, "cgroup" | "cgroup2") {
             warnings.extend(words.data.iter().map(|(option, word)| {
                 format!("config.json: mounts[{index}].options[{option}]: {word:?} has no effect on a cgroup mount")
@@ -202,13 +209,17 @@ impl Scene<'_> {
         Ok(MountOp { index, at, what, attributes: words.attributes })
     }
 
-    fn bind(&self, mount: &Mount, depth: Depth, words: &Words) -> Result<MountWhat> {
+    fn bind(&self, mount: &Mount, depth: Depth, words: &mut Words) -> Result<MountWhat> {
         let Some(source) = mount.source() else { bail!("source: is missing; a bind mount needs one") };
         ensure!(!source.as_os_str().is_empty(), "source: is empty; a bind mount needs one");
         let ids = mount_ids::lower(mount, words.ids.as_ref(), self.namespaces, self.caller)?;
         let opener = if ids.is_some() { Opener::Parent } else { opener(self.namespaces, self.caller) };
         let source_link = words.source_link.map_or(SourceLink::Follow, |(_, link)| link);
         let target_link = words.target_link.map_or(TargetLink::Follow, |(_, link)| link);
+        if words.names_flags {
+            let attributes = &mut words.attributes;
+            attributes.unnamed = OF_A_SOURCE & !(attributes.set | attributes.clear);
+        }
         if let (SourceLink::Recreate, Some((option, _))) = (source_link, words.target_link) {
             bail!("options[{option}]: does not go together with \"copy-symlink\"; keep one of them");
         }

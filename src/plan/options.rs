@@ -36,7 +36,9 @@ pub enum Effect {
     CopyUp,
     Source(SourceLink),
     Target(TargetLink),
-    /// The file system's own choice, or of no effect in any kernel that we run on.
+    /// A flag of mount(2) that has no effect in any kernel that we run on.
+    OldFlag,
+    /// The file system's own choice.
     Nothing,
 }
 
@@ -60,7 +62,16 @@ pub enum TargetLink {
     Cover,
 }
 
-use Effect::{Attributes, Bind, Both, CopyUp, IdMap, Nothing, Propagation, Remount, Source, Superblock, Target};
+impl Effect {
+    /// Is it a flag of mount(2)? Only then runc and crun remount a bind.
+    pub fn is_of_flags(self) -> bool {
+        matches!(self, Attributes { depth: Depth::One, .. } | Both { .. } | Superblock(_) | OldFlag)
+    }
+}
+
+use Effect::{
+    Attributes, Bind, Both, CopyUp, IdMap, Nothing, OldFlag, Propagation, Remount, Source, Superblock, Target,
+};
 
 const fn one(set: u64, clear: u64) -> Effect {
     Attributes { depth: Depth::One, set, clear }
@@ -89,15 +100,15 @@ pub const WORDS: &[(&str, Effect)] = &[
     ("idmap", IdMap(Depth::One)),
     ("iversion", Superblock("iversion")),
     ("lazytime", Superblock("lazytime")),
-    ("loud", Nothing),
-    ("mand", Nothing),
+    ("loud", OldFlag),
+    ("mand", OldFlag),
     ("noatime", one(ATTR_NOATIME, ATTR_ATIME)),
     ("nodev", one(ATTR_NODEV, 0)),
     ("nodiratime", one(ATTR_NODIRATIME, 0)),
     ("noexec", one(ATTR_NOEXEC, 0)),
-    ("noiversion", Nothing),
+    ("noiversion", OldFlag),
     ("nolazytime", Superblock("nolazytime")),
-    ("nomand", Nothing),
+    ("nomand", OldFlag),
     ("norelatime", one(0, 0)),
     ("nostrictatime", one(0, ATTR_STRICTATIME)),
     ("nosuid", one(ATTR_NOSUID, 0)),
@@ -132,7 +143,7 @@ pub const WORDS: &[(&str, Effect)] = &[
     ("runbindable", spread(Depth::Recursive, libc::MS_UNBINDABLE)),
     ("rw", Both { set: 0, clear: ATTR_RDONLY, superblock: "rw" }),
     ("shared", spread(Depth::One, libc::MS_SHARED)),
-    ("silent", Nothing),
+    ("silent", OldFlag),
     ("slave", spread(Depth::One, libc::MS_SLAVE)),
     ("src-nofollow", Source(SourceLink::Bind)),
     ("strictatime", one(ATTR_STRICTATIME, ATTR_ATIME)),

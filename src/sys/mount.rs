@@ -74,6 +74,8 @@ pub struct Change {
     pub depth: Depth,
     pub set: u64,
     pub clear: u64,
+    /// Cleared unless the kernel forbids it because they are locked.
+    pub unnamed: u64,
     pub propagation: u64,
 }
 
@@ -82,7 +84,7 @@ pub struct Change {
 /// too, is hidden by another one.
 pub fn attach_with(mount: impl AsFd, target: impl AsFd, changes: &[Change]) -> Result<()> {
     for change in changes {
-        match set_attributes(&mount, change.depth, change.set, change.clear, change.propagation) {
+        match change_by_attributes(&mount, change) {
             Err(error) if has_other_way(error, change) => {
                 attach(&mount, target)?;
                 return changes.iter().try_for_each(|change| super::remount::change(mount.as_fd(), change));
@@ -95,15 +97,23 @@ pub fn attach_with(mount: impl AsFd, target: impl AsFd, changes: &[Change]) -> R
 
 /// Changes a mount of the caller's namespace. Without mount_setattr as `attach_with`.
 pub fn change_attached(mount: impl AsFd, change: &Change) -> Result<()> {
-    match set_attributes(&mount, change.depth, change.set, change.clear, change.propagation) {
+    match change_by_attributes(&mount, change) {
         Err(error) if has_other_way(error, change) => super::remount::change(mount.as_fd(), change),
         other => other,
     }
 }
 
+fn change_by_attributes(mount: impl AsFd, change: &Change) -> Result<()> {
+    let with = |clear| set_attributes(&mount, change.depth, change.set, clear, change.propagation);
+    match with(change.clear | change.unnamed) {
+        Err(Error(Errno::EPERM)) if change.unnamed != 0 => with(change.clear),
+        done => done,
+    }
+}
+
 /// MOUNT_ATTR_NOSYMFOLLOW came with Linux 5.14, two versions after the call and four after the flag of mount(2).
 fn has_other_way(error: Error, change: &Change) -> bool {
-    let is_newer = (change.set | change.clear) & ATTR_NOSYMFOLLOW != 0;
+    let is_newer = (change.set | change.clear | change.unnamed) & ATTR_NOSYMFOLLOW != 0;
     is_missing(error) || (error.0 == Errno::EINVAL && is_newer)
 }
 

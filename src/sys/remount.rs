@@ -29,7 +29,7 @@ const ST_RELATIME: u64 = 0x1000;
 
 /// Mounts below are changed one by one. ENOSYS when one of them is hidden by another mount: mount(2) cannot reach it.
 pub(super) fn change(mount: BorrowedFd, change: &Change) -> Result<()> {
-    if change.set != 0 || change.clear != 0 {
+    if change.set != 0 || change.clear != 0 || change.unnamed != 0 {
         remount(mount, change)?;
         if change.depth == Depth::Recursive {
             change_below(mount, change)?;
@@ -43,8 +43,14 @@ pub(super) fn change(mount: BorrowedFd, change: &Change) -> Result<()> {
 }
 
 fn remount(mount: BorrowedFd, change: &Change) -> Result<()> {
-    let attributes = attributes_now(mount_flags(mount)?) & !change.clear | change.set;
-    mount_2(&path_of(mount)?, libc::MS_REMOUNT | libc::MS_BIND | flags_for(attributes))?;
+    let asked = attributes_now(mount_flags(mount)?) & !change.clear | change.set;
+    let path = path_of(mount)?;
+    let to = |attributes| mount_2(&path, libc::MS_REMOUNT | libc::MS_BIND | flags_for(attributes));
+    let attributes = match to(asked & !change.unnamed) {
+        Ok(()) => asked & !change.unnamed,
+        Err(Error(Errno::EPERM)) if change.unnamed != 0 => to(asked).map(|()| asked)?,
+        Err(error) => return Err(error),
+    };
     // mount(2) passes over flags that the kernel does not know.
     let is_ignored = attributes & !attributes_now(mount_flags(mount)?) & ATTR_NOSYMFOLLOW != 0;
     if is_ignored { Err(Error(Errno::EOPNOTSUPP)) } else { Ok(()) }

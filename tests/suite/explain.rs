@@ -519,7 +519,7 @@ fn what_is_wrong_is_said_with_its_place_and_its_remedy() {
         ("{", "not JSON"),
         ("{\"ociVersion\": \"1.0.2\",}", "not JSON: trailing comma at line 1 column 24"),
         ("null", "invalid type: null"),
-        ("[]", "ociVersion"),
+        ("[]", "the document: is a list"),
     ] {
         fs::write(bundle.write().dir().join("config.json"), text).unwrap();
         let output = bundle.runtime(["check", bundle.dir().to_str().unwrap()]).output();

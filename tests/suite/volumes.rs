@@ -216,17 +216,22 @@ fn no_pivot_gives_the_root_the_planned_propagation() {
     }
 }
 
-/// On most hosts every mount is shared: what is mounted, unmounted and moved in the container's namespace may appear there.
+/// runc and crun remount a bind as soon as one word says something of flags, and name all flags then.
 #[test]
-fn what_no_word_names_stays_as_the_source_has_it() {
+fn a_bind_has_the_flags_of_its_source_until_a_word_names_one() {
     needs!(root);
     let script = "mount -t tmpfs v \"$1\" && mount -o remount,bind,nosuid,nodev,noexec,noatime \"$1\" || exit 99
         shift; exec \"$@\"";
     for (options, expected) in [
         (&["bind"][..], "rw,nosuid,nodev,noexec,noatime"),
-        (&["bind", "ro"], "ro,nosuid,nodev,noexec,noatime"),
-        (&["bind", "suid", "exec"], "rw,nodev,noatime"),
-        (&["bind", "dev", "relatime", "nosymfollow"], "rw,nosuid,noexec,relatime,nosymfollow"),
+        (&["rbind", "rprivate"], "rw,nosuid,nodev,noexec,noatime"),
+        (&["rbind", "defaults", "rslave"], "rw,nosuid,nodev,noexec,noatime"),
+        (&["rbind", "rexec"], "rw,nosuid,nodev,noatime"),
+        (&["rbind", "rprivate", "rw"], "rw,noatime"),
+        (&["bind", "ro"], "ro,noatime"),
+        (&["bind", "silent"], "rw,noatime"),
+        (&["bind", "suid", "exec"], "rw,noatime"),
+        (&["bind", "nodev", "relatime", "nosymfollow"], "rw,nodev,relatime,nosymfollow"),
     ] {
         let bundle = Bundle::busybox().args(["sh", "-c", "grep ' /tmp ' /proc/self/mounts | cut -d' ' -f4"]);
         let volume = bundle.host_directory("volume");
@@ -240,6 +245,26 @@ fn what_no_word_names_stays_as_the_source_has_it() {
     }
 }
 
+/// In a user namespace the flags of a mount of the host are locked: what no word names stays, what a word clears is refused.
+#[test]
+fn locked_flags_of_a_source_stay_in_a_user_namespace() {
+    needs!(root);
+    let script =
+        "mount -t tmpfs v \"$1\" && mount -o remount,bind,nosuid,nodev,noexec \"$1\" || exit 99; shift; exec \"$@\"";
+    let run = |options: &[&str]| {
+        let bundle =
+            Bundle::busybox().user_namespace().args(["sh", "-c", "grep ' /tmp ' /proc/self/mounts | cut -d' ' -f4"]);
+        let volume = bundle.host_directory("volume");
+        let bundle = bundle.without_mount("/sys").bind(&volume, "/tmp", options);
+        let volume = volume.to_str().unwrap().to_owned();
+        bundle.invocation("run").under(["unshare", "-m", "sh", "-c", script, "sh", &volume]).output()
+    };
+    let kept = run(&["rbind", "ro"]).ok().stdout;
+    assert!(kept.starts_with("ro,nosuid,nodev,noexec,"), "{kept}");
+    run(&["rbind", "exec"]).refused("a flag of the source is locked");
+}
+
+/// On most hosts every mount is shared: what is mounted, unmounted and moved in the container's namespace may appear there.
 #[test]
 fn the_root_is_a_slave_of_a_shared_host_when_it_says_so() {
     needs!(root);

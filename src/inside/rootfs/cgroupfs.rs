@@ -96,7 +96,7 @@ fn v1(
         file::symlink(to, root.as_fd(), name).with_context(|| format!("link {name}"))?;
     }
     if bits & mount::ATTR_RDONLY != 0 {
-        let read_only = Change { depth: Depth::One, set: mount::ATTR_RDONLY, clear: 0, propagation: 0 };
+        let read_only = Change { depth: Depth::One, set: mount::ATTR_RDONLY, clear: 0, unnamed: 0, propagation: 0 };
         mount::change_attached(&root, &read_only).context("make it read-only")?;
     }
     plain::propagate(&root, attributes)

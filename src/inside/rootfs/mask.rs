@@ -46,7 +46,7 @@ fn existing(root: &Root, path: &Path) -> Result<Option<OwnedFd>> {
 /// A copy of the tree, read-only before anybody sees it, on top of itself. Other flags stay as they are.
 fn make_read_only(target: &OwnedFd) -> Result<()> {
     let copy = mount::clone_tree(target.as_fd(), "", Depth::Recursive).context("copy the mount")?;
-    let read_only = Change { depth: Depth::Recursive, set: ATTR_RDONLY, clear: 0, propagation: 0 };
+    let read_only = Change { depth: Depth::Recursive, set: ATTR_RDONLY, clear: 0, unnamed: 0, propagation: 0 };
     mount::attach_with(copy, target, &[read_only]).map_err(|error| {
         let below =
             ": a mount below it is hidden by another one, which takes Linux 5.12 (mount_setattr); leave the path out";
@@ -76,7 +76,7 @@ fn null_device(target: &OwnedFd) -> Result<OwnedFd> {
     ensure!(is_null, "the host's /dev/null is not the null device (char 1:3); restore it");
     let copy = mount::clone_tree(null.as_fd(), "", Depth::One).context("copy the mount of /dev/null")?;
     let attributes = ATTR_RDONLY | ATTR_NOSUID | ATTR_NOEXEC; // not nodev: it must still answer as the null device
-    let change = Change { depth: Depth::One, set: attributes, clear: 0, propagation: 0 };
+    let change = Change { depth: Depth::One, set: attributes, clear: 0, unnamed: 0, propagation: 0 };
     mount::attach_with(&copy, target, &[change]).context("attach the cover, read-only")?;
     Ok(copy)
 }

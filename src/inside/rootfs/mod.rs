@@ -75,7 +75,7 @@ pub fn build(
     }
     mask::protect(sandbox, &root)?; // last, so that nothing can be mounted over a mask
     if sandbox.rootfs.access == Access::ReadOnly {
-        let change = Change { depth: Depth::One, set: sys::mount::ATTR_RDONLY, clear: 0, propagation: 0 };
+        let change = Change { depth: Depth::One, set: sys::mount::ATTR_RDONLY, clear: 0, unnamed: 0, propagation: 0 };
         sys::mount::change_attached(&root, &change).context("make the root filesystem read-only")?;
     }
     pivot::enter(&sandbox.rootfs, root)

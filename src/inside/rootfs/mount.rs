@@ -98,7 +98,7 @@ pub fn perform(
 
 /// Makes read-only what had to stay open while places were made in it.
 pub fn close(mount: &OwnedFd) -> Result<()> {
-    let change = Change { depth: Depth::One, set: mount::ATTR_RDONLY, clear: 0, propagation: 0 };
+    let change = Change { depth: Depth::One, set: mount::ATTR_RDONLY, clear: 0, unnamed: 0, propagation: 0 };
     mount::change_attached(mount, &change).context("make it read-only")
 }
 
@@ -147,10 +147,12 @@ pub fn attach(made: &OwnedFd, target: impl AsFd, attributes: &Attributes) -> Res
 
 /// What a mount still needs; nothing, in the usual case.
 fn changes(attributes: &Attributes) -> Vec<Change> {
-    let one = (Depth::One, attributes.set, attributes.clear);
-    let all = (Depth::Recursive, attributes.recursive_set, attributes.recursive_clear);
-    let asked = [one, all].into_iter().filter(|(_, set, clear)| *set != 0 || *clear != 0);
-    asked.map(|(depth, set, clear)| Change { depth, set, clear: with_atime(set, clear), propagation: 0 }).collect()
+    let one = (Depth::One, attributes.set, attributes.clear, attributes.unnamed);
+    let all = (Depth::Recursive, attributes.recursive_set, attributes.recursive_clear, 0);
+    let asked = [one, all].into_iter().filter(|(_, set, clear, unnamed)| set | clear | unnamed != 0);
+    let change =
+        |(depth, set, clear, unnamed)| Change { depth, set, clear: with_atime(set, clear), unnamed, propagation: 0 };
+    asked.map(change).collect()
 }
 
 fn explain_change(error: sys::Error) -> anyhow::Error {
@@ -266,7 +268,7 @@ fn with_atime(set: u64, clear: u64) -> u64 {
 
 pub fn propagate(mount: impl AsFd, attributes: &Attributes) -> Result<()> {
     for (depth, flag) in &attributes.propagation {
-        let change = Change { depth: *depth, set: 0, clear: 0, propagation: *flag };
+        let change = Change { depth: *depth, set: 0, clear: 0, unnamed: 0, propagation: *flag };
         mount::change_attached(&mount, &change).context("set its propagation")?;
     }
     Ok(())

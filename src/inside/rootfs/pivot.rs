@@ -39,7 +39,7 @@ pub fn prepare(rootfs: &Rootfs, link: &link::Child, made: &Rc<RefCell<Vec<PathBu
     };
     if !rootfs.cuts_everything() {
         // Mounts below the root may be shared with the host: ours, masks included, must not appear there.
-        let slave = Change { depth: Depth::Recursive, set: 0, clear: 0, propagation: libc::MS_SLAVE };
+        let slave = Change { depth: Depth::Recursive, set: 0, clear: 0, unnamed: 0, propagation: libc::MS_SLAVE };
         mount::change_attached(&copy, &slave).with_context(|| named("cut from the host"))?;
     }
     Ok(Root::recorded(copy, made)?)

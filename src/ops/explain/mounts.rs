@@ -22,6 +22,9 @@ const ATTRIBUTES: [(u64, &str, &str, &str); 8] = [
 
 const COPY_UP: &str = "tmpcopyup";
 
+/// Not a word of config.json.
+const INHERITED: &str = "+source";
+
 /// Options of binds and of common file systems, by what stands before the "=".
 const OPTIONS: [(&str, &str); 18] = [
     (COPY_UP, "begins as a copy of the directory that it covers"),
@@ -65,14 +68,15 @@ pub fn propagation(bits: u64) -> (String, &'static str) {
 pub fn section(mounts: &[MountOp]) -> Section {
     let row = |op: &MountOp| {
         let (what, options) = what(&op.what);
-        let words: Vec<String> = words(&op.attributes).into_iter().chain(options).collect();
+        let inherited = inherits(op).then(|| INHERITED.to_owned());
+        let words: Vec<String> = words(&op.attributes).into_iter().chain(options).chain(inherited).collect();
         vec![op.index.to_string(), op.at.display().to_string(), what, words.join(" ")]
     };
     let value = mounts.iter().map(|op| {
         let (what, options) = what(&op.what);
         json!({
             "index": op.index, "destination": op.at, "what": what, "kind": kind(&op.what), "source": source(&op.what),
-            "flags": words(&op.attributes), "options": options,
+            "flags": words(&op.attributes), "options": options, "inheritsFlags": inherits(op),
         })
     });
     let mut section = Section::table("mounts", "Mounts, in order", mounts.iter().map(row).collect(), value.collect());
@@ -112,6 +116,11 @@ fn what(what: &MountWhat) -> (String, Vec<String>) {
     }
 }
 
+/// Does a bind have the flags of its source, because no word names a flag of its own?
+fn inherits(op: &MountOp) -> bool {
+    matches!(op.what, MountWhat::Bind { .. }) && op.attributes.unnamed == 0
+}
+
 fn kind(what: &MountWhat) -> Value {
     match what {
         MountWhat::New { fs, .. } => json!(fs),
@@ -132,7 +141,7 @@ fn source(what: &MountWhat) -> Value {
 
 /// The flags as words of config.json: those for the mount itself, then those for all below it.
 fn words(attributes: &Attributes) -> Vec<String> {
-    let Attributes { set, clear, recursive_set, recursive_clear, propagation: spread } = attributes;
+    let Attributes { set, clear, unnamed: _, recursive_set, recursive_clear, propagation: spread } = attributes;
     let mut words = Vec::new();
     for (start, set, clear) in [("", *set, *clear), ("r", *recursive_set, *recursive_clear)] {
         // An access-time word clears the whole mask before it sets its own bits: without any it is "relatime".
@@ -171,6 +180,9 @@ fn legend(mounts: &[MountOp]) -> Vec<(String, String)> {
         if used(word) || used(&format!("r{word}")) {
             add(word, meaning);
         }
+    }
+    if mounts.iter().any(inherits) {
+        add(INHERITED, "and ro, nosuid, nodev, noexec as the source has them");
     }
     let plain: Vec<&str> = ATTRIBUTES.iter().map(|row| row.1).chain(PROPAGATION.iter().map(|row| row.1)).collect();
     let is_deep = |flag: &&String| flag.strip_prefix('r').is_some_and(|word| plain.contains(&word));
