@@ -48,7 +48,7 @@ fn prepare(argv: &[OsString]) -> Result<u32, cli::Failure> {
     let ready = || -> error::Result<u32> {
         sys::process::fill_standard_streams().context("open the standard streams")?;
         if argv.iter().any(|word| ENTERING.iter().any(|verb| word == verb)) {
-            sys::exe::seal(argv).context("seal this executable, which a container could otherwise overwrite")?;
+            sys::exe::seal(argv).map_err(|error| error::anyhow!(error).context(sys::exe::refusal(error)))?;
         }
         Ok(sys::process::inherited_fds()) // before anything of ours is opened
     };

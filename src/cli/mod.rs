@@ -7,6 +7,7 @@ mod args;
 mod limits;
 mod normal;
 mod stats;
+mod table;
 mod verbs;
 
 use crate::error::{Kind, Result};

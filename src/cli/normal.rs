@@ -4,7 +4,7 @@
 //! - Everything after the container's id belongs to the command of `exec`, the signal of `kill`, the options of `ps`: a
 //!   `--` is put before the id of those, so that nothing behind it is taken for an option.
 
-use super::args::{GLOBAL, Kind, OptionRow, options_of};
+use super::table::{GLOBAL, Kind, OptionRow, options_of};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 

@@ -1,7 +1,8 @@
 //! From root to the container's user: groups, ids, capabilities. The order is that of capabilities(7): the bounding set
 //! while we may still change it, ids with the permitted set kept, then the sets exactly as planned.
 
-use super::world::{self, Setgroups};
+use super::procfs;
+use super::world::Setgroups;
 use crate::error::{Context, Result, ensure};
 use crate::log;
 use crate::plan::Process;
@@ -82,7 +83,7 @@ fn is_denied(setgroups: Setgroups) -> bool {
     if setgroups != Setgroups::AskProc {
         return setgroups == Setgroups::Denied;
     }
-    let read = || -> Result<Vec<u8>> { Ok(file::read_all(world::own_file("setgroups", libc::O_RDONLY)?, 16)?) };
+    let read = || -> Result<Vec<u8>> { Ok(file::read_all(procfs::own_file("setgroups", libc::O_RDONLY)?, 16)?) };
     read().is_ok_and(|text| text.starts_with(b"deny")) // without an answer setgroups(2) has the last word
 }
 

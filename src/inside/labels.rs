@@ -1,13 +1,15 @@
 //! The labels that the next execve gives this process: written into the attributes of this very thread, through a procfs of our
-//! own, or through a handle of the host's that was opened before any namespace of the container was entered.
+//! own, or through a handle of the host's that was opened before any namespace of the container was entered. Neither is in this
+//! mount namespace, so for a path-based security module their files have no name there; if it denies one, the container's own
+//! /proc is asked, where the file has its name.
 //!
 //! Nothing that an image has mounted or linked can stand in the way: every step goes by descriptor, over no link and onto no
 //! other mount (CVE-2019-16884, CVE-2025-52881). And what was written is read back.
 
-use super::world::{self, Subset};
+use super::procfs::{self, Subset, denied};
 use crate::error::{Context, Result, anyhow, ensure};
-use crate::plan::Process;
 use crate::plan::process::NoNewPrivileges;
+use crate::plan::{Process, labels};
 use crate::sys::file::{self, Resolve};
 use crate::sys::{self, Errno};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -24,8 +26,18 @@ pub fn set(plan: &Process, hosts: Option<OwnedFd>) -> Result<()> {
     }
     let procfs = match hosts {
         Some(procfs) => procfs,
-        None => world::private_procfs(Subset::Processes)?,
+        None => procfs::private(Subset::Processes)?,
     };
+    match give(plan, &procfs) {
+        Err(error) if denied(&error) => {
+            // The second refusal says nothing new; before the fork, `exec` is not even visible in the container's /proc.
+            procfs::mounted().and_then(|procfs| give(plan, &procfs)).map_err(|_| error)
+        }
+        done => done,
+    }
+}
+
+fn give(plan: &Process, procfs: &OwnedFd) -> Result<()> {
     let own = Attributes::of_this_thread(procfs.as_fd()).context("open the attributes of this process in /proc")?;
     if let Some(profile) = &plan.labels.apparmor {
         let named = || format!("config.json: process.apparmorProfile: {profile:?}");
@@ -60,17 +72,12 @@ impl Attributes {
     /// With no_new_privs a confined process can only be confined further: the profile is stacked on its own then.
     fn set_profile(&self, profile: &str, no_new_privileges: NoNewPrivileges) -> Result<()> {
         let dir = self.apparmor("exec");
-        let stacked = no_new_privileges == NoNewPrivileges::Set && self.read(&format!("{dir}current"))? != "unconfined";
+        let is_unconfined = || self.read(&format!("{dir}current")).map(|label| label == "unconfined");
+        let stacked = no_new_privileges == NoNewPrivileges::Set && !is_unconfined()?;
         let command = if stacked { "stack" } else { "exec" };
         let name = format!("{dir}exec");
-        self.write(&name, &format!("{command} {profile}")).map_err(|error| {
-            let hint = match error.0 {
-                Errno::ENOENT => "no such profile is loaded; load it with apparmor_parser",
-                Errno::EACCES | Errno::EPERM => "the profile that this runtime is confined by does not allow it",
-                _ => "AppArmor does not take it",
-            };
-            anyhow!(error).context(hint)
-        })?;
+        self.write(&name, &format!("{command} {profile}"))
+            .map_err(|error| anyhow!(error).context(labels::why_no_profile(error)))?;
         let answer = self.read(&name)?;
         ensure!(names_profile(&answer, profile), "AppArmor says {answer:?} after it was set");
         Ok(())

@@ -1,11 +1,12 @@
 //! Namespaces from the child's side: enter those to be joined, settle in the new ones.
 
-use super::joined;
-use crate::error::{Context, Result, bail, ensure};
+use super::procfs::own_file;
+use super::{joined, parameters};
+use crate::error::{Context, Result, bail};
 use crate::link::{self, Door, Entry, Request};
 use crate::plan::namespaces::{self, MapWriter, Namespaces};
 use crate::plan::{Placing, Sandbox, Target, TimeOffset};
-use crate::sys::file::{self, CWD, Resolve};
+use crate::sys::file::{self, CWD};
 use crate::sys::{credentials, mount, namespace, process, socket};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -53,7 +54,7 @@ pub fn settle(sandbox: &Sandbox, link: &link::Child, entry: Entry) -> Result<Opt
     if let Some(name) = sandbox.domainname.as_deref().filter(|name| !name.is_empty()) {
         namespace::set_domainname(name).with_context(|| format!("set domainname {name:?}"))?;
     }
-    set_kernel_parameters(sandbox)?;
+    parameters::set(sandbox)?;
     Ok(pid_namespace)
 }
 
@@ -143,59 +144,6 @@ fn set_clocks(offsets: &[TimeOffset]) -> Result<()> {
     let links = own_file("ns", libc::O_PATH | libc::O_DIRECTORY).context("open the namespaces of this process")?;
     let own = file::open(links.as_fd(), "time_for_children", libc::O_RDONLY, 0).context("open the time namespace")?;
     namespace::enter(own, libc::CLONE_NEWTIME).context("enter the time namespace")
-}
-
-/// Opens a file of this process in /proc. Where that belongs to an image, or to the mount namespace of another container,
-/// anything may lie there: only the root of a procfs is taken, and from there no link and no other mount is followed.
-pub fn own_file(name: &str, flags: i32) -> Result<OwnedFd> {
-    const ROOT_OF_PROCFS: u64 = 1; // PROCFS_ROOT_INO
-    let procfs =
-        file::open(CWD, "/proc", libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0).context("open /proc")?;
-    let genuine = file::filesystem(&procfs)? == libc::PROC_SUPER_MAGIC && file::stat(&procfs)?.st_ino == ROOT_OF_PROCFS;
-    ensure!(genuine, "/proc is not procfs");
-    let own = file::readlink(procfs.as_fd(), "self")?;
-    let file = file::open_in(procfs.as_fd(), own.join(name), flags, 0, Resolve::Strict);
-    file.with_context(|| format!("open /proc/self/{name}"))
-}
-
-/// Through a procfs of our own, which no image can have put anything into (CVE-2025-52881).
-fn set_kernel_parameters(sandbox: &Sandbox) -> Result<()> {
-    if sandbox.sysctl.is_empty() {
-        return Ok(());
-    }
-    let procfs = private_procfs(Subset::Everything)?;
-    for (path, value) in &sandbox.sysctl {
-        let path = std::path::Path::new("sys").join(path);
-        let write = || {
-            let file = file::open_in(procfs.as_fd(), &path, libc::O_WRONLY, 0, Resolve::Strict)?;
-            file::write_once(file, value.as_bytes())
-        };
-        write().with_context(|| format!("config.json: linux.sysctl: write {value:?} to /proc/{}", path.display()))?;
-    }
-    Ok(())
-}
-
-/// What a procfs shows.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Subset {
-    Everything,
-    /// The processes of our pid namespace, and nothing of the kernel's (Linux 5.8).
-    Processes,
-}
-
-/// A procfs of our pid namespace that is mounted nowhere. In a user namespace the kernel makes none once /proc is masked.
-pub fn private_procfs(subset: Subset) -> Result<OwnedFd> {
-    let procfs = mount::begin("proc").context("open a private procfs")?;
-    if subset == Subset::Processes {
-        match procfs.set("subset", Some("pid")) {
-            Err(crate::sys::Error(crate::sys::Errno::EINVAL)) => {} // before Linux 5.8 it shows everything
-            done => done.context("restrict the private procfs")?,
-        }
-    }
-    let attributes = mount::ATTR_NOSUID | mount::ATTR_NODEV | mount::ATTR_NOEXEC;
-    let procfs = procfs.mount(attributes).map_err(|(error, _)| error).context("mount a private procfs")?;
-    ensure!(file::filesystem(&procfs)? == libc::PROC_SUPER_MAGIC, "the private procfs is none");
-    Ok(procfs)
 }
 
 /// create: what an intermediate process enters, so that the real child is born there.

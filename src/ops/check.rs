@@ -1,11 +1,13 @@
 //! check: can this bundle be run here, by this user, and if not, why? `explain` asks the same and prints the plan too.
 //!
 //! Runs in the runtime's process and only reads: config.json, and what the plan needs of this machine. Nothing is written,
-//! mounted or started, and what was true when we looked may have changed when `run` comes.
+//! mounted or started, and what was true when we looked may have changed when `run` comes. One exception: under an AppArmor
+//! profile a child tries what the profile may deny, and ends (`labels`).
 
 mod files;
 mod ids;
 mod kernel;
+mod labels;
 mod machine;
 mod paths;
 mod rights;
@@ -87,7 +89,7 @@ struct Scene<'a> {
 type Look = fn(&Scene, &mut Vec<Finding>);
 
 /// Every look at the machine. A new one is one more line.
-const LOOKS: [Look; 21] = [
+const LOOKS: [Look; 25] = [
     files::procfs,
     files::devices,
     files::root,
@@ -102,6 +104,10 @@ const LOOKS: [Look; 21] = [
     kernel::controllers,
     kernel::seccomp,
     kernel::namespaces,
+    labels::executable,
+    labels::apparmor,
+    labels::namespaces,
+    labels::parameters,
     rights::capabilities,
     rights::limits,
     rights::oom_score,

@@ -11,7 +11,7 @@ use super::patience::wait_for_word;
 use crate::error::{Context, Result, anyhow, ensure};
 use crate::interrupt::Interrupt;
 use crate::link::{self, Door, Ends, Entry};
-use crate::plan::{Placing, Plan, World};
+use crate::plan::{Placing, Plan, World, labels};
 use crate::proc::{self, ProcessId};
 use crate::sys::file::{self, CWD};
 use crate::sys::process::{self, Clone, Exit, Sibling, Side};
@@ -239,9 +239,12 @@ fn clone_into(cgroup: &Cgroup, new: u64, elsewhere: &Elsewhere) -> Result<Side> 
     side.map_err(|error| explain(error, new))
 }
 
+const DOING: &str = "clone the container's process";
+
 fn explain(error: sys::Error, new: u64) -> anyhow::Error {
     let hint = match error.0 {
         Errno::EPERM if new & libc::CLONE_NEWUSER as u64 == 0 => ": new namespaces need CAP_SYS_ADMIN; run as root",
+        Errno::EACCES => return anyhow!(error).context(labels::WHY_NO_USER_NAMESPACE).context(DOING),
         Errno::EPERM => ": this kernel or a filter does not let us make a user namespace",
         Errno::ENOSPC => ": too many namespaces, or nested too deeply (/proc/sys/user/max_*_namespaces)",
         Errno::EAGAIN => ": too many processes (RLIMIT_NPROC, or pids.max of a cgroup)",
@@ -250,7 +253,7 @@ fn explain(error: sys::Error, new: u64) -> anyhow::Error {
         Errno::EINVAL => ": this kernel lacks one of the namespaces",
         _ => "",
     };
-    anyhow!(error).context(format!("clone the container's process{hint}"))
+    anyhow!(error).context(format!("{DOING}{hint}"))
 }
 
 /// Why a child is gone that said nothing.

@@ -10,6 +10,7 @@ use super::host::lsm::Presence;
 use super::process::ExecProcess;
 use crate::error::{Result, ensure};
 use crate::spec::Spec;
+use crate::sys::{Errno, Error};
 use oci_spec::runtime as oci;
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +86,28 @@ fn selinux(field: &str, label: Option<&String>, host: &Host) -> Result<Option<St
     );
     Ok(Some(label.clone()))
 }
+
+/// Why AppArmor does not give a profile, and what to do: for the write of it, and for `check`, which asks before.
+pub fn why_no_profile(error: Error) -> &'static str {
+    match error.0 {
+        Errno::ENOENT => "no such profile is loaded; load it with apparmor_parser",
+        Errno::EACCES | Errno::EPERM => {
+            "the profile that this runtime is confined by does not allow it; add \"change_profile,\" to that one"
+        }
+        _ => "AppArmor does not take it",
+    }
+}
+
+/// Why a clone into a new user namespace fails with EACCES.
+pub const WHY_NO_USER_NAMESPACE: &str =
+    "the profile or policy that this runtime is confined by allows no user namespace (AppArmor: add \"userns,\" to it)";
+
+/// Why a mount fails with EACCES in a mount namespace of one's own.
+pub const WHY_NO_MOUNT: &str = "the profile or policy that this runtime is confined by allows no mounts (AppArmor: add \"mount, umount, pivot_root,\" to it)";
+
+/// Why a kernel parameter of the container's own namespace may not be written.
+pub const WHY_NO_PARAMETER: &str =
+    "it is read-only, or the profile or policy that this runtime is confined by does not allow it";
 
 /// `None` is also the answer where there is no SELinux: nothing has a label there.
 pub(super) fn of_mounts(label: Option<&String>, host: &Host, warnings: &mut Vec<String>) -> Result<Option<String>> {

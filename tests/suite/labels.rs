@@ -1,6 +1,7 @@
 //! Labels of the kernel's security modules. Where a module is missing its label is refused; that a label arrives at the kernel
 //! is seen with a stand-in for the file by which AppArmor says that it is there.
 
+use crate::harness::host::has_apparmor;
 use crate::harness::{Bundle, read};
 use crate::needs;
 use serde_json::json;
@@ -17,10 +18,6 @@ const WITH_APPARMOR: [&str; 6] = [
     "sh",
 ];
 
-fn has_apparmor() -> bool {
-    read("/sys/module/apparmor/parameters/enabled").starts_with('Y')
-}
-
 fn has_selinux() -> bool {
     Path::new("/sys/fs/selinux/enforce").exists()
 }
@@ -34,6 +31,8 @@ fn a_label_that_nothing_would_heed_is_refused() {
         let text = "config.json: process.apparmorProfile: \"acme\" cannot be applied: AppArmor is not enabled";
         let other = bundle.twin("profile").set("/process/apparmorProfile", "acme");
         other.try_create().refused(text);
+        let check = other.runtime(["check", other.dir().to_str().unwrap()]).output();
+        assert!(check.code == 1 && check.stdout.contains(text), "{check:?}");
         container.exec_with(["--apparmor", "acme"], ["true"]).failed(255, "--apparmor: \"acme\" cannot be applied");
         let unconfined = bundle.twin("unconfined").set("/process/apparmorProfile", "unconfined").args(["true"]);
         unconfined.run().ok();
@@ -123,4 +122,20 @@ fn exec_writes_the_profile_it_is_given() {
             log.lines().find(|line| line.contains("exec>, \"exec rruntime-test-none\"")).expect("a write of it");
         assert!(!write.contains("EPERM") && !write.contains("EACCES"), "{write}");
     }
+}
+
+#[test]
+fn a_profile_that_is_not_loaded_is_named_by_run_and_by_check() {
+    needs!(root);
+    needs!(apparmor);
+    let bundle = Bundle::busybox().set("/process/apparmorProfile", "rruntime-test-none");
+    let text =
+        "process.apparmorProfile: \"rruntime-test-none\": no such profile is loaded; load it with apparmor_parser";
+    bundle.run().refused(text);
+    bundle.assert_nothing_left();
+    let check = bundle.runtime(["check", bundle.dir().to_str().unwrap()]).output();
+    assert!(check.code == 1 && check.stdout.contains(text), "{check:?}");
+    let fine = bundle.twin("fine").set("/process/apparmorProfile", "unconfined");
+    fine.write();
+    fine.runtime(["check", fine.dir().to_str().unwrap()]).output().ok();
 }

@@ -207,6 +207,41 @@ fn every_kind_of_sysctl_that_a_namespace_has_is_set() {
     assert_eq!(bundle.run().ok().stdout, "250 32000 100 200\n99\n1\n7\nexample.org\n5\n123\n");
 }
 
+/// The name by which AppArmor knows the file.
+#[test]
+fn sysctls_are_written_to_files_that_have_their_names_in_proc() {
+    needs!(root);
+    needs!(program "strace");
+    for (name, bundle) in [("plain", Bundle::busybox()), ("user", Bundle::busybox().user_namespace())] {
+        let bundle = bundle.set("/linux/sysctl", json!({"net.ipv4.ip_forward": "1"})).args(["true"]);
+        let log = bundle.home().join(format!("{name}.log"));
+        let strace = ["strace", "-f", "-y", "-qq", "-e", "trace=write,fsopen", "-o", log.to_str().unwrap()];
+        let bundle = bundle.without_mount("/proc").unset("/linux/maskedPaths").unset("/linux/readonlyPaths");
+        bundle.invocation("run").under(strace).output().ok();
+        let log = read(log);
+        assert!(log.contains("</proc/sys/net/ipv4/ip_forward>, \"1\""), "{log}");
+        assert!(!log.contains("fsopen(\"proc\""), "a procfs is made for it: {log}");
+    }
+}
+
+#[test]
+fn sysctls_are_set_where_something_covers_them_in_the_proc_of_the_host() {
+    needs!(root);
+    for cover in [
+        "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys", // systemd's ProtectKernelTunables
+        "mount --bind /proc/sys/kernel /proc/sys/net",
+        "mount -t tmpfs none /proc/sys/net && mkdir -p /proc/sys/net/ipv4 && touch /proc/sys/net/ipv4/ip_forward",
+    ] {
+        let script = format!("{cover} && exec \"$@\"");
+        let host = ["unshare", "--mount", "--propagation", "private", "sh", "-c", &script, "sh"];
+        let bundle = Bundle::busybox()
+            .set("/linux/sysctl", json!({"net.ipv4.ip_forward": "1", "kernel.msgmax": "4242"}))
+            .args(["cat", "/proc/sys/net/ipv4/ip_forward", "/proc/sys/kernel/msgmax"]);
+        let output = bundle.invocation("run").under(host).output().ok();
+        assert_eq!(output.stdout, "1\n4242\n", "{cover}");
+    }
+}
+
 #[test]
 fn a_sysctl_that_the_kernel_does_not_take_is_an_error_with_its_name() {
     needs!(root);

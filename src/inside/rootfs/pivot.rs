@@ -1,9 +1,9 @@
 //! The root itself: a mount of its own to begin with, "/" in the end.
 
-use crate::error::{Context, Result, ensure};
+use crate::error::{Context, Result, anyhow, ensure};
 use crate::fs::Root;
 use crate::link::{self, Request};
-use crate::plan::{Opener, RootChange, Rootfs};
+use crate::plan::{Opener, RootChange, Rootfs, labels};
 use crate::sys::file::{self, CWD};
 use crate::sys::mount::{self, Change, Depth};
 use crate::sys::mountinfo::{self, MountLine};
@@ -21,7 +21,12 @@ pub fn prepare(rootfs: &Rootfs, link: &link::Child, made: &Rc<RefCell<Vec<PathBu
     if rootfs.change == RootChange::Chroot {
         return Ok(Root::recorded(open_prepared(rootfs)?, made)?);
     }
-    mount::change(c"/", while_building(rootfs.propagation)).context("set the propagation of \"/\"")?;
+    mount::change(c"/", while_building(rootfs.propagation))
+        .map_err(|error| match error.0 {
+            Errno::EACCES => anyhow!(error).context(labels::WHY_NO_MOUNT),
+            _ => error.into(),
+        })
+        .context("set the propagation of \"/\"")?;
     let named = |what: &str| format!("config.json: root.path: {what} {}", rootfs.path.display());
     if !rootfs.cuts_everything() {
         // pivot_root refuses a shared parent, and our mount must not appear on the host.

@@ -190,7 +190,7 @@ pub fn namespaces(scene: &Scene, findings: &mut Vec<Finding>) {
     for (_, word, bit) in KINDS.iter().filter(|(.., bit)| scene.sandbox.namespaces.makes(*bit)) {
         let name = proc_name(*bit);
         let place = || place_of_namespace(scene, *bit);
-        if !Path::new(&format!("/proc/self/ns/{name}")).exists() {
+        if machine::kind(Path::new(&format!("/proc/self/ns/{name}"))).is_err_and(machine::is_absent) {
             let text = format!("this kernel has no {word} namespaces: leave it out");
             findings.push(Finding::error(place(), text));
         } else if machine::number(&format!("/proc/sys/user/max_{name}_namespaces")) == Some(0) {

@@ -170,3 +170,31 @@ fn clocks_are_not_written_to_what_lies_in_the_proc_of_a_joined_mount_namespace()
     assert_eq!(std::fs::read_to_string(&trap).unwrap(), "", "{output:?}");
     assert_eq!(output.code, 1, "{output:?}");
 }
+
+#[test]
+fn sysctls_are_not_written_to_what_lies_in_the_proc_of_a_joined_mount_namespace() {
+    needs!(root);
+    let scratch = Bundle::busybox();
+    let trap = scratch.host_file("trap", "");
+    let file = "/proc/sys/net/ipv4/ip_forward";
+    for hide in [
+        format!("mount -t tmpfs none /proc; mkdir -p /proc/sys/net/ipv4; ln -s {} {file}", trap.display()),
+        format!("mount --bind {} {file}", trap.display()),
+        format!("mount --bind /proc/sys/kernel/msgmax {file}"),
+    ] {
+        let script = format!("{hide}; echo ready; exec sleep 600");
+        let ipc = ["unshare", "--mount", "--ipc", "--propagation", "private", "sh", "-c", &script];
+        let holder = scratch.command(ipc).spawn();
+        holder.has_said("ready");
+        let of = |kind| format!("/proc/{}/ns/{kind}", holder.pid());
+        let bundle = Bundle::busybox().join_namespace("mount", of("mnt")).join_namespace("ipc", of("ipc"));
+        let bundle = bundle.set("/linux/sysctl", serde_json::json!({"net.ipv4.ip_forward": "1"}));
+        let bundle = bundle.args(["cat", file, "/proc/sys/kernel/msgmax"]);
+        let output = bundle.run();
+        drop(holder); // whose root the bundle's is now
+        assert_eq!(std::fs::read_to_string(&trap).unwrap(), "", "{hide}: {output:?}");
+        if host::kernel() >= (5, 8) {
+            assert_eq!(output.ok().stdout, "1\n8192\n", "{hide}"); // before, it may be refused: one mount is not told from another
+        }
+    }
+}

@@ -62,6 +62,11 @@ pub fn version(release: &str) -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
+/// Is AppArmor enabled in this kernel?
+pub fn has_apparmor() -> bool {
+    read("/sys/module/apparmor/parameters/enabled").starts_with('Y')
+}
+
 /// The directory below which a container's cgroup has the files of this controller.
 pub fn controller(name: &str) -> Option<PathBuf> {
     let top = Path::new("/sys/fs/cgroup");

@@ -14,6 +14,7 @@ pub enum Need {
     File(&'static str),
     /// A version of Linux, `5.12`.
     Kernel(&'static str),
+    AppArmor,
 }
 
 /// True when the machine has it. Otherwise the skip is printed past the test harness's capture; under `CI=true` a skip
@@ -49,12 +50,13 @@ fn lacks(need: &Need) -> Option<(String, bool)> {
             let is_older = here < host::version(version);
             is_older.then(|| (format!("needs Linux {version}, and this is {}.{}", here.0, here.1), true))
         }
+        Need::AppArmor => (!host::has_apparmor()).then(|| ("AppArmor is not enabled in this kernel".into(), true)),
         Need::File(path) => (!Path::new(path).exists()).then(|| (format!("this kernel has no {path}"), true)),
     }
 }
 
 /// Leaves the test when the machine lacks what it names: `needs!(root)`, `needs!(v2)`, `needs!(controller "pids")`,
-/// `needs!(kernel "5.12")`.
+/// `needs!(kernel "5.12")`, `needs!(apparmor)`.
 #[macro_export]
 macro_rules! needs {
     (root) => { $crate::needs!(@ Root) };
@@ -64,6 +66,7 @@ macro_rules! needs {
     (program $name:literal) => { $crate::needs!(@ Program($name)) };
     (file $path:literal) => { $crate::needs!(@ File($path)) };
     (kernel $version:literal) => { $crate::needs!(@ Kernel($version)) };
+    (apparmor) => { $crate::needs!(@ AppArmor) };
     (@ $($need:tt)*) => {
         if !$crate::harness::met(&$crate::harness::Need::$($need)*) {
             return;
