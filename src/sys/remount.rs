@@ -37,14 +37,14 @@ pub(super) fn change(mount: BorrowedFd, change: &Change) -> Result<()> {
     }
     if change.propagation != 0 {
         let below = if change.depth == Depth::Recursive { libc::MS_REC } else { 0 };
-        mount_2(&path_of(mount)?, change.propagation | below)?;
+        mount_2(&path_of(&mount)?, change.propagation | below)?;
     }
     Ok(())
 }
 
 fn remount(mount: BorrowedFd, change: &Change) -> Result<()> {
     let attributes = attributes_now(mount_flags(mount)?) & !change.clear | change.set;
-    mount_2(&path_of(mount)?, libc::MS_REMOUNT | libc::MS_BIND | flags_for(attributes))?;
+    mount_2(&path_of(&mount)?, libc::MS_REMOUNT | libc::MS_BIND | flags_for(attributes))?;
     // mount(2) passes over flags that the kernel does not know.
     let is_ignored = attributes & !attributes_now(mount_flags(mount)?) & ATTR_NOSYMFOLLOW != 0;
     if is_ignored { Err(Error(Errno::EOPNOTSUPP)) } else { Ok(()) }
