@@ -6,6 +6,7 @@
 mod files;
 mod ids;
 mod kernel;
+mod labels;
 mod machine;
 mod paths;
 mod rights;
@@ -87,7 +88,7 @@ struct Scene<'a> {
 type Look = fn(&Scene, &mut Vec<Finding>);
 
 /// Every look at the machine. A new one is one more line.
-const LOOKS: [Look; 21] = [
+const LOOKS: [Look; 22] = [
     files::procfs,
     files::devices,
     files::root,
@@ -109,6 +110,7 @@ const LOOKS: [Look; 21] = [
     ids::user_namespaces,
     ids::helpers,
     ids::subordinate,
+    labels::transition,
 ];
 
 /// Fails when config.json cannot be read at all.
