@@ -1,9 +1,11 @@
 # Builds the machine of integration/vm/run from Debian's packages: kernel, initramfs and root file system, in $image. Sourced.
 # shellcheck shell=bash
 
-# What is in it beyond Debian's minimal system: systemd with users' managers, the programs that the tests call, and Podman.
+# What is in it beyond Debian's minimal system: systemd with users' managers, the programs that the tests call, Podman, and the
+# policy that SELinux enforces when the machine is booted with it.
 packages=(systemd systemd-sysv udev dbus dbus-user-session libpam-systemd kmod procps util-linux uidmap iproute2 strace
-    busybox-static e2fsprogs jq apparmor podman crun conmon catatonit)
+    busybox-static e2fsprogs jq apparmor podman crun conmon catatonit
+    selinux-policy-default policycoreutils)
 # What a machine without network, seat, time or future has no use for; each costs seconds of an emulated boot.
 masked=(apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer
     systemd-tmpfiles-clean.timer systemd-timesyncd.service systemd-networkd.service systemd-resolved.service systemd-pstore.service
@@ -11,7 +13,8 @@ masked=(apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all
     systemd-random-seed.service systemd-update-utmp.service systemd-journal-flush.service systemd-machine-id-commit.service
     systemd-hwdb-update.service systemd-binfmt.service systemd-tpm2-setup.service systemd-tpm2-setup-early.service
     systemd-pcrphase.service ldconfig.service podman-auto-update.timer podman-auto-update.service podman-restart.service
-    podman-clean-transient.service podman.socket netavark-dhcp-proxy.socket netavark-dhcp-proxy.service remote-fs.target)
+    podman-clean-transient.service podman.socket netavark-dhcp-proxy.socket netavark-dhcp-proxy.service remote-fs.target
+    selinux-autorelabel-mark.service)
 
 # In the new root, before apt's lists are thrown away: the kernel without its hooks, which would make an initramfs of Debian's.
 # shellcheck disable=SC2016 # expanded by mmdebstrap's shell, and by the one inside
@@ -87,6 +90,15 @@ initramfs() { # ROOT OUT
     rm -rf "$tree"
 }
 
+# label ROOT: the policy's security.selinux attributes, for `--selinux`; mke2fs copies them. A kernel without SELinux takes and
+# keeps them like any others.
+label() {
+    cp "$here/rruntime.cil" "$1/root/"
+    chroot "$1" semodule --noreload --install=/root/rruntime.cil
+    rm "$1/root/rruntime.cil"
+    chroot "$1" setfiles -F /etc/selinux/default/contexts/files/file_contexts /
+}
+
 # Everything in $image is there, or nothing: a directory that is renamed when it is complete.
 build_image() {
     need mmdebstrap e2fsprogs busybox-static zstd xz-utils
@@ -99,6 +111,7 @@ build_image() {
     mv "$new/root/kernel/vmlinuz" "$new/vmlinuz"
     rmdir "$new/root/kernel"
     initramfs "$new/root" "$new/initramfs"
+    label "$new/root"
     mke2fs -q -t ext4 -O ^has_journal -E root_owner=0:0 -d "$new/root" "$new/root.img" 4G
     rm -rf "$new/root"
     mv "$new" "$image"

@@ -6,9 +6,11 @@ boot_limit=300              # seconds
 append="console=ttyS0 mitigations=off psi=1 panic=-1 quiet systemd.show_status=auto"
 # shellcheck disable=SC2154 # of integration/vm/run
 case $layout in
-v2) append+=" systemd.unified_cgroup_hierarchy=1" ;;
+v2 | selinux) append+=" systemd.unified_cgroup_hierarchy=1" ;;
 v1) append+=" systemd.unified_cgroup_hierarchy=0 SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1" ;; # the last systemd that can is 257
 esac
+# The kernel has AppArmor otherwise: one of the two.
+[ "$layout" != selinux ] || append+=" security=selinux selinux=1 enforcing=1"
 
 # qemu DIRECTORY ROOT_DISK,OPTION... ARG...: in the background; its pid in $qemu. The ports are pairs of fifos in DIRECTORY.
 qemu() {
@@ -54,9 +56,9 @@ make_ready() {
     exec {lock}>"$work/lock"
     flock "$lock"
     build_emulator
-    made=$(cat "$here/image.sh" "$here/../debian.sh" "$here/guest/agent" | sha256sum)
+    made=$(cat "$here/image.sh" "$here/rruntime.cil" "$here/../debian.sh" "$here/guest/agent" | sha256sum)
     if $rebuild || [ "$(cat "$image/made" 2>/dev/null)" != "$made" ]; then
-        rm -rf "$image" "$work/$suite".v?
+        rm -rf "$image" "$work/$suite".{v1,v2,selinux}
         build_image
         echo "$made" >"$image/made"
     fi

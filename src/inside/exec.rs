@@ -121,9 +121,12 @@ pub fn expect(program: &Program) -> Result<()> {
 }
 
 /// Becomes the program. Returns only with why not.
-pub fn run(program: &Program) -> anyhow::Error {
+pub fn run(plan: &Process, program: &Program) -> anyhow::Error {
     let error = process::exec(&program.path, &program.args, &program.env);
     let name = program.path.to_string_lossy();
+    if let (Errno::EACCES | Errno::EPERM, Some(label)) = (error.0, &plan.labels.selinux) {
+        return anyhow!("exec {name}: {error}{}", explain_transition(label, plan.no_new_privileges));
+    }
     let hint = match error.0 {
         Errno::ENOENT => "; is the interpreter that it names (after #!, or its loader) in the image?",
         Errno::ENOEXEC => "; is it for another architecture, or a script without #! line?",
@@ -131,4 +134,16 @@ pub fn run(program: &Program) -> anyhow::Error {
         _ => "",
     };
     anyhow!("exec {name}: {error}{hint}")
+}
+
+/// SELinux decides about the label at the execve only.
+fn explain_transition(label: &str, no_new_privileges: NoNewPrivileges) -> String {
+    let more = match no_new_privileges {
+        NoNewPrivileges::Set => "process2 { nnp_transition } for noNewPrivileges, ",
+        NoNewPrivileges::Unset => "",
+    };
+    format!(
+        "; for process.selinuxLabel {label:?} the loaded SELinux policy must allow process {{ transition }}, {more}and file \
+         {{ entrypoint }} on the program (ausearch -m avc): allow it there, or label the root filesystem as the policy names it"
+    )
 }

@@ -45,10 +45,10 @@ fn give(plan: &Process, procfs: &OwnedFd) -> Result<()> {
     }
     if let Some(label) = &plan.labels.selinux {
         let named = || format!("config.json: process.selinuxLabel: {label:?}");
+        own.set_label(label).with_context(named)?; // says what is wrong with the label itself, so it goes first
         if plan.keyring.is_some() {
-            own.write("keycreate", label).context("label the keyring").with_context(named)?; // execve takes it back
+            own.set_label_of_keys(label).with_context(named)?; // execve takes it back
         }
-        own.set_label(label).with_context(named)?;
     }
     Ok(())
 }
@@ -86,7 +86,9 @@ impl Attributes {
     fn set_label(&self, label: &str) -> Result<()> {
         self.write("exec", label).map_err(|error| {
             let hint = match error.0 {
-                Errno::EINVAL => "the loaded policy knows no such label",
+                Errno::EINVAL => {
+                    "the loaded SELinux policy knows no such label; correct it, or load the policy module that defines it"
+                }
                 Errno::EACCES | Errno::EPERM => "the loaded policy does not let this runtime give labels (setexec)",
                 _ => "SELinux does not take it",
             };
@@ -95,6 +97,19 @@ impl Attributes {
         let answer = self.read("exec")?;
         ensure!(names_label(&answer, label), "SELinux says {answer:?} after it was set");
         Ok(())
+    }
+
+    fn set_label_of_keys(&self, label: &str) -> Result<()> {
+        self.write("keycreate", label).map_err(|error| {
+            let hint = match error.0 {
+                Errno::EACCES | Errno::EPERM => {
+                    "label the session keyring: the loaded SELinux policy allows this runtime no key { create } for this label; \
+                     correct the label, or allow it, or make no keyring (--no-new-keyring)"
+                }
+                _ => "label the session keyring",
+            };
+            anyhow!(error).context(hint)
+        })
     }
 
     fn write(&self, name: &str, text: &str) -> sys::Result<()> {

@@ -138,5 +138,5 @@ fn become_program(
     if !exec::needs_early_filter(process) {
         exec::install_filter(process, None)?; // as late as can be: the profile need not allow what we did above
     }
-    Err(exec::run(program))
+    Err(exec::run(process, program))
 }

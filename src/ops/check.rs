@@ -2,15 +2,16 @@
 //!
 //! Runs in the runtime's process and only reads: config.json, and what the plan needs of this machine. Nothing is written,
 //! mounted or started, and what was true when we looked may have changed when `run` comes. One exception: under an AppArmor
-//! profile a child tries what the profile may deny, and ends (`labels`).
+//! profile a child tries what the profile may deny, and ends (`apparmor`).
 
+mod apparmor;
 mod files;
 mod ids;
 mod kernel;
-mod labels;
 mod machine;
 mod paths;
 mod rights;
+mod selinux;
 
 use crate::error::{Result, anyhow};
 use crate::plan::cgroup::Driver;
@@ -89,7 +90,7 @@ struct Scene<'a> {
 type Look = fn(&Scene, &mut Vec<Finding>);
 
 /// Every look at the machine. A new one is one more line.
-const LOOKS: [Look; 25] = [
+const LOOKS: [Look; 26] = [
     files::procfs,
     files::devices,
     files::root,
@@ -104,10 +105,10 @@ const LOOKS: [Look; 25] = [
     kernel::controllers,
     kernel::seccomp,
     kernel::namespaces,
-    labels::executable,
-    labels::apparmor,
-    labels::namespaces,
-    labels::parameters,
+    apparmor::executable,
+    apparmor::profile,
+    apparmor::namespaces,
+    apparmor::parameters,
     rights::capabilities,
     rights::limits,
     rights::oom_score,
@@ -115,6 +116,7 @@ const LOOKS: [Look; 25] = [
     ids::user_namespaces,
     ids::helpers,
     ids::subordinate,
+    selinux::transition,
 ];
 
 /// Fails when config.json cannot be read at all.

@@ -22,33 +22,37 @@ pub struct Labels {
 }
 
 /// Whether the host's security modules matter.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(PartialEq, Eq, Debug)]
 pub enum Asked {
-    Yes,
+    Yes {
+        /// The labels that the policy of SELinux must know.
+        selinux: Vec<String>,
+    },
     No,
 }
 
 impl Asked {
     pub fn by_spec(spec: &Spec) -> Asked {
         let mounts = spec.linux().as_ref().and_then(|linux| given(linux.mount_label().as_ref()));
-        Asked::when(mounts.is_some() || spec.process().as_ref().is_some_and(has_label))
+        let process = spec.process().as_ref();
+        let apparmor = process.and_then(|process| given(process.apparmor_profile().as_ref()));
+        let selinux = process.and_then(|process| given(process.selinux_label().as_ref()));
+        Asked::when(apparmor, [selinux, mounts])
     }
 
     /// What exec inherits was judged by create.
     pub fn by_exec(process: &ExecProcess) -> Asked {
-        Asked::when(match process {
-            ExecProcess::Whole(process) => has_label(process),
-            ExecProcess::Words(words) => words.labels != Labels::default(),
-        })
+        let (apparmor, selinux) = match process {
+            ExecProcess::Whole(process) => (process.apparmor_profile(), process.selinux_label()),
+            ExecProcess::Words(words) => (&words.labels.apparmor, &words.labels.selinux),
+        };
+        Asked::when(given(apparmor.as_ref()), [given(selinux.as_ref()), None])
     }
 
-    fn when(asked: bool) -> Asked {
-        if asked { Asked::Yes } else { Asked::No }
+    fn when(apparmor: Option<&String>, selinux: [Option<&String>; 2]) -> Asked {
+        let selinux: Vec<String> = selinux.into_iter().flatten().cloned().collect();
+        if apparmor.is_none() && selinux.is_empty() { Asked::No } else { Asked::Yes { selinux } }
     }
-}
-
-fn has_label(process: &oci::Process) -> bool {
-    given(process.apparmor_profile().as_ref()).is_some() || given(process.selinux_label().as_ref()).is_some()
 }
 
 /// An empty text is none.
@@ -84,6 +88,7 @@ fn selinux(field: &str, label: Option<&String>, host: &Host) -> Result<Option<St
         host.lsm.selinux == Presence::On,
         "{field}: {label:?} cannot be applied: SELinux is not enabled on this host; remove it, or boot with selinux=1"
     );
+    refuse_invalid(field, label, host)?;
     Ok(Some(label.clone()))
 }
 
@@ -109,6 +114,16 @@ pub const WHY_NO_MOUNT: &str = "the profile or policy that this runtime is confi
 pub const WHY_NO_PARAMETER: &str =
     "it is read-only, or the profile or policy that this runtime is confined by does not allow it";
 
+/// The kernel itself would say no more than EINVAL, and only when the label is applied.
+fn refuse_invalid(field: &str, label: &String, host: &Host) -> Result<()> {
+    ensure!(
+        !host.lsm.invalid.contains(label),
+        "{field}: {label:?}: the loaded SELinux policy knows no such label; correct its user, role, type or level, or load the \
+         policy module that defines them"
+    );
+    Ok(())
+}
+
 /// `None` is also the answer where there is no SELinux: nothing has a label there.
 pub(super) fn of_mounts(label: Option<&String>, host: &Host, warnings: &mut Vec<String>) -> Result<Option<String>> {
     let Some(label) = given(label) else { return Ok(None) };
@@ -117,6 +132,7 @@ pub(super) fn of_mounts(label: Option<&String>, host: &Host, warnings: &mut Vec<
         warnings.push("linux.mountLabel: has no effect: SELinux is not enabled on this host".to_string());
         return Ok(None);
     }
+    refuse_invalid("linux.mountLabel", label, host)?;
     Ok(Some(label.clone()))
 }
 
@@ -148,7 +164,7 @@ mod tests {
     use crate::plan::host::lsm::Lsm;
 
     fn host(presence: Presence) -> Host {
-        Host { lsm: Lsm { apparmor: presence, selinux: presence }, ..Host::for_tests() }
+        Host { lsm: Lsm { apparmor: presence, selinux: presence, invalid: Vec::new() }, ..Host::for_tests() }
     }
 
     fn process(profile: &str, label: &str) -> oci::Process {
@@ -196,6 +212,23 @@ mod tests {
             spec
         };
         assert_eq!(Asked::by_spec(&spec(process("", ""))), Asked::No);
-        assert_eq!(Asked::by_spec(&spec(process("acme", ""))), Asked::Yes);
+        assert_eq!(Asked::by_spec(&spec(process("acme", ""))), Asked::Yes { selinux: Vec::new() });
+        assert_eq!(Asked::by_spec(&spec(process("", "u:r:t"))), Asked::Yes { selinux: vec!["u:r:t".to_owned()] });
+    }
+
+    #[test]
+    fn a_label_that_the_policy_does_not_know_is_refused_by_its_field() {
+        let (mut host, label) = (host(Presence::On), "u:r:none_t:s0".to_string());
+        host.lsm.invalid.push(label.clone());
+        let known = process("", "u:r:t:s0");
+        assert!(lower(&known, &host).is_ok());
+        let whole = lower(&process("", &label), &host).unwrap_err();
+        let word =
+            Labels::from_words(&Labels { selinux: Some(label.clone()), ..Labels::default() }, &host).unwrap_err();
+        let mounts = of_mounts(Some(&label), &host, &mut Vec::new()).unwrap_err();
+        for (field, error) in [("selinuxLabel", whole), ("--process-label", word), ("linux.mountLabel", mounts)] {
+            let text = error.to_string();
+            assert!(text.starts_with(&format!("{field}: \"u:r:none_t:s0\": the loaded SELinux policy")), "{text}");
+        }
     }
 }

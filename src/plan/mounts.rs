@@ -296,12 +296,13 @@ fn new_filesystem(
     }
     for (_, word) in &words.data {
         data.push(match word.split_once('=') {
+            // Its value may be quoted for its commas: mount(2) drops the quotes, fsconfig(2) does not.
+            Some((key, value)) if is_context(key) => (key.to_string(), Some(value.replace('"', ""))),
             Some((key, value)) => (key.to_string(), Some(value.to_string())),
             None => (word.clone(), None),
         });
     }
-    let named =
-        data.iter().any(|(key, _)| matches!(key.as_str(), "context" | "fscontext" | "defcontext" | "rootcontext"));
+    let named = data.iter().any(|(key, _)| is_context(key));
     if takes_label(fs) && !named {
         data.extend(label.map(context_option));
     }
@@ -339,6 +340,11 @@ fn has_shared_superblock(fs: &str) -> bool {
 /// made with the IPC namespace, so its root is labelled after the mount, as runc and crun do it.
 fn takes_label(fs: &str) -> bool {
     fs == "devpts" || !has_shared_superblock(fs)
+}
+
+/// The options by which SELinux labels a file system.
+fn is_context(key: &str) -> bool {
+    matches!(key, "context" | "fscontext" | "defcontext" | "rootcontext")
 }
 
 /// As one value, without the quotes that mount(8) needs around its commas.
@@ -411,7 +417,9 @@ mod tests {
         for fs in ["proc", "sysfs", "mqueue", "devtmpfs"] {
             assert_eq!(options(fs, ""), [], "{fs}");
         }
-        assert_eq!(options("tmpfs", "\"context=own\""), [("context".to_string(), Some("own".to_string()))]);
+        for own in [r#""context=own:c1,c2""#, r#""context=\"own:c1,c2\"""#] {
+            assert_eq!(options("tmpfs", own), [("context".to_string(), Some("own:c1,c2".to_string()))]);
+        }
     }
 
     /// Its superblock is made with the IPC namespace: the kernel refuses a `context` option.

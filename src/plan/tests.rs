@@ -235,8 +235,9 @@ fn completed(mut document: Value) -> Value {
 /// An example shows fields of cgroup v1 and of v2 beside each other, which no machine has both of, and labels of modules
 /// that are on. What is refused for its resources alone must be fine without them.
 fn planned_somewhere(mut document: Value) -> Result<Plan> {
-    let labels = host::lsm::Lsm { apparmor: host::lsm::Presence::On, selinux: host::lsm::Presence::On };
-    let there = || Host { cgroups: cgroups(), lsm: labels, ..Host::for_tests() };
+    let labels =
+        host::lsm::Lsm { apparmor: host::lsm::Presence::On, selinux: host::lsm::Presence::On, ..host::lsm::NOT_ASKED };
+    let there = || Host { cgroups: cgroups(), lsm: labels.clone(), ..Host::for_tests() };
     let plan = |document: &Value| {
         let read = spec::parse(&serde_json::to_vec(document).unwrap()).context("config.json")?;
         create(&read.spec, &request(), &there())

@@ -295,7 +295,7 @@ pub fn chmod(file: impl AsFd, mode: u32) -> Result<()> {
     // SAFETY: the empty path with AT_EMPTY_PATH names the descriptor itself.
     match check(unsafe { libc::syscall(SYS_FCHMODAT2, raw, c"".as_ptr(), mode, libc::AT_EMPTY_PATH) }) {
         Err(error) if is_missing(error) => {
-            let path = cstr(older::path_of(file)?)?;
+            let path = cstr(older::path_of(&file)?)?;
             // SAFETY: the path is a live C string.
             check(libc::c_long::from(unsafe { libc::chmod(path.as_ptr(), mode) })).map(drop)
         }
@@ -305,10 +305,20 @@ pub fn chmod(file: impl AsFd, mode: u32) -> Result<()> {
 
 /// Sets an extended attribute of what the descriptor names, O_PATH too. setxattr(2).
 pub fn set_attribute(file: impl AsFd, name: &str, value: &[u8]) -> Result<()> {
-    let (path, name) = (cstr(older::path_of(file)?)?, cstr(name)?);
+    let (path, name) = (cstr(older::path_of(&file)?)?, cstr(name)?);
     // SAFETY: both are live C strings, and the value's length is told.
     let done = unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
     check(libc::c_long::from(done)).map(drop)
+}
+
+/// An extended attribute of what the descriptor names, O_PATH too; ERANGE where it is longer. getxattr(2).
+pub fn attribute(file: impl AsFd, name: &str, limit: usize) -> Result<Vec<u8>> {
+    let (path, name) = (cstr(older::path_of(&file)?)?, cstr(name)?);
+    let mut value = vec![0u8; limit];
+    // SAFETY: both are live C strings, and the buffer's length is told.
+    let length = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), limit) };
+    value.truncate(usize::try_from(length).map_err(|_| Error(Errno::last()))?);
+    Ok(value)
 }
 
 /// A `flock` of the whole file, `LOCK_EX`, `LOCK_SH` or `LOCK_UN`, with `LOCK_NB` if the caller does not want to wait.

@@ -66,7 +66,7 @@ pub(super) fn own_entry(name: &str, flags: i32) -> Result<OwnedFd> {
 
 /// A path to what the descriptor names, whatever that is, for calls that take no descriptor. Valid while the descriptor is
 /// open and the process sees the same /proc.
-pub(super) fn path_of(file: impl AsFd) -> Result<String> {
+pub(super) fn path_of(file: &impl AsFd) -> Result<String> {
     own_entry("fd", libc::O_PATH)?;
     Ok(format!("/proc/thread-self/fd/{}", file.as_fd().as_raw_fd()))
 }

@@ -37,14 +37,14 @@ pub(super) fn change(mount: BorrowedFd, change: &Change) -> Result<()> {
     }
     if change.propagation != 0 {
         let below = if change.depth == Depth::Recursive { libc::MS_REC } else { 0 };
-        mount_2(&path_of(mount)?, change.propagation | below)?;
+        mount_2(&path_of(&mount)?, change.propagation | below)?;
     }
     Ok(())
 }
 
 fn remount(mount: BorrowedFd, change: &Change) -> Result<()> {
     let asked = attributes_now(mount_flags(mount)?) & !change.clear | change.set;
-    let path = path_of(mount)?;
+    let path = path_of(&mount)?;
     let to = |attributes| mount_2(&path, libc::MS_REMOUNT | libc::MS_BIND | flags_for(attributes));
     let attributes = match to(asked & !change.unnamed) {
         Ok(()) => asked & !change.unnamed,

@@ -243,7 +243,12 @@ fn set_option(context: &mount::Context, fs: &str, key: &str, value: Option<&str>
     }
     let word = value.map_or_else(|| key.to_string(), |value| format!("{key}={value}"));
     let hint = options::did_you_mean(&word, options::WORDS.iter().map(|(name, _)| *name));
-    let hint = hint.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
+    let hint = hint.map(|name| format!(" (did you mean {name:?}?)"));
+    let hint = match (hint, error.0, key) {
+        (None, Errno::EINVAL, "context") => Some(" (linux.mountLabel, or this mount's own)".to_owned()),
+        (hint, ..) => hint,
+    };
+    let hint = hint.unwrap_or_default();
     let complaint = context.complaint();
     let complaint = if complaint.is_empty() { String::new() } else { format!(": {complaint}") };
     Err(anyhow!(error).context(format!("option {word:?}{hint} is refused by {fs}{complaint}")))

@@ -3,7 +3,7 @@
 use super::files::{InContainer, look_up, open_root};
 use super::machine::{is_absent, mode};
 use super::{Finding, Scene};
-use crate::plan::Hook;
+use crate::plan::{Hook, Process};
 use crate::sys::{Errno, Error, process};
 use std::path::{Path, PathBuf};
 
@@ -25,12 +25,7 @@ pub fn program(scene: &Scene, findings: &mut Vec<Finding>) {
         return; // said already
     }
     let Some(name) = process.args.first() else { return };
-    let path = process.env.iter().find_map(|pair| pair.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
-    let candidates: Vec<PathBuf> = if name.contains('/') {
-        vec![process.cwd.join(name)]
-    } else {
-        path.split(':').map(|dir| process.cwd.join(dir).join(name)).collect()
-    };
+    let (path, candidates) = (search_path(process), candidates(scene));
     let place = "process.args[0]";
     match search(scene, &candidates) {
         Search::Runs => {}
@@ -56,6 +51,20 @@ pub fn program(scene: &Scene, findings: &mut Vec<Finding>) {
             findings.push(Finding::warning(place, text));
         }
     }
+}
+
+/// Where the program may be, in the container.
+pub fn candidates(scene: &Scene) -> Vec<PathBuf> {
+    let process = &scene.plan.process;
+    match process.args.first() {
+        None => Vec::new(),
+        Some(name) if name.contains('/') => vec![process.cwd.join(name)],
+        Some(name) => search_path(process).split(':').map(|dir| process.cwd.join(dir).join(name)).collect(),
+    }
+}
+
+fn search_path(process: &Process) -> &str {
+    process.env.iter().find_map(|pair| pair.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH)
 }
 
 fn search(scene: &Scene, candidates: &[PathBuf]) -> Search {

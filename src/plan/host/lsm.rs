@@ -1,6 +1,7 @@
 //! Which security modules of this kernel give labels: looked at only when a configuration has one.
 
 use crate::sys::file::{self, CWD};
+use crate::sys::{Errno, Error};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
@@ -9,21 +10,27 @@ pub enum Presence {
     Off,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Lsm {
     pub apparmor: Presence,
     pub selinux: Presence,
+    /// Labels of the configuration that the loaded policy of SELinux rejects.
+    pub invalid: Vec<String>,
 }
 
 /// For configurations without a label.
-pub const NOT_ASKED: Lsm = Lsm { apparmor: Presence::Off, selinux: Presence::Off };
+pub const NOT_ASKED: Lsm = Lsm { apparmor: Presence::Off, selinux: Presence::Off, invalid: Vec::new() };
 
 /// The magic number of selinuxfs. include/uapi/linux/magic.h.
 const SELINUX_MAGIC: i64 = 0xf97c_ff8c;
 
-pub fn look() -> Lsm {
+/// `labels` are those for SELinux.
+pub fn look(labels: &[String]) -> Lsm {
     let presence = |on: bool| if on { Presence::On } else { Presence::Off };
-    Lsm { apparmor: presence(apparmor()), selinux: presence(selinux("/sys/fs/selinux")) }
+    let selinux = presence(selinux("/sys/fs/selinux"));
+    let asked = if selinux == Presence::On { labels } else { &[] };
+    let invalid = asked.iter().filter(|label| is_invalid(label)).cloned().collect();
+    Lsm { apparmor: presence(apparmor()), selinux, invalid }
 }
 
 fn apparmor() -> bool {
@@ -40,6 +47,13 @@ fn selinux(path: &str) -> bool {
         Ok::<_, crate::sys::Error>((file::filesystem(&dir)?, file::mount_flags(&dir)?))
     };
     look().is_ok_and(|(magic, flags)| magic == SELINUX_MAGIC && flags & libc::ST_RDONLY == 0)
+}
+
+/// Asks the loaded policy; nothing is changed. A runtime that may not ask (`security { check_context }`) hears from the kernel
+/// when the label is applied.
+fn is_invalid(label: &str) -> bool {
+    let ask = || file::write_once(file::open(CWD, "/sys/fs/selinux/context", libc::O_RDWR, 0)?, label.as_bytes());
+    matches!(ask(), Err(Error(Errno::EINVAL)))
 }
 
 #[cfg(test)]

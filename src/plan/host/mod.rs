@@ -36,7 +36,7 @@ pub fn gather(labels: Asked, driver: Driver) -> Result<Host> {
 pub fn gather_for_exec(labels: Asked) -> Result<Host> {
     let capabilities = credentials::permitted().context("read the capabilities of this process")?;
     let lsm = match labels {
-        Asked::Yes => lsm::look(),
+        Asked::Yes { selinux } => lsm::look(&selinux),
         Asked::No => lsm::NOT_ASKED,
     };
     let (euid, egid) = (credentials::effective_uid(), credentials::effective_gid());
@@ -67,7 +67,7 @@ impl Host {
     pub fn inside(&self, namespaces: i32) -> Host {
         let all = namespaces & libc::CLONE_NEWUSER != 0;
         let capabilities = if all { u64::MAX } else { self.capabilities };
-        Host { capabilities, cgroups: cgroup::Cgroups::Missing, systemd: None, ..*self }
+        Host { capabilities, cgroups: cgroup::Cgroups::Missing, systemd: None, lsm: self.lsm.clone(), ..*self }
     }
 }
 

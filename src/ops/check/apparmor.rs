@@ -1,5 +1,4 @@
-//! Looks at the kernel's security modules: does AppArmor have the profile, does the policy around this process let it do what
-//! `run` does? The kernel is asked, since the list of profiles (securityfs) is not mounted everywhere, and is root's.
+//! Looks at AppArmor: does it have the profile, does the profile around this process let it do what `run` does? The kernel is asked, since the list of profiles (securityfs) is not mounted everywhere, and is root's.
 
 use super::{Finding, Scene};
 use crate::plan::labels;
@@ -19,7 +18,7 @@ pub fn executable(_: &Scene, findings: &mut Vec<Finding>) {
     }
 }
 
-pub fn apparmor(scene: &Scene, findings: &mut Vec<Finding>) {
+pub fn profile(scene: &Scene, findings: &mut Vec<Finding>) {
     let Some(profile) = &scene.plan.process.labels.apparmor else { return };
     if let Err(error) = ask(profile, scene.plan.process.no_new_privileges) {
         let text = format!("{profile:?}: {}: {error}", labels::why_no_profile(error));
