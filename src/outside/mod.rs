@@ -2,6 +2,8 @@
 
 pub mod cgroup;
 pub mod console;
+mod devices;
+mod helper;
 pub mod host_mount;
 mod idmap;
 mod labels;

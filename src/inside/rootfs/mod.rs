@@ -61,7 +61,7 @@ pub fn build(
         unfinished.extend(mount.map(|mount| (op, mount)));
     }
     let dev = dev::setup(sandbox.dev_setup, &root, built)?;
-    dev::make_nodes(&sandbox.devices, &root, dev, built)?;
+    dev::make_nodes(&sandbox.devices, &root, dev, built, link)?;
     if dev == DevSetup::Furnish {
         dev::make_links(&root)?;
     }
