@@ -9,6 +9,7 @@ mod kernel;
 mod machine;
 mod paths;
 mod rights;
+mod threads;
 
 use crate::error::{Result, anyhow};
 use crate::plan::cgroup::Driver;
@@ -87,7 +88,7 @@ struct Scene<'a> {
 type Look = fn(&Scene, &mut Vec<Finding>);
 
 /// Every look at the machine. A new one is one more line.
-const LOOKS: [Look; 21] = [
+const LOOKS: [Look; 22] = [
     files::procfs,
     files::devices,
     files::root,
@@ -106,6 +107,7 @@ const LOOKS: [Look; 21] = [
     rights::limits,
     rights::oom_score,
     rights::cgroup,
+    threads::limits,
     ids::user_namespaces,
     ids::helpers,
     ids::subordinate,

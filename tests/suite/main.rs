@@ -46,6 +46,7 @@ mod signals;
 mod statistics;
 mod systemd;
 mod terminals;
+mod threaded_cgroups;
 mod traces;
 mod update;
 mod user_namespace;

@@ -101,7 +101,7 @@ pub fn file_systems(scene: &Scene, findings: &mut Vec<Finding>) {
 }
 
 /// Where config.json asks for what this controller does.
-fn place_of_controller(controller: &str) -> String {
+pub fn place_of_controller(controller: &str) -> String {
     let field = match controller {
         "memory" | "pids" | "rdma" => controller,
         "cpu" | "cpuset" => "cpu",
