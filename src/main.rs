@@ -46,11 +46,21 @@ fn run(argv: Vec<OsString>) -> u8 {
 /// Returns how many descriptors, from 3 on, our caller has left open for us.
 fn prepare(argv: &[OsString]) -> Result<u32, cli::Failure> {
     let ready = || -> error::Result<u32> {
-        sys::process::fill_standard_streams().context("open the standard streams")?;
+        sys::process::fill_standard_streams()
+            .context("open /dev/null for a standard stream that is closed: make the device, or open the stream")?;
         if argv.iter().any(|word| ENTERING.iter().any(|verb| word == verb)) {
-            sys::exe::seal(argv).context("seal this executable, which a container could otherwise overwrite")?;
+            sys::exe::seal(argv).with_context(why_not_sealed)?;
         }
         Ok(sys::process::inherited_fds()) // before anything of ours is opened
     };
     ready().map_err(|error| cli::Failure { error, code: 1 })
+}
+
+/// The executable is found by its name in /proc.
+fn why_not_sealed() -> &'static str {
+    if std::path::Path::new("/proc/self").exists() {
+        "seal this executable, which a container could otherwise overwrite"
+    } else {
+        "seal this executable, which a container could otherwise overwrite: there is no /proc: mount a procfs on it"
+    }
 }

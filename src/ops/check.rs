@@ -1,7 +1,8 @@
 //! check: can this bundle be run here, by this user, and if not, why? `explain` asks the same and prints the plan too.
 //!
 //! Runs in the runtime's process and only reads: config.json, and what the plan needs of this machine. Nothing is written,
-//! mounted or started, and what was true when we looked may have changed when `run` comes.
+//! mounted or started, and what was true when we looked may have changed when `run`
+//! comes.
 
 mod files;
 mod ids;
@@ -88,7 +89,7 @@ struct Scene<'a> {
 type Look = fn(&Scene, &mut Vec<Finding>);
 
 /// Every look at the machine. A new one is one more line.
-const LOOKS: [Look; 22] = [
+const LOOKS: [Look; 24] = [
     files::procfs,
     files::devices,
     files::root,
@@ -103,6 +104,8 @@ const LOOKS: [Look; 22] = [
     kernel::controllers,
     kernel::seccomp,
     kernel::namespaces,
+    kernel::chroot,
+    kernel::initramfs,
     rights::capabilities,
     rights::limits,
     rights::oom_score,
@@ -125,7 +128,10 @@ pub fn judge(bundle: &Path, driver: Driver) -> Result<Outcome> {
     let mut findings: Vec<Finding> = Vec::new();
     let (plan, whose) = match plan::create(&read.spec, &request, &host) {
         Ok(plan) => (plan, Whose::Caller),
-        Err(error) if host.caller() == Caller::Root => return Ok(Outcome::Invalid { error: place::joined(&error) }),
+        Err(error) if host.caller() == Caller::Root => {
+            let cause = crate::proc::boot_id().err(); // without /proc the plan misses what the machine has
+            return Ok(Outcome::Invalid { error: cause.unwrap_or_else(|| place::joined(&error)) });
+        }
         Err(error) => match plan::create(&read.spec, &request, &host.as_root()) {
             Ok(plan) => {
                 findings.push(Finding::said(Severity::Error, &format!("{error:#}"), Concerns::ThisUser));

@@ -8,7 +8,7 @@ use super::helper;
 use crate::error::{Context, Result, anyhow, bail};
 use crate::plan::namespaces::IdMap;
 use crate::plan::{Device, Sandbox};
-use crate::sys::file::{self, CWD};
+use crate::sys::file;
 use crate::sys::mount::{self, Depth};
 use crate::sys::{self, Errno, namespace};
 use std::collections::BTreeMap;
@@ -61,8 +61,8 @@ impl Nodes {
 /// A tmpfs that is mounted in a mount namespace of the calling process alone, which must be one for this purpose.
 fn private_directory(label: Option<&str>) -> sys::Result<OwnedFd> {
     namespace::unshare(libc::CLONE_NEWNS)?;
-    // Entering it again makes its root ours, also where the runtime lives in a chroot: then "/" would be no mount point.
-    namespace::enter(file::open(CWD, "/proc/self/ns/mnt", libc::O_RDONLY, 0)?, libc::CLONE_NEWNS)?;
+    // Where the runtime lives in a chroot, "/" would be no mount point.
+    namespace::enter_own_root()?;
     mount::change(c"/", libc::MS_REC | libc::MS_PRIVATE)?; // otherwise the mount would appear on the host
     let context = mount::begin("tmpfs")?;
     context.set("mode", Some("700"))?;

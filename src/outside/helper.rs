@@ -12,7 +12,7 @@ pub fn descriptors(make: impl FnOnce() -> sys::Result<Vec<sys::Result<OwnedFd>>>
     match process::clone(&Clone::default()).context("clone a helper")? {
         Side::Child => {
             drop(hear);
-            send(&tell, make());
+            send(&tell, &make());
             process::exit_now(0)
         }
         Side::Parent { pid, .. } => {
@@ -34,9 +34,9 @@ pub fn descriptor(make: impl FnOnce() -> sys::Result<OwnedFd>) -> Result<OwnedFd
 }
 
 /// One message for each descriptor or error, and one that ends the list. A parent that is gone needs none of them.
-fn send(tell: &OwnedFd, made: sys::Result<Vec<sys::Result<OwnedFd>>>) {
+fn send(tell: &OwnedFd, made: &sys::Result<Vec<sys::Result<OwnedFd>>>) {
     let error = |word: u8, error: &sys::Error| [&[word][..], &(error.0 as i32).to_le_bytes()].concat();
-    let items = match &made {
+    let items = match made {
         Ok(items) => items,
         Err(whole) => {
             let _ = socket::send(tell, &error(b'E', whole), None); // see above

@@ -2,6 +2,7 @@
 
 use super::{helper, idmap};
 use crate::error::{Context, Result, anyhow, bail, ensure};
+use crate::plan::mounts::explain_source;
 use crate::plan::{IdMapping, IdMaps, Ids, MountWhat, Opener, Sandbox, SourceLink};
 use crate::sys::file::{self, CWD};
 use crate::sys::mount::{self, Depth};
@@ -19,6 +20,10 @@ pub fn source(sandbox: &Sandbox, index: u16, pid: i32) -> Result<OwnedFd> {
     match sandbox.mounts.iter().find(|op| op.index == index).map(|op| &op.what) {
         Some(MountWhat::Bind { source, depth, ids, source_link, .. }) => {
             let copy = in_mount_namespace_of(pid, || copy_of(source, *depth, *source_link))
+                .map_err(|error| match error.downcast::<sys::Error>() {
+                    Ok(error) => explain_source(error, *depth),
+                    Err(error) => error,
+                })
                 .with_context(|| format!("bind mount source {}", source.display()))
                 .with_context(named)?;
             if let Some(mapping) = ids {

@@ -32,6 +32,7 @@ mod mount_words;
 mod mounts;
 mod namespaces;
 mod network_devices;
+mod odd_hosts;
 mod old_kernel;
 mod pause;
 mod process;

@@ -71,7 +71,7 @@ fn threads(dir: &Path) -> usize {
 }
 
 /// Every verb that a container meets.
-fn leads_its_life(container: Container, dir: &Path) {
+fn leads_its_life(container: &Container, dir: &Path) {
     assert_eq!((kind(dir).as_str(), threads(dir)), ("threaded", 1));
     // What `exec` starts is in it, too.
     assert_eq!(
@@ -102,7 +102,7 @@ fn a_container_below_a_threaded_cgroup_leads_its_life() {
     let outer = Outer::with_a_threaded_neighbour(&bundle);
     for place in ["x", "between/x"] {
         let container = outer.place(bundle.twin(&place.replace('/', "")), place).start();
-        leads_its_life(container, &outer.path.join(place));
+        leads_its_life(&container, &outer.path.join(place));
         let _ = fs::remove_dir(outer.path.join("between")); // a parent that was made stays
     }
 }
@@ -114,7 +114,7 @@ fn an_empty_threaded_cgroup_is_taken() {
     let bundle = Bundle::busybox();
     let outer = Outer::with_a_threaded_neighbour(&bundle);
     let container = outer.place(bundle.twin("a"), "neighbour").start();
-    leads_its_life(container, &outer.path.join("neighbour"));
+    leads_its_life(&container, &outer.path.join("neighbour"));
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn limits_of_cpu_and_pids_hold_in_a_cgroup_that_has_processes() {
     limited("b").args(["true"]).run().ok();
     outer.place(bundle.twin("c"), "c").args(["true"]).run().ok();
     update("--memory", "100000000").refused("can be limited below it");
-    leads_its_life(container, &dir);
+    leads_its_life(&container, &dir);
 }
 
 #[test]

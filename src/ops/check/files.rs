@@ -4,9 +4,12 @@ use super::machine::{is_absent, kind, kind_name, kind_of_link};
 use super::{Concerns, Finding, Scene, Severity};
 use crate::fs::Root;
 use crate::plan::devices::{Rights, Way, WithoutNode};
+use crate::plan::mounts;
 use crate::plan::namespaces::{KINDS, name, proc_name};
 use crate::plan::{Device, MountOp, MountWhat, SourceLink, TargetLink};
 use crate::sys::file::{self, CWD};
+use crate::sys::mount::Depth;
+use crate::sys::mountinfo::{self, MountLine};
 use crate::sys::{self, Errno, namespace};
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -140,8 +143,23 @@ pub fn bind_sources(scene: &Scene, findings: &mut Vec<Finding>) {
             let finding = of(error, Finding::error(format!("mounts[{}].source", op.index), text));
             let severity = if prepared { Severity::Warning } else { Severity::Error };
             findings.push(Finding { severity, ..finding });
+        } else if is_locked(scene, op) {
+            findings.push(Finding::error(format!("mounts[{}].options", op.index), mounts::LOCKED));
         }
     }
+}
+
+/// Is it a bind of one mount, by a user namespace, of a source with mounts below?
+fn is_locked(scene: &Scene, op: &MountOp) -> bool {
+    let MountWhat::Bind { source, depth: Depth::One, .. } = &op.what else { return false };
+    let namespaces = &scene.sandbox.namespaces;
+    if !namespaces.makes(libc::CLONE_NEWNS) || !namespaces.has(libc::CLONE_NEWUSER) {
+        return false;
+    }
+    let table = mountinfo::table().and_then(mountinfo::read).unwrap_or_default(); // `procfs` says why not
+    let source = std::fs::canonicalize(source).unwrap_or_else(|_| source.clone());
+    let is_below = |line: MountLine| line.at != source && line.at.starts_with(&source);
+    table.lines().filter_map(MountLine::parse).any(is_below)
 }
 
 /// A directory goes on a directory, anything else on anything else.
