@@ -36,6 +36,8 @@ pub enum Request {
     Root,
     /// A copy of the source of mount number n of the plan.
     Mount(u16),
+    /// A copy of the node of device number n of the plan, made by the parent. `Reply::Go`: the parent may not make it either.
+    Device(u16),
     /// Move the plan's network devices into my network namespace.
     Network,
     /// Set my resource limits: I may not raise one.
@@ -167,6 +169,7 @@ impl Parent<Hidden> {
             (b'I', [], None) => Request::MapIds,
             (b'O', [], None) => Request::Root,
             (b'M', [low, high], None) => Request::Mount(u16::from_le_bytes([*low, *high])),
+            (b'V', [low, high], None) => Request::Device(u16::from_le_bytes([*low, *high])),
             (b'N', [], None) => Request::Network,
             (LIMITS, [], None) => Request::Limits,
             (SCHEDULING, [], None) => Request::Scheduling,
@@ -327,6 +330,7 @@ impl Child {
             Request::MapIds => (vec![b'I'], None),
             Request::Root => (vec![b'O'], None),
             Request::Mount(index) => ([&b"M"[..], &index.to_le_bytes()].concat(), None),
+            Request::Device(index) => ([&b"V"[..], &index.to_le_bytes()].concat(), None),
             Request::Network => (vec![b'N'], None),
             Request::Limits => (vec![LIMITS], None),
             Request::Scheduling => (vec![SCHEDULING], None),
@@ -596,7 +600,7 @@ mod tests {
 
     #[test]
     fn an_exposed_child_can_ask_a_few_things_and_each_of_them_once() {
-        let hidden = [&b"P"[..], b"I", b"M\0\0", b"N", b"H", b"T", b"D/x", b"B", b"L", b"F"];
+        let hidden = [&b"P"[..], b"I", b"M\0\0", b"V\0\0", b"N", b"H", b"T", b"D/x", b"B", b"L", b"F"];
         for bytes in hidden {
             let (parent, child) = pair().unwrap();
             let mut parent = parent.await_fork().expose(Descriptors::None);
@@ -644,7 +648,7 @@ mod tests {
 
     #[test]
     fn any_message_is_one_or_refused() {
-        let tags = b"PIMNUSHTLBDR!GX";
+        let tags = b"PIMVNUSHTLBDR!GX";
         crate::fuzz::often(3000, |random| {
             let (parent, child) = pair().unwrap();
             let mut bytes = vec![tags[random.below(tags.len())]];

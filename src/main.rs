@@ -46,7 +46,8 @@ fn run(argv: Vec<OsString>) -> u8 {
 /// Returns how many descriptors, from 3 on, our caller has left open for us.
 fn prepare(argv: &[OsString]) -> Result<u32, cli::Failure> {
     let ready = || -> error::Result<u32> {
-        sys::process::fill_standard_streams().context("open the standard streams")?;
+        sys::process::fill_standard_streams()
+            .context("open /dev/null for a standard stream that is closed: make the device, or open the stream")?;
         if argv.iter().any(|word| ENTERING.iter().any(|verb| word == verb)) {
             sys::exe::seal(argv).map_err(|error| error::anyhow!(error).context(sys::exe::refusal(error)))?;
         }

@@ -12,6 +12,7 @@ mod machine;
 mod paths;
 mod rights;
 mod selinux;
+mod threads;
 
 use crate::error::{Result, anyhow};
 use crate::plan::cgroup::Driver;
@@ -90,7 +91,7 @@ struct Scene<'a> {
 type Look = fn(&Scene, &mut Vec<Finding>);
 
 /// Every look at the machine. A new one is one more line.
-const LOOKS: [Look; 26] = [
+const LOOKS: [Look; 29] = [
     files::procfs,
     files::devices,
     files::root,
@@ -109,10 +110,13 @@ const LOOKS: [Look; 26] = [
     apparmor::profile,
     apparmor::namespaces,
     apparmor::parameters,
+    kernel::chroot,
+    kernel::initramfs,
     rights::capabilities,
     rights::limits,
     rights::oom_score,
     rights::cgroup,
+    threads::limits,
     ids::user_namespaces,
     ids::helpers,
     ids::subordinate,
@@ -131,7 +135,10 @@ pub fn judge(bundle: &Path, driver: Driver) -> Result<Outcome> {
     let mut findings: Vec<Finding> = Vec::new();
     let (plan, whose) = match plan::create(&read.spec, &request, &host) {
         Ok(plan) => (plan, Whose::Caller),
-        Err(error) if host.caller() == Caller::Root => return Ok(Outcome::Invalid { error: place::joined(&error) }),
+        Err(error) if host.caller() == Caller::Root => {
+            let cause = crate::proc::boot_id().err(); // without /proc the plan misses what the machine has
+            return Ok(Outcome::Invalid { error: cause.unwrap_or_else(|| place::joined(&error)) });
+        }
         Err(error) => match plan::create(&read.spec, &request, &host.as_root()) {
             Ok(plan) => {
                 findings.push(Finding::said(Severity::Error, &format!("{error:#}"), Concerns::ThisUser));

@@ -38,9 +38,7 @@ pub fn compare(wanted: &JoinedMaps, joined: &OwnedFd) -> Result<()> {
 
 fn look(wanted: &JoinedMaps, pid: i32) -> Result<()> {
     for (field, name, map) in [("uidMappings", "uid_map", &wanted.uids), ("gidMappings", "gid_map", &wanted.gids)] {
-        let read = || file::read_all(file::open(CWD, format!("/proc/{pid}/{name}"), libc::O_RDONLY, 0)?, 1 << 16);
-        let text =
-            String::from_utf8_lossy(&read().with_context(|| format!("read {name} of the namespace"))?).into_owned();
+        let text = read(pid, name)?;
         if normal(&parse(&text)) != normal(map) {
             let found = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
             bail!(
@@ -51,6 +49,17 @@ fn look(wanted: &JoinedMaps, pid: i32) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The map of the user namespace that `pid` is in, with the host's ids as the caller has them. `name` is `uid_map` or `gid_map`.
+pub fn of(pid: i32, name: &str) -> Result<Vec<IdMap>> {
+    Ok(parse(&read(pid, name)?))
+}
+
+fn read(pid: i32, name: &str) -> Result<String> {
+    let read = || file::read_all(file::open(CWD, format!("/proc/{pid}/{name}"), libc::O_RDONLY, 0)?, 1 << 16);
+    let text = read().with_context(|| format!("read {name} of the namespace"))?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 fn parse(text: &str) -> Vec<IdMap> {

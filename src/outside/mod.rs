@@ -1,7 +1,10 @@
 //! The runtime's own process: host namespaces, host privileges. What is in this folder never runs in the child.
 
 pub mod cgroup;
+pub mod chroot;
 pub mod console;
+mod devices;
+mod helper;
 pub mod host_mount;
 mod idmap;
 mod labels;

@@ -1,7 +1,8 @@
 //! Sources of bind mounts that the child cannot open by itself, and id-mapped ones.
 
-use super::idmap;
+use super::{helper, idmap};
 use crate::error::{Context, Result, anyhow, bail, ensure};
+use crate::plan::mounts::explain_source;
 use crate::plan::{IdMapping, IdMaps, Ids, MountWhat, Opener, Sandbox, SourceLink};
 use crate::sys::file::{self, CWD};
 use crate::sys::mount::{self, Depth};
@@ -9,7 +10,7 @@ use crate::sys::mountinfo::{self, MountLine};
 use crate::sys::process::{self, Clone, Side};
 use crate::sys::{self, Errno, namespace, socket};
 use std::collections::BTreeSet;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 /// A detached copy of the source of mount number `index`. The child `pid` has its mount namespace, and its user namespace has
@@ -19,6 +20,10 @@ pub fn source(sandbox: &Sandbox, index: u16, pid: i32) -> Result<OwnedFd> {
     match sandbox.mounts.iter().find(|op| op.index == index).map(|op| &op.what) {
         Some(MountWhat::Bind { source, depth, ids, source_link, .. }) => {
             let copy = in_mount_namespace_of(pid, || copy_of(source, *depth, *source_link))
+                .map_err(|error| match error.downcast::<sys::Error>() {
+                    Ok(error) => explain_source(error, *depth),
+                    Err(error) => error,
+                })
                 .with_context(|| format!("bind mount source {}", source.display()))
                 .with_context(named)?;
             if let Some(mapping) = ids {
@@ -58,31 +63,7 @@ fn copy_of(source: &Path, depth: Depth, link: SourceLink) -> sys::Result<OwnedFd
 fn in_mount_namespace_of(pid: i32, make: impl FnOnce() -> sys::Result<OwnedFd>) -> Result<OwnedFd> {
     let namespace =
         file::open(CWD, format!("/proc/{pid}/ns/mnt"), libc::O_RDONLY, 0).context("open its mount namespace")?;
-    let (hear, tell) = socket::pair().context("make a socket to the helper")?;
-    match process::clone(&Clone::default()).context("clone a helper")? {
-        Side::Child => {
-            let copy = namespace::enter(namespace, libc::CLONE_NEWNS).and_then(|()| make());
-            let _ = match &copy {
-                Ok(copy) => socket::send(tell, b"m", Some(copy.as_fd())),
-                Err(error) => socket::send(tell, &(error.0 as i32).to_le_bytes(), None),
-            }; // a parent that is gone needs no answer
-            process::exit_now(0)
-        }
-        Side::Parent { pid, .. } => {
-            drop(tell);
-            let mut buffer = [0u8; 8];
-            let told = socket::receive(hear, &mut buffer);
-            process::wait(pid).context("reap the helper")?;
-            match told.context("hear from the helper")? {
-                (1, Some(copy)) => Ok(copy),
-                (4, None) => {
-                    let errno = i32::from_le_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]);
-                    Err(sys::Error(Errno::from_raw(errno)).into())
-                }
-                _ => bail!("the helper died"),
-            }
-        }
-    }
+    helper::descriptor(|| namespace::enter(namespace, libc::CLONE_NEWNS).and_then(|()| make()))
 }
 
 /// The kernel takes a mapping from a user namespace. The container's own serves where its mapping is the one asked for.

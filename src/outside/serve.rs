@@ -8,7 +8,7 @@ use super::network;
 use super::patience::{Patience, Word, wait_for_word};
 use super::scheduling;
 use super::spawn::{self, Child, post_mortem};
-use super::{idmap, mounts};
+use super::{devices, idmap, mounts};
 use crate::error::{Context, Result, bail, ensure};
 use crate::hooks::{self, Surroundings};
 use crate::interrupt::Interrupt;
@@ -38,6 +38,7 @@ pub fn until_ready(
     link: link::Parent,
 ) -> Result<(link::Parent<Released>, Option<OwnedFd>)> {
     let (mut master, mut locked) = (None, None);
+    let mut nodes = None;
     loop {
         let Service { plan, cgroup, console, interrupt, done } = &mut service;
         if wait_for_word(plan, child, link.as_fd(), interrupt)? == Word::NoMore {
@@ -53,6 +54,13 @@ pub fn until_ready(
             Request::MapIds => map_ids(sandbox(plan)?, child.pid).map(|()| go)?,
             Request::Root => Reply::Mount(mounts::root(sandbox(plan)?, child.pid)?),
             Request::Mount(index) => Reply::Mount(mounts::source(sandbox(plan)?, index, child.pid)?),
+            Request::Device(index) => {
+                let made = match &mut nodes {
+                    Some(made) => made,
+                    none => none.insert(devices::make(sandbox(plan)?, child.pid)?),
+                };
+                made.take(index)?.map_or(go, Reply::Mount)
+            }
             Request::Network => {
                 done.moved = Some(network::move_in(&sandbox(plan)?.net_devices, child.pid)?);
                 go

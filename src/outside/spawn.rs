@@ -6,6 +6,7 @@
 //! pidfd arrives over the link.
 
 use super::cgroup::{self, Cgroup};
+use super::chroot;
 use super::launch::{Elsewhere, Inside};
 use super::patience::wait_for_word;
 use crate::error::{Context, Result, anyhow, ensure};
@@ -245,6 +246,10 @@ fn explain(error: sys::Error, new: u64) -> anyhow::Error {
     let hint = match error.0 {
         Errno::EPERM if new & libc::CLONE_NEWUSER as u64 == 0 => ": new namespaces need CAP_SYS_ADMIN; run as root",
         Errno::EACCES => return anyhow!(error).context(labels::WHY_NO_USER_NAMESPACE).context(DOING),
+        Errno::EPERM if chroot::is_ours() => {
+            ": the kernel makes no user namespace for a process in a chroot: start the runtime outside of it, or make the \
+             directory the root with pivot_root(8)"
+        }
         Errno::EPERM => ": this kernel or a filter does not let us make a user namespace",
         Errno::ENOSPC => ": too many namespaces, or nested too deeply (/proc/sys/user/max_*_namespaces)",
         Errno::EAGAIN => ": too many processes (RLIMIT_NPROC, or pids.max of a cgroup)",

@@ -1,6 +1,7 @@
 //! Device nodes and links in /dev. config-linux.md, "Devices" and "Default Devices"; runtime-linux.md, "Dev symbolic links".
 
 use super::check;
+use super::host::Host;
 use super::mounts::{MountOp, MountWhat};
 use super::namespaces::{Namespaces, id};
 use crate::error::{Context, Result, bail, ensure};
@@ -52,9 +53,50 @@ impl DeviceKind {
 /// How a node comes into being.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
+    /// The child makes it in place.
     Make,
-    /// In a user namespace nobody may make device nodes: the host's node of the same name is bound there.
-    BindFromHost,
+    /// In a user namespace the child may not make device nodes, but the parent may: it makes the node in a file system of
+    /// its own, and the child attaches a copy of that.
+    ByParent,
+    /// In a user namespace: the host's node of the same name or number is bound there.
+    BindFromHost(WithoutNode),
+}
+
+/// What follows where the host has no such node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithoutNode {
+    Refuse,
+    ByParent,
+}
+
+impl Device {
+    /// Does the child ask the parent for it, or may it?
+    pub fn is_made_by_parent(&self) -> bool {
+        matches!(self.way, Way::ByParent | Way::BindFromHost(WithoutNode::ByParent))
+    }
+
+    /// Another name of the device on hosts with udev: a link to the node, named after the number.
+    pub fn path_by_number(&self) -> PathBuf {
+        let directory = if self.kind == DeviceKind::Block { "block" } else { "char" };
+        format!("/dev/{directory}/{}:{}", libc::major(self.number), libc::minor(self.number)).into()
+    }
+
+    /// Type and number, as `mknod` takes them.
+    pub fn described(&self) -> String {
+        described(self.kind.bits(), self.number)
+    }
+}
+
+/// Type and number of a node, `c 10:229`. `kind` has the S_IF* bits.
+pub fn described(kind: u32, number: u64) -> String {
+    let numbers = format!("{}:{}", libc::major(number), libc::minor(number));
+    match kind {
+        libc::S_IFCHR => format!("c {numbers}"),
+        libc::S_IFBLK => format!("b {numbers}"),
+        libc::S_IFIFO => "a FIFO".to_owned(),
+        libc::S_IFDIR => "a directory".to_owned(),
+        _ => "no device".to_owned(),
+    }
 }
 
 /// Whether the runtime furnishes /dev at all.
@@ -98,11 +140,16 @@ pub(super) fn setup(mounts: &[MountOp]) -> DevSetup {
 pub(super) fn lower(
     linux: &Linux,
     namespaces: &Namespaces,
+    host: &Host,
     setup: DevSetup,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Device>> {
-    let in_user_namespace = namespaces.has(libc::CLONE_NEWUSER);
-    let way = if in_user_namespace { Way::BindFromHost } else { Way::Make };
+    // The defaults of a user namespace are the host's, as long as it has them: that costs no file system.
+    let (way, default) = match (namespaces.has(libc::CLONE_NEWUSER), host.makes_nodes()) {
+        (false, _) => (Way::Make, Way::Make),
+        (true, true) => (Way::ByParent, Way::BindFromHost(WithoutNode::ByParent)),
+        (true, false) => (Way::BindFromHost(WithoutNode::Refuse), Way::BindFromHost(WithoutNode::Refuse)),
+    };
     let mut devices = Vec::new();
     for (index, asked) in linux.devices().iter().flatten().enumerate() {
         devices.push(one(asked, way).with_context(|| format!("linux.devices[{index}]"))?);
@@ -130,7 +177,7 @@ pub(super) fn lower(
                 uid: 0,
                 gid: 0,
                 rights: Rights::Usual,
-                way,
+                way: default,
             });
         }
     }
@@ -179,12 +226,32 @@ fn one(asked: &LinuxDevice, way: Way) -> Result<Device> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::host::Host;
+    use crate::plan::host::UserNamespace;
 
     fn lowered(json: &str) -> Result<Vec<Device>> {
         let linux: Linux = serde_json::from_str(json).unwrap();
         let namespaces = crate::plan::namespaces::lower(&linux, &Host::for_tests())?;
-        lower(&linux, &namespaces, DevSetup::Furnish, &mut Vec::new())
+        lower(&linux, &namespaces, &Host::for_tests(), DevSetup::Furnish, &mut Vec::new())
+    }
+
+    #[test]
+    fn in_a_user_namespace_only_root_of_the_machine_makes_nodes() {
+        let map = r#"[{"containerID":0,"hostID":100000,"size":65536}]"#;
+        let json = format!(
+            r#"{{"namespaces":[{{"type":"user"}}],"uidMappings":{map},"gidMappings":{map},
+                "devices":[{{"path":"/dev/x","type":"c","major":1,"minor":3}},{{"path":"/pipe","type":"p"}}]}}"#
+        );
+        let linux: Linux = serde_json::from_str(&json).unwrap();
+        let nested = Host { user_namespace: UserNamespace::Nested, ..Host::for_tests() };
+        for (host, own, default) in [
+            (Host::for_tests(), Way::ByParent, WithoutNode::ByParent),
+            (nested, Way::BindFromHost(WithoutNode::Refuse), WithoutNode::Refuse),
+        ] {
+            let namespaces = crate::plan::namespaces::lower(&linux, &host).unwrap();
+            let devices = lower(&linux, &namespaces, &host, DevSetup::Furnish, &mut Vec::new()).unwrap();
+            let ways: Vec<Way> = devices.iter().map(|device| device.way).take(3).collect();
+            assert_eq!(ways, [own, Way::Make, Way::BindFromHost(default)]);
+        }
     }
 
     #[test]
@@ -193,7 +260,7 @@ mod tests {
         let linux: Linux = serde_json::from_str(linux).unwrap();
         let namespaces = crate::plan::namespaces::lower(&linux, &Host::for_tests()).unwrap();
         let mut warnings = Vec::new();
-        let devices = lower(&linux, &namespaces, DevSetup::LeaveAlone, &mut warnings).unwrap();
+        let devices = lower(&linux, &namespaces, &Host::for_tests(), DevSetup::LeaveAlone, &mut warnings).unwrap();
         assert_eq!(devices.iter().map(|device| device.path.as_path()).collect::<Vec<_>>(), [Path::new("/data/y")]);
         assert_eq!(warnings, ["config.json: linux.devices: /dev/x: is not made, since /dev is a bind mount"]);
     }

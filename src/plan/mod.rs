@@ -348,7 +348,7 @@ fn lower(
     let facts = cgroup::delegate::Facts { spec, namespaces: &namespaces, mounts: &mounts, uid, caller: host.caller() };
     cgroup.delegated_to = cgroup::delegate::owner(&cgroup, &facts);
     let dev_setup = devices::setup(&mounts);
-    let devices = devices::lower(linux, &namespaces, dev_setup, warnings)?;
+    let devices = devices::lower(linux, &namespaces, host, dev_setup, warnings)?;
     let (sysctl, domainname) = check::domainname(spec, check::sysctl(linux, &namespaces)?)?;
     let sandbox = Sandbox {
         bundle: request.bundle.clone(),

@@ -6,9 +6,10 @@ use super::mount_ids::{self, IdMapping};
 use super::mount_words::Words;
 use super::namespaces::{self, Namespaces};
 use super::options::{self, Effect, SourceLink, TargetLink};
-use crate::error::{Context, Result, bail, ensure};
+use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::spec::Spec;
 use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_NOSYMFOLLOW, ATTR_RDONLY, Depth};
+use crate::sys::{self, Errno};
 use oci_spec::runtime::Mount;
 use std::path::{Component, Path, PathBuf};
 
@@ -120,6 +121,19 @@ pub struct Attributes {
 }
 
 /// linux.rootfsPropagation as MS_* bits. Absent: what happens on the host is seen inside, nothing goes out.
+/// What the kernel means where it refuses to copy a source without what is mounted below it. mount_namespaces(7): to a user
+/// namespace those mounts are locked together.
+pub fn explain_source(error: sys::Error, depth: Depth) -> anyhow::Error {
+    if error.0 == Errno::EINVAL && depth == Depth::One {
+        return anyhow!(error).context(LOCKED);
+    }
+    error.into()
+}
+
+/// The remedy of that.
+pub const LOCKED: &str = "where something is mounted below the source, a user namespace can only bind all of it: write \"rbind\" in \
+                          place of \"bind\"";
+
 pub(super) fn root_propagation(word: Option<&str>) -> Result<u64> {
     let Some(word) = word.filter(|word| !word.is_empty()) else {
         return Ok(libc::MS_SLAVE | libc::MS_REC);

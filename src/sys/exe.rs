@@ -47,6 +47,7 @@ pub fn refusal(error: Error) -> String {
             ": the AppArmor profile of this runtime, if it has one, needs flags=(attach_disconnected), since a sealed executable \
              has no path"
         }
+        Errno::ENOENT if !std::path::Path::new("/proc/self").exists() => ": there is no /proc: mount a procfs on it",
         _ => "",
     };
     format!("seal this executable, which a container could otherwise overwrite{hint}")

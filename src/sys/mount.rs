@@ -250,6 +250,12 @@ pub fn place(path: impl AsRef<Path>) -> Result<OwnedFd> {
     super::file::open(CWD, path, libc::O_PATH, 0)
 }
 
+/// Which directory "/" is: no other one has the same mount and inode.
+pub fn root() -> Result<(u64, super::namespace::Identity)> {
+    let root = place("/")?;
+    Ok((id(&root)?, super::namespace::Identity::of(&root)?))
+}
+
 /// Is the descriptor's file the root of the mount that it was reached through? statx(2), Linux 5.8; before it the table of
 /// mounts tells, which has attached ones only.
 pub fn is_mount_root(file: impl AsFd) -> Result<bool> {

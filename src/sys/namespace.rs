@@ -44,6 +44,18 @@ fn enter_each(pidfd: BorrowedFd, kinds: i32) -> Result<()> {
     Ok(())
 }
 
+/// Makes the root of the caller's own mount namespace its root and its working directory: it leaves a chroot. setns(2) asks for
+/// CAP_SYS_CHROOT and CAP_SYS_ADMIN. By a pidfd, which needs no /proc, or else by the file there.
+pub fn enter_own_root() -> Result<()> {
+    let by_pidfd = || {
+        let own = super::process::pidfd_open(super::process::pid())?;
+        // SAFETY: no pointers.
+        check(unsafe { libc::setns(own.as_raw_fd(), libc::CLONE_NEWNS) }.into()).map(drop)
+    };
+    let by_file = || enter(file::open(CWD, "/proc/self/ns/mnt", libc::O_RDONLY, 0)?, libc::CLONE_NEWNS);
+    by_pidfd().or_else(|error: Error| if error.0 == Errno::EPERM { Err(error) } else { by_file() })
+}
+
 /// `unshare` of the given `CLONE_NEW*` bits.
 pub fn unshare(kinds: i32) -> Result<()> {
     // SAFETY: no pointers.

@@ -280,7 +280,17 @@ pub fn exec_fd(file: impl AsFd, args: &[CString], env: &[CString]) -> Error {
     let fd = file.as_fd().as_raw_fd();
     // SAFETY: as for `exec`; the empty path with AT_EMPTY_PATH names the descriptor.
     unsafe { libc::syscall(libc::SYS_execveat, fd, c"".as_ptr(), args.as_ptr(), env.as_ptr(), libc::AT_EMPTY_PATH) };
-    Error(Errno::last())
+    let error = Error(Errno::last());
+    let path = match error.0 {
+        Errno::ENOENT => cstr(format!("/proc/self/fd/{fd}")),
+        _ => return error,
+    };
+    // Linux 5.10 answers so for a memfd where the host has no /dev/fd.
+    // SAFETY: as above.
+    path.map_or(error, |path| unsafe {
+        libc::execve(path.as_ptr(), args.as_ptr(), env.as_ptr());
+        Error(Errno::last())
+    })
 }
 
 fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {

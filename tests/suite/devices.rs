@@ -1,9 +1,9 @@
 //! /dev: default devices and links, devices of config.json, and what may be opened.
 
-use crate::harness::Bundle;
-use crate::needs;
+use crate::harness::{Bundle, Invocation, Output};
+use crate::{needs, rootless};
 use serde_json::json;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 #[test]
 fn the_default_devices_are_there_and_work() {
@@ -123,22 +123,125 @@ fn a_directory_or_a_link_is_not_taken_for_a_device() {
     }
 }
 
+/// What a container in a user namespace without the right to make nodes gets.
+const WITHOUT_MKNOD: [&str; 3] = ["setpriv", "--bounding-set=-mknod", "--inh-caps=-mknod"];
+
 #[test]
-fn in_a_user_namespace_devices_are_the_hosts() {
+fn in_a_user_namespace_without_the_right_to_make_nodes_devices_are_the_hosts() {
     needs!(root);
     needs!(file "/dev/fuse");
+    needs!(program "setpriv");
     let devices = json!([
         {"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229},
         {"path": "/pipe", "type": "p", "fileMode": 0o620, "uid": 4, "gid": 5},
     ]);
     let bundle = Bundle::busybox().user_namespace().set("/linux/devices", devices);
+    let run = |bundle: &Bundle| {
+        bundle.write();
+        bundle.invocation("run").under(WITHOUT_MKNOD).output()
+    };
     let bundle = bundle.sh("stat -c '%F %t:%T' /dev/fuse /dev/null; stat -c '%F %a %u:%g' /pipe");
     let expected = "character special file a:e5\ncharacter special file 1:3\nfifo 620 4:5\n";
-    assert_eq!(bundle.run().ok().stdout, expected);
-    let other =
-        bundle.twin("b").set("/linux/devices", json!([{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 200}]));
-    let output = other.run();
-    assert!(output.code == 1 && output.stderr.contains("make device /dev/fuse"), "{output:?}");
+    let output = run(&bundle).ok();
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), (expected, ""));
+    let fuse = |number: u32, mode: u32| json!([{"path": "/dev/fuse", "type": "c", "major": 10, "minor": number, "fileMode": mode}]);
+    let other = run(&bundle.twin("b").set("/linux/devices", fuse(200, 0o666)));
+    other.refused(
+        "make device /dev/fuse: a user namespace needs the host's node: make it there (mknod /dev/fuse c 10 200)",
+    );
+    let output = run(&bundle.twin("c").set("/linux/devices", fuse(229, 0o601)).args(["true"])).ok();
+    assert!(output.stderr.contains("linux.devices: /dev/fuse: keeps mode"), "{output:?}");
+}
+
+fn two_devices(bundle: Bundle) -> Bundle {
+    let devices = json!([
+        {"path": "/dev/no-such-node", "type": "c", "major": 1, "minor": 3, "fileMode": 0o640, "uid": 7, "gid": 8},
+        {"path": "/data/disk", "type": "b", "major": 7, "minor": 1, "fileMode": 0o601},
+    ]);
+    bundle.set("/linux/devices", devices)
+}
+
+#[test]
+fn in_a_user_namespace_a_device_has_the_owner_and_the_mode_that_were_asked_for() {
+    needs!(root);
+    let script = "stat -c '%n %F %t:%T %a %u:%g' /dev/no-such-node /data/disk; cat /dev/no-such-node && echo opens";
+    let bundle = two_devices(Bundle::busybox().user_namespace()).user(7, 8).sh(script);
+    let expected =
+        "/dev/no-such-node character special file 1:3 640 7:8\n/data/disk block special file 7:1 601 0:0\nopens\n";
+    let output = bundle.invocation("run").after_shell("umask 077").output().ok();
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), (expected, ""));
+    bundle.assert_nothing_left();
+}
+
+#[test]
+fn a_device_made_for_a_user_namespace_belongs_to_the_mapped_ids_outside() {
+    needs!(root);
+    let container = two_devices(Bundle::busybox().user_namespace()).start();
+    let node = std::fs::metadata(container.proc("root/dev/no-such-node")).unwrap();
+    assert_eq!((node.uid(), node.gid()), (crate::harness::MAPPED + 7, crate::harness::MAPPED + 8));
+    // The container sees the two nodes, and not the directory that they were made in.
+    let mounts = container.exec(["grep", "-cE", "/dev/no-such-node|/data/disk", "/proc/self/mountinfo"]).ok();
+    assert_eq!(mounts.stdout, "2\n");
+}
+
+#[test]
+fn a_device_for_a_user_namespace_has_an_owner_that_is_mapped() {
+    needs!(root);
+    let device = json!([{"path": "/dev/x", "type": "c", "major": 1, "minor": 3, "gid": 65536}]);
+    let bundle = Bundle::busybox().user_namespace().set("/linux/devices", device);
+    bundle.run().refused("linux.devices: /dev/x: gid: 65536 is not mapped in the container's user namespace");
+    bundle.assert_nothing_left();
+}
+
+#[test]
+fn a_user_gets_the_hosts_node_of_the_same_number_under_another_name() {
+    needs!(root);
+    let device = |minor: u32| json!([{"path": "/dev/other", "type": "c", "major": 1, "minor": minor}]);
+    let bundle = rootless::bundle().sh("stat -c %t:%T /dev/other");
+    let dev = "mkdir /dev/char && ln -s ../null /dev/char/1:3"; // as udev does
+    let run = |bundle: &Bundle, verb: &str| {
+        let words = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"];
+        with_own_dev(
+            match verb {
+                "check" => {
+                    bundle.write();
+                    bundle.runtime(["check", bundle.dir().to_str().unwrap()]).under(words)
+                }
+                _ => rootless::by_user(bundle, "run"),
+            },
+            dev,
+        )
+    };
+    let found = bundle.twin("found").set("/linux/devices", device(3));
+    assert_eq!(run(&found, "run").ok().stdout, "1:3\n");
+    run(&found, "check").ok();
+    let absent = bundle.twin("absent").set("/linux/devices", device(5));
+    run(&absent, "run").refused("make it there (mknod /dev/other c 1 5), or start as root: no such file");
+    let told = run(&absent, "check");
+    assert!(told.code == 1 && told.stdout.contains("mknod /dev/other c 1 5"), "{told:?}");
+}
+
+/// The command in a mount namespace with a small /dev of its own, and what else `script` makes there.
+fn with_own_dev(invocation: Invocation, script: &str) -> Output {
+    let nodes = "for n in full:7 zero:5 random:8 urandom:9 null:3; do mknod -m 666 /dev/${n%:*} c 1 ${n#*:}; done
+        mknod -m 666 /dev/tty c 5 0; mkdir /dev/pts /dev/shm; mount -t devpts devpts /dev/pts";
+    let script = format!("set -e; mount -t tmpfs -o mode=755 none /dev; {nodes}\n{script}\nexec \"$@\"");
+    invocation.under(["unshare", "--mount", "--propagation", "private", "sh", "-c", &script, "sh"]).output()
+}
+
+#[test]
+fn a_host_need_not_have_the_default_devices() {
+    needs!(root);
+    let script = "echo x > /dev/null; head -c 4 /dev/zero | wc -c; stat -c '%a %u:%g' /dev/null";
+    for (name, bundle) in [("plain", Bundle::busybox()), ("user", Bundle::busybox().user_namespace())] {
+        let bundle = bundle.sh(script);
+        for lacking in ["rm /dev/null /dev/zero", "rm /dev/null; echo text > /dev/null"] {
+            let output = with_own_dev(bundle.invocation("run"), lacking);
+            assert_eq!(output.ok().stdout, "4\n666 0:0\n", "{name}, {lacking}");
+            let check = bundle.runtime(["check", bundle.dir().to_str().unwrap()]);
+            with_own_dev(check, lacking).ok();
+        }
+    }
 }
 
 #[test]

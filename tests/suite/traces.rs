@@ -34,7 +34,7 @@ fn bendable(line: &str, trusted: &[&str]) -> Option<&'static str> {
         "openat" | "openat2" | "open_tree" | "mkdirat" | "mknodat" | "unlinkat" | "fchmodat" | "fchmodat2"
         | "fchownat" | "renameat" | "renameat2" | "linkat" | "name_to_handle_at" => {
             if rest.starts_with("AT_FDCWD") || first.starts_with('/') {
-                let known = first == "/" || DEVICES.contains(&first) || trusted.contains(&first);
+                let known = matches!(first, "/" | ".") || DEVICES.contains(&first) || trusted.contains(&first);
                 return (!known || !matches!(call, "openat" | "open_tree")).then_some("names a path of the host's");
             }
             let held = call == "openat2" && (rest.contains("RESOLVE_IN_ROOT") || rest.contains("RESOLVE_BENEATH"));

@@ -4,8 +4,9 @@ use super::Built;
 use super::ground::{self, Owner};
 use crate::error::{Context, Result, bail, ensure};
 use crate::fs::Root;
+use crate::link::{self, Reply, Request};
 use crate::log;
-use crate::plan::devices::{LINKS, Rights, Way, is_default};
+use crate::plan::devices::{LINKS, Rights, Way, WithoutNode, described, is_default};
 use crate::plan::{DevSetup, Device};
 use crate::sys::file::{self, CWD};
 use crate::sys::mount::{self, Depth};
@@ -31,9 +32,9 @@ pub fn setup(planned: DevSetup, root: &Root, built: &Built) -> Result<DevSetup> 
     }
 }
 
-pub fn make_nodes(devices: &[Device], root: &Root, dev: DevSetup, built: &Built) -> Result<()> {
+pub fn make_nodes(devices: &[Device], root: &Root, dev: DevSetup, built: &Built, link: &link::Child) -> Result<()> {
     let mut parent: Option<(&Path, OwnedFd)> = None; // most nodes are in the same directory
-    for device in devices {
+    for (number, device) in devices.iter().enumerate() {
         if dev == DevSetup::LeaveAlone && device.path.starts_with("/dev") {
             if !is_default(&device.path) {
                 log::warning(format!("config.json: linux.devices: {}: is not made", device.path.display()));
@@ -48,7 +49,11 @@ pub fn make_nodes(devices: &[Device], root: &Root, dev: DevSetup, built: &Built)
         };
         let made = match device.way {
             Way::Make => make(device, dir_fd.as_fd(), root),
-            Way::BindFromHost => bind(device, dir_fd.as_fd(), root),
+            Way::ByParent => ask_parent(number, device, dir_fd.as_fd(), root, link),
+            Way::BindFromHost(without) => match (of_the_host(device), without) {
+                (Err(_), WithoutNode::ByParent) => ask_parent(number, device, dir_fd.as_fd(), root, link),
+                (node, _) => node.and_then(|node| bind(device, &node, dir_fd.as_fd(), root)),
+            },
         };
         made.with_context(|| format!("make device {}", device.path.display()))?;
         parent = Some((dir, dir_fd));
@@ -100,7 +105,9 @@ fn make(device: &Device, dir: BorrowedFd, root: &Root) -> Result<()> {
         Err(sys::Error(Errno::EEXIST)) => adopt(device, dir),
         // mknod(2): not in a user namespace, where the caller may be already (Podman's users are). Elsewhere the host's node
         // would be in the hands of the container's root.
-        Err(sys::Error(Errno::EPERM)) if !sys::namespace::is_in_first_user() => bind(device, dir, root),
+        Err(sys::Error(Errno::EPERM)) if !sys::namespace::is_in_first_user() => {
+            bind(device, &of_the_host(device)?, dir, root)
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -123,20 +130,66 @@ fn set_rights(device: &Device, node: &OwnedFd) -> Result<()> {
 fn check(device: &Device, node: &OwnedFd) -> Result<()> {
     let stat = file::stat(node)?;
     let same_number = device.number == stat.st_rdev || device.number == 0;
-    let (kind, wanted) = (stat.st_mode & libc::S_IFMT, device.kind.bits());
-    ensure!(kind == wanted && same_number, "it is of another type or number");
+    let kind = stat.st_mode & libc::S_IFMT;
+    let is_wanted = kind == device.kind.bits() && same_number;
+    ensure!(is_wanted, "it is {}, and {} is asked for", described(kind, stat.st_rdev), device.described());
     Ok(())
 }
 
-/// Where none can be made: the host's node of the same name, checked to be the device that was asked for.
-fn bind(device: &Device, dir: BorrowedFd, root: &Root) -> Result<()> {
-    let copy = mount::clone_tree(CWD, &device.path, Depth::One)
-        .context("find the host's node of that name, which a user namespace needs: make it on the host")?;
-    check(device, &copy)?;
+/// The parent makes the node, or may not do so either.
+fn ask_parent(number: usize, device: &Device, dir: BorrowedFd, root: &Root, link: &link::Child) -> Result<()> {
+    let index = u16::try_from(number).context("a container has at most 65536 devices")?;
+    match link.ask(&Request::Device(index))? {
+        Reply::Mount(node) => attach(device, node, dir, root),
+        Reply::Go { .. } => bind(device, &of_the_host(device)?, dir, root),
+    }
+}
+
+/// Where none can be made: the host's node of the same name, or of the same number, checked to be the device that was asked
+/// for.
+fn of_the_host(device: &Device) -> Result<OwnedFd> {
+    let found = |path: &Path| -> Result<OwnedFd> {
+        let copy = mount::clone_tree(CWD, path, Depth::One)?;
+        check(device, &copy)?;
+        Ok(copy)
+    };
+    let own = match found(&device.path) {
+        Ok(copy) => return Ok(copy),
+        Err(error) => error,
+    };
+    if let Ok(copy) = found(&device.path_by_number()) {
+        return Ok(copy); // a host that has it nowhere is told about the name that the user knows
+    }
+    Err(own).with_context(|| {
+        let (path, wanted) = (device.path.display(), device.described().replace(':', " "));
+        format!("a user namespace needs the host's node: make it there (mknod {path} {wanted}), or start as root")
+    })
+}
+
+/// Binds a node of the host's, which keeps the mode and the owner that it has there.
+fn bind(device: &Device, node: &OwnedFd, dir: BorrowedFd, root: &Root) -> Result<()> {
+    let stat = file::stat(node)?;
+    let mode = stat.st_mode & 0o7777;
+    if device.rights == Rights::Stated && (stat.st_uid, stat.st_gid, mode) != (device.uid, device.gid, device.mode) {
+        log::warning(format!(
+            "config.json: linux.devices: {}: keeps mode {mode:04o} and owner {}:{} (as the container sees it) of the host's \
+             node: only root of the host can make one with mode {:04o} and owner {}:{}",
+            device.path.display(),
+            stat.st_uid,
+            stat.st_gid,
+            device.mode,
+            device.uid,
+            device.gid
+        ));
+    }
+    attach(device, node, dir, root)
+}
+
+fn attach(device: &Device, node: impl AsFd, dir: BorrowedFd, root: &Root) -> Result<()> {
     let target = root.make_name(dir, device.path.file_name().unwrap_or_default(), &device.path)?.file;
     let kind = file::stat(&target)?.st_mode & libc::S_IFMT;
     ensure!(!matches!(kind, libc::S_IFLNK | libc::S_IFDIR), "the image has a link or a directory of that name");
-    Ok(mount::attach(copy, target)?)
+    Ok(mount::attach(node, target)?)
 }
 
 /// runtime-linux.md, "Dev symbolic links". What the image or the user has put there stays, but for ptmx, which must lead

@@ -1,8 +1,8 @@
 //! maskedPaths and readonlyPaths: by descriptors, from sources that no image can choose.
 //!
-//! A file is covered by the host's null device, checked to be char 1:3 (CVE-2025-31133); a directory by one empty read-only
-//! tmpfs that all of them share (a tmpfs each would cost a superblock each). Copies are made of the first one attached, since
-//! kernels before 6.15 copy attached mounts only.
+//! A file is covered by the host's null device (or the container's, where the host has none), checked to be char 1:3
+//! (CVE-2025-31133); a directory by one empty read-only tmpfs that all of them share (a tmpfs each would cost a superblock
+//! each). Copies are made of the first one attached, since kernels before 6.15 copy attached mounts only.
 
 use crate::error::{Context, Result, anyhow, ensure};
 use crate::fs::Root;
@@ -27,7 +27,8 @@ pub fn protect(sandbox: &Sandbox, root: &Root) -> Result<()> {
             let is_dir = file::stat(&target).with_context(named)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
             let cover = if is_dir { &mut dir_cover } else { &mut file_cover };
             let label = sandbox.mount_label.as_deref();
-            let make = |target: &OwnedFd| if is_dir { empty_directory(target, label) } else { null_device(target) };
+            let make =
+                |target: &OwnedFd| if is_dir { empty_directory(target, label) } else { null_device(target, root) };
             cover_with(cover, make, &target).with_context(named)?;
         }
     }
@@ -69,16 +70,24 @@ fn cover_with(cover: &mut Option<OwnedFd>, make: impl Fn(&OwnedFd) -> Result<Own
     }
 }
 
-fn null_device(target: &OwnedFd) -> Result<OwnedFd> {
-    let null = file::open(CWD, "/dev/null", libc::O_PATH | libc::O_NOFOLLOW, 0).context("open the host's /dev/null")?;
-    let stat = file::stat(&null)?;
-    let is_null = stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == file::device(1, 3);
-    ensure!(is_null, "the host's /dev/null is not the null device (char 1:3); restore it");
+/// The host's, or where the host has none, the container's, which is checked in the same way.
+fn null_device(target: &OwnedFd, root: &Root) -> Result<OwnedFd> {
+    let of_the_host = || file::open(CWD, "/dev/null", libc::O_PATH | libc::O_NOFOLLOW, 0);
+    let null = genuine(of_the_host().context("open the host's /dev/null"))
+        .or_else(|error| genuine(root.open_without_links(Path::new("/dev/null")).context("open")).map_err(|_| error))?;
     let copy = mount::clone_tree(null.as_fd(), "", Depth::One).context("copy the mount of /dev/null")?;
     let attributes = ATTR_RDONLY | ATTR_NOSUID | ATTR_NOEXEC; // not nodev: it must still answer as the null device
     let change = Change { depth: Depth::One, set: attributes, clear: 0, unnamed: 0, propagation: 0 };
     mount::attach_with(&copy, target, &[change]).context("attach the cover, read-only")?;
     Ok(copy)
+}
+
+fn genuine(null: Result<OwnedFd>) -> Result<OwnedFd> {
+    let null = null?;
+    let stat = file::stat(&null)?;
+    let is_null = stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == file::device(1, 3);
+    ensure!(is_null, "the host's /dev/null is not the null device (char 1:3); restore it");
+    Ok(null)
 }
 
 fn empty_directory(target: &OwnedFd, label: Option<&str>) -> Result<OwnedFd> {

@@ -5,6 +5,7 @@
 //! the host's. Afterwards "/" is the container's and the host's tree is gone from this namespace.
 
 mod cgroupfs;
+mod chroot;
 mod copy_up;
 mod dev;
 mod ground;
@@ -20,7 +21,7 @@ use crate::error::{Context, Result, ensure};
 use crate::fs::Root;
 use crate::hooks::{self, Surroundings};
 use crate::link::{self, Request};
-use crate::plan::{Access, DevSetup, MountOp, Plan, Sandbox};
+use crate::plan::{Access, DevSetup, MountOp, Plan, RootChange, Sandbox};
 use crate::sys;
 use crate::sys::mount::{Change, Depth};
 use std::cell::RefCell;
@@ -53,6 +54,9 @@ pub fn build(
     if sandbox.namespaces.joins(libc::CLONE_NEWNS) {
         sys::process::chdir(&sandbox.bundle).context("enter the bundle")?; // setns(2) has led us to that namespace's "/"
     }
+    if sandbox.rootfs.change != RootChange::Chroot && sandbox.namespaces.makes(libc::CLONE_NEWNS) {
+        chroot::leave(sandbox)?;
+    }
     let mut root = pivot::prepare(&sandbox.rootfs, link, &built.made)?;
     let named = |op: &MountOp| format!("config.json: mounts[{}]: mount on {}", op.index, op.at.display());
     let mut unfinished = Vec::new();
@@ -61,7 +65,7 @@ pub fn build(
         unfinished.extend(mount.map(|mount| (op, mount)));
     }
     let dev = dev::setup(sandbox.dev_setup, &root, built)?;
-    dev::make_nodes(&sandbox.devices, &root, dev, built)?;
+    dev::make_nodes(&sandbox.devices, &root, dev, built, link)?;
     if dev == DevSetup::Furnish {
         dev::make_links(&root)?;
     }

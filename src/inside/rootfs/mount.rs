@@ -5,6 +5,7 @@ use super::{Built, cgroupfs, copy_up, procfs};
 use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::fs::{Made, Root, Target, Through};
 use crate::link::{self, Request};
+use crate::plan::mounts::explain_source;
 use crate::plan::{Attributes, Content, MountOp, MountWhat, Opener, SourceLink, TargetLink, options};
 use crate::sys::file::{self, CWD};
 use crate::sys::mount::{self, Change, Depth};
@@ -66,6 +67,7 @@ pub fn perform(
         MountWhat::Bind { source, depth, opener, source_link, target_link, .. } => {
             let copy = match opener {
                 Opener::Child => open_source(source, *depth, *source_link)
+                    .map_err(|error| explain_source(error, *depth))
                     .with_context(|| format!("bind mount source {}", source.display()))?,
                 Opener::Parent => link.ask_mount(&Request::Mount(op.index))?,
             };

@@ -3,6 +3,7 @@
 use crate::error::{Context, Result, anyhow, ensure};
 use crate::fs::Root;
 use crate::link::{self, Request};
+use crate::log;
 use crate::plan::{Opener, RootChange, Rootfs, labels};
 use crate::sys::file::{self, CWD};
 use crate::sys::mount::{self, Change, Depth};
@@ -106,7 +107,17 @@ pub fn enter(rootfs: &Rootfs, root: Root) -> Result<()> {
 
 fn pivot(rootfs: &Rootfs) -> Result<()> {
     let old = mount::place("/").context("open the old root")?;
-    mount::pivot_here().context("pivot_root: use --no-pivot if this host runs from its initramfs")?;
+    match mount::pivot_here() {
+        Err(Error(Errno::EINVAL)) => {
+            log::warning(
+                "pivot_root is not possible here, as on a host that runs from its initramfs: the root filesystem is moved over \
+                 \"/\" instead, as with --no-pivot",
+            );
+            drop(old);
+            return move_and_chroot(rootfs);
+        }
+        pivoted => pivoted.context("pivot_root")?,
+    }
     process::fchdir(&old).context("enter the old root")?;
     drop(old);
     if !rootfs.cuts_everything() {

@@ -3,11 +3,14 @@
 use super::machine::{is_absent, kind, kind_name, kind_of_link};
 use super::{Concerns, Finding, Scene, Severity};
 use crate::fs::Root;
-use crate::plan::devices::Way;
+use crate::plan::devices::{Rights, Way, WithoutNode};
+use crate::plan::mounts;
 use crate::plan::namespaces::{KINDS, name, proc_name};
-use crate::plan::{MountOp, MountWhat, SourceLink, TargetLink};
+use crate::plan::{Device, MountOp, MountWhat, SourceLink, TargetLink};
 use crate::sys::file::{self, CWD};
-use crate::sys::{self, namespace};
+use crate::sys::mount::Depth;
+use crate::sys::mountinfo::{self, MountLine};
+use crate::sys::{self, Errno, namespace};
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -47,13 +50,43 @@ pub fn procfs(_: &Scene, findings: &mut Vec<Finding>) {
     }
 }
 
-/// In a user namespace no node can be made, and the host's of that name is bound.
+/// Where no node can be made, the host's of that name or number is bound.
 pub fn devices(scene: &Scene, findings: &mut Vec<Finding>) {
-    for device in scene.sandbox.devices.iter().filter(|device| device.way == Way::BindFromHost) {
-        if let Err(error) = kind(&device.path) {
-            let path = device.path.display();
-            let text = format!("{path}: {error}: a user namespace needs the host's device: make it there");
-            findings.push(of(error, Finding::error("linux.devices", text)));
+    for device in &scene.sandbox.devices {
+        if device.way == Way::BindFromHost(WithoutNode::Refuse) {
+            let at_path = device_at(&device.path, device);
+            let found = if at_path.is_ok() { at_path } else { device_at(&device.path_by_number(), device).or(at_path) };
+            findings.extend(said_of(device, found));
+        }
+    }
+}
+
+fn device_at(path: &Path, device: &Device) -> sys::Result<libc::stat> {
+    let stat = file::stat(file::open(CWD, path, libc::O_PATH, 0)?)?;
+    let is_wanted = stat.st_mode & libc::S_IFMT == device.kind.bits() && stat.st_rdev == device.number;
+    if is_wanted { Ok(stat) } else { Err(sys::Error(Errno::ENODEV)) }
+}
+
+fn said_of(device: &Device, found: sys::Result<libc::stat>) -> Option<Finding> {
+    let (path, wanted) = (device.path.display(), device.described());
+    match found {
+        Ok(stat) if device.rights == Rights::Stated && stat.st_mode & 0o7777 != device.mode => {
+            let mode = stat.st_mode & 0o7777;
+            let text = format!(
+                "{path} keeps the owner and the mode {mode:04o} of the host's node: only root of the host can make one with \
+                 mode {:04o}",
+                device.mode
+            );
+            Some(Finding::warning("linux.devices", text))
+        }
+        Ok(_) => None,
+        Err(error) => {
+            let why = if error.0 == Errno::ENODEV { format!("is not {wanted}") } else { error.to_string() };
+            let make = wanted.replace(':', " ");
+            let text = format!(
+                "{path}: {why}: a user namespace needs the host's node: make it there (mknod {path} {make}), or start as root"
+            );
+            Some(Finding::error("linux.devices", text).of_this_user())
         }
     }
 }
@@ -110,8 +143,23 @@ pub fn bind_sources(scene: &Scene, findings: &mut Vec<Finding>) {
             let finding = of(error, Finding::error(format!("mounts[{}].source", op.index), text));
             let severity = if prepared { Severity::Warning } else { Severity::Error };
             findings.push(Finding { severity, ..finding });
+        } else if is_locked(scene, op) {
+            findings.push(Finding::error(format!("mounts[{}].options", op.index), mounts::LOCKED));
         }
     }
+}
+
+/// Is it a bind of one mount, by a user namespace, of a source with mounts below?
+fn is_locked(scene: &Scene, op: &MountOp) -> bool {
+    let MountWhat::Bind { source, depth: Depth::One, .. } = &op.what else { return false };
+    let namespaces = &scene.sandbox.namespaces;
+    if !namespaces.makes(libc::CLONE_NEWNS) || !namespaces.has(libc::CLONE_NEWUSER) {
+        return false;
+    }
+    let table = mountinfo::table().and_then(mountinfo::read).unwrap_or_default(); // `procfs` says why not
+    let source = std::fs::canonicalize(source).unwrap_or_else(|_| source.clone());
+    let is_below = |line: MountLine| line.at != source && line.at.starts_with(&source);
+    table.lines().filter_map(MountLine::parse).any(is_below)
 }
 
 /// A directory goes on a directory, anything else on anything else.

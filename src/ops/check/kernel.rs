@@ -3,9 +3,11 @@
 use super::files::place_of_namespace;
 use super::machine::{self, read};
 use super::{Finding, Scene, Severity};
+use crate::outside::chroot;
 use crate::plan::cgroup::{IfMissing, Layout};
 use crate::plan::namespaces::{KINDS, proc_name};
-use crate::plan::{MountOp, MountWhat};
+use crate::plan::{MountOp, MountWhat, RootChange};
+use crate::sys::mountinfo::{self, MountLine};
 use crate::sys::older;
 use std::path::Path;
 
@@ -101,7 +103,7 @@ pub fn file_systems(scene: &Scene, findings: &mut Vec<Finding>) {
 }
 
 /// Where config.json asks for what this controller does.
-fn place_of_controller(controller: &str) -> String {
+pub fn place_of_controller(controller: &str) -> String {
     let field = match controller {
         "memory" | "pids" | "rdma" => controller,
         "cpu" | "cpuset" => "cpu",
@@ -183,6 +185,27 @@ pub fn seccomp(scene: &Scene, findings: &mut Vec<Finding>) {
             let text = format!("this kernel has no action {name} (it has: {}): use another one", available.trim());
             findings.push(Finding::error("linux.seccomp", text));
         }
+    }
+}
+
+/// user_namespaces(7), EPERM of clone(2).
+pub fn chroot(scene: &Scene, findings: &mut Vec<Finding>) {
+    if scene.sandbox.namespaces.makes(libc::CLONE_NEWUSER) && chroot::is_ours() {
+        let text = "this process lives in a chroot, for which the kernel makes no user namespace: start rruntime outside of \
+                    the chroot, make the directory the root with pivot_root(8), or leave the user namespace out";
+        findings.push(Finding::error(place_of_namespace(scene, libc::CLONE_NEWUSER), text));
+    }
+}
+
+/// Linux before nullfs cannot pivot away from an initramfs.
+pub fn initramfs(scene: &Scene, findings: &mut Vec<Finding>) {
+    let table = mountinfo::table().and_then(mountinfo::read).unwrap_or_default(); // `files::procfs` says why not
+    let is_initramfs = |line: MountLine| line.fs == "rootfs" && line.at == Path::new("/");
+    if scene.sandbox.rootfs.change == RootChange::Pivot && table.lines().filter_map(MountLine::parse).any(is_initramfs)
+    {
+        let text = "this host runs from its initramfs, which pivot_root cannot leave on most kernels: `run` then moves the root \
+                    filesystem over \"/\", as with --no-pivot; a host that has left it with switch_root needs none of that";
+        findings.push(Finding::warning("root.path", text));
     }
 }
 

@@ -157,7 +157,11 @@ fn all_devices(devices: &[Device], setup: DevSetup) -> Section {
         let (major, minor) = (libc::major(device.number), libc::minor(device.number));
         let number =
             if device.kind == DeviceKind::Fifo { kind.to_owned() } else { format!("{letter} {major}:{minor}") };
-        let way = if device.way == Way::BindFromHost { ", the host's node, bound" } else { "" };
+        let way = match device.way {
+            Way::Make => "",
+            Way::ByParent => ", made by the runtime outside of the user namespace",
+            Way::BindFromHost(_) => ", the host's node, bound",
+        };
         let rights = format!("mode {:04o}, owner {}:{}{way}", device.mode, device.uid, device.gid);
         vec![device.path.display().to_string(), number, rights]
     };
@@ -165,7 +169,7 @@ fn all_devices(devices: &[Device], setup: DevSetup) -> Section {
         let (major, minor) = (libc::major(device.number), libc::minor(device.number));
         json!({
             "path": device.path, "type": kind(device.kind).1, "major": major, "minor": minor, "fileMode": device.mode,
-            "uid": device.uid, "gid": device.gid, "boundFromHost": device.way == Way::BindFromHost,
+            "uid": device.uid, "gid": device.gid, "boundFromHost": matches!(device.way, Way::BindFromHost(_)),
         })
     });
     let mut section = Section::table("devices", "Devices", devices.iter().map(row).collect(), value.collect());

@@ -22,8 +22,8 @@ pub(super) fn hand_over(cgroup: &mut Cgroup, plan: &plan::Cgroup) -> Result<()> 
     let [dir] = &cgroup.dirs[..] else { return Ok(()) };
     if let Some(path) = &plan.place.subgroup {
         let (below, done) = dir.make_below(path);
-        cgroup.subgroup = Some(below);
-        return done;
+        let below = cgroup.subgroup.insert(below);
+        return done.and_then(|()| v2::make_valid(below));
     }
     plan.delegated_to.map_or(Ok(()), |uid| give(dir, uid))
 }

@@ -93,7 +93,7 @@ pub fn make(plan: &plan::Cgroup) -> Result<Draft<Cgroup>> {
     let cpuset = draft.dirs.iter().find(|dir| dir.has("cpuset"));
     cpuset.map(v1::fill_parents).transpose()?;
     settings::write(&draft.dirs, &plan.settings)?;
-    draft.dirs.iter().filter(|dir| dir.has_enabled()).try_for_each(v2::check_mode)?;
+    draft.dirs.iter().filter(|dir| dir.has_enabled()).try_for_each(v2::make_valid)?;
     cpuset.map(v1::fill).transpose()?;
     delegate::hand_over(&mut draft, plan)?;
     Ok(draft)

@@ -5,6 +5,7 @@
 use super::dir::{Dir, Enabled, is_gone};
 use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::sys::{self, Errno, Error, cgroupfs};
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -13,12 +14,19 @@ const FREEZE_TIME: Duration = Duration::from_secs(10);
 
 const SUBTREE: &str = "cgroup.subtree_control";
 
-/// Refuses a cgroup that no container could live in. A fresh one directly below the mount can only be good.
+const TYPE: &str = "cgroup.type";
+
+/// Values of cgroup.type. cgroups(7), "Thread mode".
+const THREADED: &str = "threaded";
+const INVALID: &str = "domain invalid";
+
+/// Refuses a cgroup that no container could live in. The mount need not be the top of the hierarchy: in a cgroup namespace it
+/// is a cgroup that may have processes.
 pub(super) fn check(dir: &Dir) -> Result<()> {
+    make_valid(dir)?;
     if dir.is_fresh() && !dir.is_nested() {
         return Ok(());
     }
-    check_mode(dir)?;
     let events = Events::read(dir)?;
     if events.populated {
         super::refuse_populated(dir, &dir.processes()?)?;
@@ -39,18 +47,29 @@ pub(super) fn check(dir: &Dir) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a cgroup that takes no processes. Also after controllers were enabled: cpu, cpuset and pids (and those that count
-/// alone) may be enabled in a cgroup that has processes of its own, which makes all below it invalid. cgroups(7), "Thread
-/// mode".
-pub(super) fn check_mode(dir: &Dir) -> Result<()> {
+/// Makes a cgroup that takes no processes a threaded one, which takes them. A cgroup is invalid below one that is threaded, or
+/// that has processes of its own and passes on cpu, cpuset, pids or perf_event: those are the controllers that a threaded
+/// cgroup can have. Also after controllers were enabled. cgroups(7), "Thread mode".
+pub(super) fn make_valid(dir: &Dir) -> Result<()> {
     let kind = dir.read("cgroup.type").with_context(|| format!("cgroup: read {dir}/cgroup.type"))?;
-    let kind = kind.trim();
-    ensure!(
-        kind == "domain",
-        "cgroup: {dir} is in mode {kind:?}, where a container cannot live: a cgroup above it is threaded or has \
-         processes of its own; move those processes into a cgroup below it, or choose another linux.cgroupsPath"
-    );
-    Ok(())
+    if kind.trim() != INVALID {
+        return Ok(());
+    }
+    for parent in dir.parents() {
+        make_parent_valid(dir, &parent)
+            .with_context(|| format!("cgroup: make {} threaded", dir.mount().join(&parent).display()))?;
+    }
+    match dir.write(TYPE, THREADED) {
+        Ok(()) | Err(Error(Errno::ENOENT)) => Ok(()), // gone: found out by the next one to use it
+        Err(error) => Err(anyhow!(error).context(format!(
+            "cgroup: {dir} takes no processes, since a cgroup above it is threaded or has processes of its own, and it cannot \
+             be threaded itself: move those processes into a cgroup below theirs, or choose another linux.cgroupsPath"
+        ))),
+    }
+}
+
+fn make_parent_valid(dir: &Dir, parent: &Path) -> sys::Result<()> {
+    if kind_of(dir, parent) == INVALID { dir.write_parent(parent, TYPE, THREADED) } else { Ok(()) }
 }
 
 /// Parents that we made pass on all controllers they have: statistics need them, and nobody else will enable them.
@@ -79,11 +98,14 @@ pub(super) fn enable(dir: &Dir, controllers: &[&str]) -> Vec<(String, String)> {
 }
 
 /// Undoes `enable`. While a cgroup has other ones below, these may use the controllers by now, and would lose their limits. So
-/// it keeps them, unless they have made it threaded: then none of those below takes a process, and no container starts there.
+/// it keeps them, unless they have made those below invalid, and none of these has become threaded since.
 pub(super) fn withdraw(dir: &Dir, enabled: &[Enabled]) {
     for Enabled { parent, controllers, kind } in enabled.iter().rev() {
-        let is_alone = dir.names_in_parent(parent).is_ok_and(|names| names.is_empty());
-        if is_alone || kind_of(dir, parent) != *kind {
+        let below = dir.names_in_parent(parent);
+        let is_alone = below.as_ref().is_ok_and(Vec::is_empty);
+        let is_threaded = |name: &OsString| kind_of(dir, &parent.join(name)) == THREADED;
+        let none_uses_them = || below.is_ok_and(|names| !names.iter().any(is_threaded));
+        if is_alone || (kind_of(dir, parent) != *kind && none_uses_them()) {
             let list: Vec<String> = controllers.iter().map(|controller| format!("-{controller}")).collect();
             let _ = dir.write_parent(parent, SUBTREE, &list.join(" ")); // gone (we made it), or in use below
         }
@@ -98,18 +120,26 @@ fn passed_on(dir: &Dir, parent: &Path) -> Vec<String> {
 
 /// The cgroup.type of a parent. The top of the hierarchy has none, and is a domain.
 fn kind_of(dir: &Dir, parent: &Path) -> String {
-    dir.read_parent(parent, "cgroup.type").map_or_else(|_| "domain".to_owned(), |kind| kind.trim().to_owned())
+    dir.read_parent(parent, TYPE).map_or_else(|_| "domain".to_owned(), |kind| kind.trim().to_owned())
 }
 
 pub(super) fn enable_in(dir: &Dir, parent: &Path, controllers: &[&str]) -> Vec<(String, String)> {
     let list = |names: &[&str]| names.iter().map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ");
+    let _ = make_parent_valid(dir, parent); // an invalid one passes nothing on, which the next write says
     if controllers.is_empty() || dir.write_parent(parent, SUBTREE, &list(controllers)).is_ok() {
         return Vec::new();
     }
     // The write is all or nothing, so one that is missing would take the others with it.
     let one = |controller: &&str| {
         let error = dir.write_parent(parent, SUBTREE, &list(&[controller])).err()?;
-        let hint = if error.0 == Errno::EBUSY { " (that cgroup has processes of its own)" } else { "" };
+        let hint = match error.0 {
+            Errno::EBUSY => " (that cgroup has processes of its own)",
+            Errno::EOPNOTSUPP => {
+                " (that cgroup is threaded, or has processes of its own: only cpu, cpuset, pids and perf_event can be \
+                 limited below it; move its processes into a cgroup below it, or leave the limit out)"
+            }
+            _ => "",
+        };
         let at = dir.mount().join(parent.strip_prefix(".").unwrap_or(parent)).join(SUBTREE);
         Some(((*controller).to_owned(), format!("write \"+{controller}\" to {}: {error}{hint}", at.display())))
     };
@@ -152,11 +182,12 @@ pub(super) fn is_frozen(dir: &Dir) -> sys::Result<bool> {
     Ok(dir.read("cgroup.freeze")?.trim() == "1")
 }
 
-/// Kills everything in it and below at once, forks too. `None` when the kernel cannot (before Linux 5.14).
+/// Kills everything in it and below at once, forks too. `None` when the kernel cannot (before Linux 5.14, and in a threaded
+/// cgroup).
 pub(super) fn kill(dir: &Dir) -> Result<Option<()>> {
     match dir.write("cgroup.kill", "1") {
         Ok(()) | Err(Error(Errno::ENODEV)) => Ok(Some(())), // gone, and so are its processes
-        Err(Error(Errno::ENOENT)) => Ok(None),
+        Err(Error(Errno::ENOENT | Errno::EOPNOTSUPP)) => Ok(None),
         Err(error) => Err(anyhow!(error).context(format!("cgroup: write \"1\" to {dir}/cgroup.kill"))),
     }
 }

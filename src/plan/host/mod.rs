@@ -8,7 +8,7 @@ pub mod systemd;
 use crate::error::{Context, Result};
 use crate::plan::cgroup::Driver;
 use crate::plan::labels::Asked;
-use crate::sys::credentials;
+use crate::sys::{credentials, namespace};
 
 #[derive(Debug, Clone)]
 pub struct Host {
@@ -16,6 +16,7 @@ pub struct Host {
     pub egid: u32,
     /// Capabilities that can be given to a payload, one bit each: the permitted set of this process.
     pub capabilities: u64,
+    pub user_namespace: UserNamespace,
     pub cgroups: cgroup::Cgroups,
     pub lsm: lsm::Lsm,
     /// `None`: nobody asked for it.
@@ -29,7 +30,8 @@ pub fn gather(labels: Asked, driver: Driver) -> Result<Host> {
         Driver::Systemd => Some(systemd::gather(&cgroups).context("look for this host's systemd")?),
         Driver::Cgroupfs | Driver::Disabled => None,
     };
-    Ok(Host { cgroups, systemd, ..gather_for_exec(labels)? })
+    let user_namespace = if namespace::is_in_first_user() { UserNamespace::First } else { UserNamespace::Nested };
+    Ok(Host { user_namespace, cgroups, systemd, ..gather_for_exec(labels)? })
 }
 
 /// Looks at the machine for `exec`, which finds its cgroup in the record.
@@ -40,7 +42,8 @@ pub fn gather_for_exec(labels: Asked) -> Result<Host> {
         Asked::No => lsm::NOT_ASKED,
     };
     let (euid, egid) = (credentials::effective_uid(), credentials::effective_gid());
-    Ok(Host { euid, egid, capabilities, cgroups: cgroup::Cgroups::Missing, lsm, systemd: None })
+    let (user_namespace, cgroups) = (UserNamespace::Nested, cgroup::Cgroups::Missing); // `exec` makes no nodes
+    Ok(Host { euid, egid, capabilities, user_namespace, cgroups, lsm, systemd: None })
 }
 
 /// Who runs the runtime: it decides which rights the parent has over what it makes.
@@ -51,7 +54,21 @@ pub enum Caller {
     User,
 }
 
+/// Where the runtime's capabilities hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UserNamespace {
+    /// The one that the machine started with.
+    First,
+    Nested,
+}
+
 impl Host {
+    /// May this process make device nodes that can be opened? mknod(2) asks for the capability in the first user namespace.
+    pub fn makes_nodes(&self) -> bool {
+        let capable = self.capabilities >> CAP_MKNOD & 1 == 1;
+        self.caller() == Caller::Root && capable && self.user_namespace == UserNamespace::First
+    }
+
     pub fn caller(&self) -> Caller {
         if self.capabilities >> CAP_SYS_ADMIN & 1 == 1 { Caller::Root } else { Caller::User }
     }
@@ -73,13 +90,15 @@ impl Host {
 
 /// linux/capability.h
 const CAP_SYS_ADMIN: u32 = 21;
+const CAP_MKNOD: u32 = 27;
 
 #[cfg(test)]
 impl Host {
     /// Root on a machine without cgroups.
     pub fn for_tests() -> Host {
         let (capabilities, cgroups) = ((1 << 41) - 1, cgroup::Cgroups::Missing);
-        Host { euid: 0, egid: 0, capabilities, cgroups, lsm: lsm::NOT_ASKED, systemd: None }
+        let user_namespace = UserNamespace::First;
+        Host { euid: 0, egid: 0, capabilities, user_namespace, cgroups, lsm: lsm::NOT_ASKED, systemd: None }
     }
 
     /// Root on a machine with these cgroups.

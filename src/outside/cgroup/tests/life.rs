@@ -119,15 +119,15 @@ fn hierarchies_are_found_where_the_mount_table_says() {
 }
 
 #[test]
-fn a_place_where_no_container_can_live_is_refused() {
+fn below_a_threaded_cgroup_one_is_threaded() {
     let Some(host) = v2() else { return };
     let top = name();
     let path = PathBuf::from("/sys/fs/cgroup").join(&top);
     std::fs::create_dir_all(path.join("t")).unwrap();
     std::fs::write(path.join("t/cgroup.type"), "threaded").unwrap();
-    for inside in ["t", "other"] {
-        let refusal = refusal(&planned(&host, &format!("/{top}/{inside}"), "{}"));
-        assert!(refusal.contains("where a container cannot live"), "{refusal}");
+    for inside in ["t", "other", "t/other", "between/other"] {
+        let cgroup = create(&planned(&host, &format!("/{top}/{inside}"), "{}")).unwrap();
+        assert_eq!(contents(&cgroup, "", "cgroup.type"), "threaded", "{inside}");
     }
     std::fs::remove_dir(path.join("t")).unwrap();
     std::fs::remove_dir(path).unwrap();
