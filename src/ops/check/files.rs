@@ -165,7 +165,7 @@ fn covered(mounts: &[MountOp], op: &MountOp) -> bool {
 
 /// What a path of the container's leads to, if that can be told from here.
 pub enum InContainer {
-    Found(libc::stat),
+    Found(file::Stat),
     Absent,
     /// A file system that does not exist yet has it, or it may have.
     Unknown,
