@@ -96,6 +96,15 @@ static_target() {
     fi
 }
 
+# The static target of an architecture; rustup brings its standard library.
+static_target_of() { # ARCHITECTURE
+    local musl=$1-unknown-linux-musl
+    grep -qF "[target.$musl]" .cargo/config.toml || fail "$1: .cargo/config.toml has no linker for it"
+    [ -d "$(rustc --print target-libdir --target "$musl")" ] || rustup target add "$musl" >&2 ||
+        fail "the standard library of $musl is missing and cannot be added"
+    echo "$musl"
+}
+
 # Prints the path of the release binary, built if need be; $RRUNTIME names another one.
 release_binary() {
     if [ -n "${RRUNTIME:-}" ]; then
@@ -104,8 +113,20 @@ release_binary() {
         return
     fi
     need_rust
-    need gcc libc6-dev
+    build_release "$(static_target)"
+}
+
+# The same for another architecture.
+foreign_binary() { # ARCHITECTURE
+    local target
+    need_rust
+    target=$(static_target_of "$1") || exit
+    build_release "$target"
+}
+
+build_release() { # TARGET
+    need gcc libc6-dev # for another architecture they make the macros, which run here
     RRUNTIME_COMMIT=$(git rev-parse --short HEAD 2>/dev/null || true) \
-        cargo build --release --locked --bin rruntime --target "$(static_target)" --message-format=json-render-diagnostics |
+        cargo build --release --locked --bin rruntime --target "$1" --message-format=json-render-diagnostics |
         sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | grep .
 }

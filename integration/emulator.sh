@@ -5,13 +5,24 @@
 # shellcheck disable=SC2154,SC2034 # of and for the script that sources this
 emulator=("$work/emulator/usr/lib64/ld-linux-x86-64.so.2" --library-path "$work/emulator/usr/lib/x86_64-linux-gnu"
     "$work/emulator/usr/bin/qemu-system-x86_64" -L "$work/emulator/usr/share/qemu" -L "$work/emulator/usr/share/seabios")
+# The same for an emulated arm64 machine.
+# shellcheck disable=SC2154,SC2034
+emulator_arm64=("$work/emulator.arm64/usr/lib64/ld-linux-x86-64.so.2" --library-path "$work/emulator.arm64/usr/lib/x86_64-linux-gnu"
+    "$work/emulator.arm64/usr/bin/qemu-system-aarch64")
 
 # Complete, or not there: a directory that is renamed at the end.
 build_emulator() {
-    [ -d "$work/emulator" ] && return
+    extract_emulator "$work/emulator" qemu-system-x86,seabios
+}
+build_emulator_arm64() {
+    extract_emulator "$work/emulator.arm64" qemu-system-arm
+}
+
+extract_emulator() { # DIRECTORY PACKAGES
+    [ -d "$1" ] && return
     need mmdebstrap
     section "the emulator, from Debian's packages"
-    rm -rf "$work/emulator.new"
-    bootstrap trixie "$work/emulator.new" --variant=extract --include=qemu-system-x86,seabios
-    mv "$work/emulator.new" "$work/emulator"
+    rm -rf "$1.new"
+    bootstrap trixie "$1.new" --variant=extract --include="$2"
+    mv "$1.new" "$1"
 }

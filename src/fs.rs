@@ -91,7 +91,7 @@ impl Root {
         let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
         let file = file::open_in(self.dir.as_fd(), inside(path), flags, 0, Resolve::InRoot)?;
         let now = file::stat(&file)?;
-        let same = |a: libc::stat, b: libc::stat| (a.st_dev, a.st_ino, a.st_mode) == (b.st_dev, b.st_ino, b.st_mode);
+        let same = |a: file::Stat, b: file::Stat| (a.st_dev, a.st_ino, a.st_mode) == (b.st_dev, b.st_ino, b.st_mode);
         ensure!(same(before, now), "was replaced while it was being opened");
         Ok(Some(file))
     }

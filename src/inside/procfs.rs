@@ -63,7 +63,7 @@ impl Named {
     /// The mount namespace must be this process's own. Its /proc is cut from the host's first: what is mounted on a shared mount
     /// appears on all of its peers.
     pub fn new(procfs: &OwnedFd) -> Result<Named> {
-        mount::change(c"/proc", libc::MS_PRIVATE).context("cut /proc from the host's")?;
+        mount::change(c"/proc", mount::flag::MS_PRIVATE).context("cut /proc from the host's")?;
         let at = mount::place("/proc").context("open /proc")?;
         mount::attach(procfs, at).context("mount a private procfs on /proc")?;
         Ok(Named)

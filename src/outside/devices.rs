@@ -63,7 +63,7 @@ fn private_directory(label: Option<&str>) -> sys::Result<OwnedFd> {
     namespace::unshare(libc::CLONE_NEWNS)?;
     // Where the runtime lives in a chroot, "/" would be no mount point.
     namespace::enter_own_root()?;
-    mount::change(c"/", libc::MS_REC | libc::MS_PRIVATE)?; // otherwise the mount would appear on the host
+    mount::change(c"/", mount::flag::MS_REC | mount::flag::MS_PRIVATE)?; // otherwise the mount would appear on the host
     let context = mount::begin("tmpfs")?;
     context.set("mode", Some("700"))?;
     if let Some(label) = label {

@@ -9,7 +9,7 @@ use crate::error::{Context, Result, bail};
 use crate::log;
 use crate::plan::Rootfs;
 use crate::sys::file::{self, CWD};
-use crate::sys::mount::{self, Change, Depth};
+use crate::sys::mount::{self, Change, Depth, flag};
 use crate::sys::mountinfo::{self, MountLine};
 use crate::sys::{self, Errno};
 use crate::undo::Draft;
@@ -38,7 +38,7 @@ pub struct Detached {
 
 /// More than can be on top of each other: the two, and what config.json mounts on "/".
 const LIMIT: usize = 1 << 16;
-const PRIVATE: Change = Change { depth: Depth::One, set: 0, clear: 0, unnamed: 0, propagation: libc::MS_PRIVATE };
+const PRIVATE: Change = Change { depth: Depth::One, set: 0, clear: 0, unnamed: 0, propagation: flag::MS_PRIVATE };
 const ALL_PRIVATE: Change = Change { depth: Depth::Recursive, ..PRIVATE };
 
 /// Makes the mounts, so that their number can be written down before anybody sees them.
@@ -46,7 +46,7 @@ pub fn prepare(rootfs: &Rootfs) -> Result<Detached> {
     let make = || -> Result<Detached> {
         let at = std::fs::canonicalize(&rootfs.path).map_err(sys::Error::from)?;
         let tree = mount::clone_tree(CWD, &at, Depth::Recursive)?;
-        match mount::set_attributes(&tree, Depth::Recursive, 0, 0, libc::MS_PRIVATE) {
+        match mount::set_attributes(&tree, Depth::Recursive, 0, 0, flag::MS_PRIVATE) {
             Err(sys::Error(Errno::ENOSYS | Errno::EPERM)) => {} // no mount_setattr: when it is attached
             done => done?,
         }
@@ -98,7 +98,7 @@ pub fn take_down(mount: &HostMount) -> Result<()> {
             bail!("{}: another mount hides them: unmount that one, then delete the container", named());
         }
         // What is bound may be shared with the host: the unmounting must not reach that.
-        mount::change(&path, libc::MS_PRIVATE | libc::MS_REC).with_context(named)?;
+        mount::change(&path, flag::MS_PRIVATE | flag::MS_REC).with_context(named)?;
         mount::detach(&path).with_context(named)?;
     }
     bail!("{}: there is no end to them", named())

@@ -11,7 +11,7 @@ pub fn procfs(plan: &Plan) -> Result<Option<OwnedFd>> {
         return Ok(None);
     }
     let dir = file::open(CWD, "/proc", libc::O_PATH | libc::O_DIRECTORY, 0).context("open /proc")?;
-    ensure!(file::filesystem(&dir)? == libc::PROC_SUPER_MAGIC, "/proc is not procfs; labels cannot be set without it");
+    ensure!(file::filesystem(&dir)? == file::PROC_SUPER_MAGIC, "/proc is not procfs; labels cannot be set without it");
     Ok(Some(dir))
 }
 

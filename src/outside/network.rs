@@ -60,7 +60,7 @@ pub fn move_in(devices: &[NetDevice], pid: i32) -> Result<Draft<Moved>> {
 fn open(pid: i32) -> Result<(Side, Side)> {
     let open = |path: &str| file::open(CWD, path, libc::O_RDONLY, 0).with_context(|| format!("open {path}"));
     let (ours, theirs) = (open("/proc/self/ns/net")?, open(&format!("/proc/{pid}/ns/net"))?);
-    let same = |a: libc::stat, b: libc::stat| (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino);
+    let same = |a: file::Stat, b: file::Stat| (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino);
     ensure!(!same(file::stat(&ours)?, file::stat(&theirs)?), "the container's network namespace is the host's own");
     let here = Socket::open().context("make a socket to the kernel's network")?;
     let there = socket_in(&theirs, &ours)?;

@@ -370,7 +370,7 @@ impl StateDir {
 
     /// Is the directory of this name still the one that we opened, and not that of a later container?
     fn is_current(&self) -> bool {
-        let identity = |stat: libc::stat| (stat.st_dev, stat.st_ino);
+        let identity = |stat: file::Stat| (stat.st_dev, stat.st_ino);
         let now = open_dir(self.root.as_fd(), &self.id).and_then(file::stat).map(identity);
         matches!((now, file::stat(&self.dir).map(identity)), (Ok(now), Ok(mine)) if now == mine)
     }

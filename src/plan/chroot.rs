@@ -5,7 +5,7 @@ use super::mounts::{MountOp, MountWhat};
 use super::namespaces::Namespaces;
 use super::{RootChange, Rootfs};
 use crate::error::{Result, ensure};
-use crate::sys::mount::Depth;
+use crate::sys::mount::{Depth, flag};
 use oci_spec::runtime::Linux;
 
 /// How the root filesystem becomes "/": as the caller asked, or by chroot where there is no mount namespace.
@@ -55,7 +55,7 @@ pub(super) fn keep_in(rootfs: &Rootfs, mounts: &mut [MountOp]) {
             }
         };
         if cut {
-            op.attributes.propagation.insert(0, (Depth::Recursive, libc::MS_SLAVE));
+            op.attributes.propagation.insert(0, (Depth::Recursive, flag::MS_SLAVE));
         }
     }
 }

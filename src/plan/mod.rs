@@ -45,6 +45,7 @@ pub use process::Process;
 use crate::error::{Context, Result, bail, ensure};
 use crate::spec::Spec;
 use crate::sys::keyring::Search;
+use crate::sys::mount::flag;
 use crate::sys::namespace::Identity;
 use cgroup::Driver;
 use host::{Caller, Host};
@@ -128,7 +129,7 @@ pub struct Rootfs {
 impl Rootfs {
     /// Does the planned propagation leave nothing shared with the host?
     pub fn cuts_everything(&self) -> bool {
-        self.propagation & libc::MS_REC != 0 && self.propagation & (libc::MS_SLAVE | libc::MS_PRIVATE) != 0
+        self.propagation & flag::MS_REC != 0 && self.propagation & (flag::MS_SLAVE | flag::MS_PRIVATE) != 0
     }
 }
 

@@ -8,7 +8,7 @@ use super::namespaces::{self, Namespaces};
 use super::options::{self, Effect, SourceLink, TargetLink};
 use crate::error::{Context, Result, anyhow, bail, ensure};
 use crate::spec::Spec;
-use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_NOSYMFOLLOW, ATTR_RDONLY, Depth};
+use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_NOSYMFOLLOW, ATTR_RDONLY, Depth, flag};
 use crate::sys::{self, Errno};
 use oci_spec::runtime::Mount;
 use std::path::{Component, Path, PathBuf};
@@ -120,7 +120,6 @@ pub struct Attributes {
     pub propagation: Vec<(Depth, u64)>,
 }
 
-/// linux.rootfsPropagation as MS_* bits. Absent: what happens on the host is seen inside, nothing goes out.
 /// What the kernel means where it refuses to copy a source without what is mounted below it. mount_namespaces(7): to a user
 /// namespace those mounts are locked together.
 pub fn explain_source(error: sys::Error, depth: Depth) -> anyhow::Error {
@@ -134,13 +133,14 @@ pub fn explain_source(error: sys::Error, depth: Depth) -> anyhow::Error {
 pub const LOCKED: &str = "where something is mounted below the source, a user namespace can only bind all of it: write \"rbind\" in \
                           place of \"bind\"";
 
+/// linux.rootfsPropagation as MS_* bits. Absent: what happens on the host is seen inside, nothing goes out.
 pub(super) fn root_propagation(word: Option<&str>) -> Result<u64> {
     let Some(word) = word.filter(|word| !word.is_empty()) else {
-        return Ok(libc::MS_SLAVE | libc::MS_REC);
+        return Ok(flag::MS_SLAVE | flag::MS_REC);
     };
     match options::find(word) {
         Some(Effect::Propagation { depth, flag }) => {
-            Ok(flag | if depth == Depth::Recursive { libc::MS_REC } else { 0 })
+            Ok(flag | if depth == Depth::Recursive { flag::MS_REC } else { 0 })
         }
         _ => {
             let names = ["shared", "slave", "private", "unbindable", "rshared", "rslave", "rprivate", "runbindable"];
@@ -470,8 +470,8 @@ mod tests {
 
     #[test]
     fn propagation_words_are_checked() {
-        assert_eq!(root_propagation(None).unwrap(), libc::MS_SLAVE | libc::MS_REC);
-        assert_eq!(root_propagation(Some("rshared")).unwrap(), libc::MS_SHARED | libc::MS_REC);
+        assert_eq!(root_propagation(None).unwrap(), flag::MS_SLAVE | flag::MS_REC);
+        assert_eq!(root_propagation(Some("rshared")).unwrap(), flag::MS_SHARED | flag::MS_REC);
         assert!(root_propagation(Some("salve")).unwrap_err().to_string().contains("did you mean \"slave\""));
     }
 }

@@ -3,7 +3,7 @@
 pub use crate::error::did_you_mean;
 use crate::sys::mount::{
     ATTR_ATIME, ATTR_NOATIME, ATTR_NODEV, ATTR_NODIRATIME, ATTR_NOEXEC, ATTR_NOSUID, ATTR_NOSYMFOLLOW, ATTR_RDONLY,
-    ATTR_STRICTATIME, Depth,
+    ATTR_STRICTATIME, Depth, flag,
 };
 
 /// What a word does.
@@ -113,7 +113,7 @@ pub const WORDS: &[(&str, Effect)] = &[
     ("nostrictatime", one(0, ATTR_STRICTATIME)),
     ("nosuid", one(ATTR_NOSUID, 0)),
     ("nosymfollow", one(ATTR_NOSYMFOLLOW, 0)),
-    ("private", spread(Depth::One, libc::MS_PRIVATE)),
+    ("private", spread(Depth::One, flag::MS_PRIVATE)),
     ("ratime", all(0, ATTR_NOATIME)),
     ("rbind", Bind(Depth::Recursive)),
     ("rdev", all(0, ATTR_NODEV)),
@@ -131,27 +131,27 @@ pub const WORDS: &[(&str, Effect)] = &[
     ("rnosuid", all(ATTR_NOSUID, 0)),
     ("rnosymfollow", all(ATTR_NOSYMFOLLOW, 0)),
     ("ro", Both { set: ATTR_RDONLY, clear: 0, superblock: "ro" }),
-    ("rprivate", spread(Depth::Recursive, libc::MS_PRIVATE)),
+    ("rprivate", spread(Depth::Recursive, flag::MS_PRIVATE)),
     ("rrelatime", all(0, ATTR_ATIME)),
     ("rro", all(ATTR_RDONLY, 0)),
     ("rrw", all(0, ATTR_RDONLY)),
-    ("rshared", spread(Depth::Recursive, libc::MS_SHARED)),
-    ("rslave", spread(Depth::Recursive, libc::MS_SLAVE)),
+    ("rshared", spread(Depth::Recursive, flag::MS_SHARED)),
+    ("rslave", spread(Depth::Recursive, flag::MS_SLAVE)),
     ("rstrictatime", all(ATTR_STRICTATIME, ATTR_ATIME)),
     ("rsuid", all(0, ATTR_NOSUID)),
     ("rsymfollow", all(0, ATTR_NOSYMFOLLOW)),
-    ("runbindable", spread(Depth::Recursive, libc::MS_UNBINDABLE)),
+    ("runbindable", spread(Depth::Recursive, flag::MS_UNBINDABLE)),
     ("rw", Both { set: 0, clear: ATTR_RDONLY, superblock: "rw" }),
-    ("shared", spread(Depth::One, libc::MS_SHARED)),
+    ("shared", spread(Depth::One, flag::MS_SHARED)),
     ("silent", OldFlag),
-    ("slave", spread(Depth::One, libc::MS_SLAVE)),
+    ("slave", spread(Depth::One, flag::MS_SLAVE)),
     ("src-nofollow", Source(SourceLink::Bind)),
     ("strictatime", one(ATTR_STRICTATIME, ATTR_ATIME)),
     ("suid", one(0, ATTR_NOSUID)),
     ("symfollow", one(0, ATTR_NOSYMFOLLOW)),
     ("sync", Superblock("sync")),
     ("tmpcopyup", CopyUp),
-    ("unbindable", spread(Depth::One, libc::MS_UNBINDABLE)),
+    ("unbindable", spread(Depth::One, flag::MS_UNBINDABLE)),
 ];
 
 pub fn find(word: &str) -> Option<Effect> {

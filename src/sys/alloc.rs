@@ -19,9 +19,23 @@ const WORTH_IT: usize = 64 << 10;
 /// Classes are powers of two, from 16 bytes to 32 KiB.
 const SMALLEST: u32 = 4;
 const CLASSES: usize = 12;
+/// The smallest page that a kernel has: mappings are so aligned.
 const PAGE: usize = 4096;
+/// The largest one: kernels of other architectures than these are built with pages of 16 or 64 KiB, too. What is given back to
+/// the kernel begins and ends at its multiples: madvise(2) refuses another start, and rounds another end up, over what is in use.
+const LARGEST_PAGE: usize = if cfg!(any(
+    target_arch = "x86_64",
+    target_arch = "x86",
+    target_arch = "arm",
+    target_arch = "riscv64",
+    target_arch = "s390x"
+)) {
+    PAGE
+} else {
+    64 << 10
+};
 
-#[repr(align(4096))]
+#[repr(align(65536))]
 struct Area(UnsafeCell<[u8; AREA]>);
 
 struct Classes {
@@ -138,7 +152,7 @@ impl Cells {
         let in_area = (1..=AREA).contains(&used);
         self.turn += 1;
         self.free = [ptr::null_mut(); CLASSES];
-        let start = used.next_multiple_of(PAGE);
+        let start = used.next_multiple_of(LARGEST_PAGE);
         if in_area && start + WORTH_IT <= AREA {
             self.older = start;
             self.next = self.next.with_addr(area.addr() + start);
@@ -365,8 +379,9 @@ pub fn forget_all_but<T: 'static>(build: impl FnOnce() -> T, go: fn(T) -> !) -> 
     unsafe { forget(&raw mut here, value, go) }
 }
 
-/// Below the stack pointer are the remains of calls that have returned.
-const BELOW: usize = 16 << 10;
+/// Below the stack pointer are the remains of calls that have returned: as many bytes as `drop_stack_below` leaves, and the
+/// frames of a few calls.
+const BELOW: usize = LARGEST_PAGE + (12 << 10);
 
 #[inline(never)]
 fn scrub_below() {
@@ -381,8 +396,8 @@ const DEEPEST: usize = 1 << 20;
 #[inline(never)]
 fn drop_stack_below() {
     let here = 0u8;
-    let page = std::ptr::from_ref(std::hint::black_box(&here)).addr() & !(PAGE - 1);
-    let end = page.saturating_sub(PAGE); // the frame of the system call's wrapper is in between
+    let here = std::ptr::from_ref(std::hint::black_box(&here)).addr();
+    let end = here.saturating_sub(PAGE) & !(LARGEST_PAGE - 1); // the frame of the system call's wrapper is in between
     // SAFETY: below the stack pointer there is nothing that a caller still needs, and the one function that is called from here
     // needs less than a page. madvise passes over what is not mapped.
     unsafe {

@@ -13,9 +13,9 @@ use std::time::Duration;
 pub fn magic_at(path: impl AsRef<Path>) -> Result<i64> {
     let path = cstr(path)?;
     // SAFETY: statfs is plain integers, for which zero is a valid value.
-    let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
+    let mut stat: libc::statfs64 = unsafe { std::mem::zeroed() };
     // SAFETY: the path is a live C string and the struct is ours.
-    check(libc::c_long::from(unsafe { libc::statfs(path.as_ptr(), &raw mut stat) }))?;
+    check(libc::c_long::from(unsafe { libc::statfs64(path.as_ptr(), &raw mut stat) }))?;
     #[allow(clippy::unnecessary_cast)] // the width differs between architectures
     Ok(stat.f_type as i64)
 }

@@ -1,9 +1,8 @@
 //! Copying what a file is: its bytes with their holes, its extended attributes, its owner, mode and times.
 
-use super::file::chown;
+use super::file::{self, chown};
 use super::{Errno, Error, Result, check, cstr, retry};
 use nix::sys::stat::{Mode, UtimensatFlags, fchmod, futimens, utimensat};
-use nix::sys::time::TimeSpec;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
@@ -22,8 +21,8 @@ pub fn bytes(from: impl AsFd, to: impl AsFd, size: i64) -> Result<()> {
         range(from, to, start, end)?;
         at = end.max(start);
     }
-    nix::unistd::ftruncate(to, size)?;
-    Ok(())
+    // SAFETY: no pointers.
+    check(unsafe { libc::ftruncate64(to.as_raw_fd(), size) }.into()).map(drop)
 }
 
 fn range(from: BorrowedFd, to: BorrowedFd, start: i64, end: i64) -> Result<()> {
@@ -33,7 +32,7 @@ fn range(from: BorrowedFd, to: BorrowedFd, start: i64, end: i64) -> Result<()> {
         let count = usize::try_from(end - at).unwrap_or(0).min(1 << 30);
         let sent = retry(|| {
             // SAFETY: the offset is ours and lives for the call.
-            check(unsafe { libc::sendfile(to.as_raw_fd(), from.as_raw_fd(), &raw mut at, count) } as libc::c_long)
+            check(unsafe { libc::sendfile64(to.as_raw_fd(), from.as_raw_fd(), &raw mut at, count) } as libc::c_long)
         })?;
         if sent == 0 {
             return Ok(()); // it has become shorter
@@ -44,7 +43,8 @@ fn range(from: BorrowedFd, to: BorrowedFd, start: i64, end: i64) -> Result<()> {
 
 fn seek(file: BorrowedFd, offset: i64, whence: i32) -> Result<i64> {
     // SAFETY: no pointers.
-    check(unsafe { libc::lseek(file.as_raw_fd(), offset, whence) })
+    let at = unsafe { libc::lseek64(file.as_raw_fd(), offset, whence) };
+    if at < 0 { Err(Error(Errno::last())) } else { Ok(at) }
 }
 
 /// Copies the extended attributes that mean the same on another file system: all but the labels and signatures of security
@@ -105,19 +105,13 @@ pub fn mode(file: impl AsFd, mode: u32) -> Result<()> {
 }
 
 /// Gives an open file (not O_PATH) the times of another.
-pub fn times(file: impl AsFd, like: &libc::stat) -> Result<()> {
-    let (access, change) = times_of(like);
-    Ok(futimens(file, &access, &change)?)
+pub fn times(file: impl AsFd, like: &file::Stat) -> Result<()> {
+    Ok(futimens(file, &like.accessed, &like.modified)?)
 }
 
 /// As `times`, for a name in a directory: a link, a device, a socket.
-pub fn times_at(dir: BorrowedFd, name: impl AsRef<Path>, like: &libc::stat) -> Result<()> {
-    let (access, change) = times_of(like);
-    Ok(utimensat(dir, name.as_ref(), &access, &change, UtimensatFlags::NoFollowSymlink)?)
-}
-
-fn times_of(stat: &libc::stat) -> (TimeSpec, TimeSpec) {
-    (TimeSpec::new(stat.st_atime, stat.st_atime_nsec), TimeSpec::new(stat.st_mtime, stat.st_mtime_nsec))
+pub fn times_at(dir: BorrowedFd, name: impl AsRef<Path>, like: &file::Stat) -> Result<()> {
+    Ok(utimensat(dir, name.as_ref(), &like.accessed, &like.modified, UtimensatFlags::NoFollowSymlink)?)
 }
 
 /// A second name for a file. `path` is relative to `top`, and nothing in it is followed.

@@ -3,6 +3,12 @@
 use super::process::prctl;
 use super::{Errno, Error, Result, check};
 
+#[cfg(not(any(target_arch = "x86", target_arch = "arm")))]
+use libc::{SYS_setgroups as SETGROUPS, SYS_setresgid as SETRESGID, SYS_setresuid as SETRESUID};
+/// The calls that take ids of 32 bits. x86 and ARM have older ones of 16 bits under the plain names. setresuid(2).
+#[cfg(any(target_arch = "x86", target_arch = "arm"))]
+use libc::{SYS_setgroups32 as SETGROUPS, SYS_setresgid32 as SETRESGID, SYS_setresuid32 as SETRESUID};
+
 /// The number that is no id: setresuid(2) and setresgid(2) take it for "as it is" and succeed.
 const NONE: u32 = u32::MAX;
 
@@ -12,7 +18,7 @@ pub fn set_uid(uid: u32) -> Result<()> {
         return Err(Error(Errno::EINVAL));
     }
     // SAFETY: no pointers. The raw call, because libc's would look for other threads.
-    check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
+    check(unsafe { libc::syscall(SETRESUID, uid, uid, uid) }).map(drop)
 }
 
 /// Real, effective and saved group id at once. EINVAL for the number that is no id.
@@ -21,13 +27,13 @@ pub fn set_gid(gid: u32) -> Result<()> {
         return Err(Error(Errno::EINVAL));
     }
     // SAFETY: no pointers.
-    check(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) }).map(drop)
+    check(unsafe { libc::syscall(SETRESGID, gid, gid, gid) }).map(drop)
 }
 
 /// The supplementary groups, exactly these.
 pub fn set_groups(groups: &[u32]) -> Result<()> {
     // SAFETY: the array lives for the call and its length is told.
-    check(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) }).map(drop)
+    check(unsafe { libc::syscall(SETGROUPS, groups.len(), groups.as_ptr()) }).map(drop)
 }
 
 pub fn effective_uid() -> u32 {

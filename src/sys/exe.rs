@@ -10,7 +10,7 @@
 //! 3. where neither can be had, not at all.
 
 use super::file::{CWD, open, own, read_all, stat, write_all};
-use super::mount::{self, ATTR_RDONLY, Depth};
+use super::mount::{self, ATTR_RDONLY, Depth, flag};
 use super::{Errno, Error, Result, check, process};
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -56,7 +56,7 @@ pub fn refusal(error: Error) -> String {
 /// A mount whose root is this very file, and read-only: ours, or one that the administrator made.
 fn is_read_only_mount(exe: &OwnedFd) -> Result<bool> {
     let (root, flags) = (mount::is_mount_root(exe)?, super::file::mount_flags(exe)?);
-    Ok(root && flags & libc::ST_RDONLY != 0)
+    Ok(root && flags & flag::ST_RDONLY != 0)
 }
 
 fn read_only_mount() -> Result<OwnedFd> {

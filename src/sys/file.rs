@@ -2,6 +2,7 @@
 
 use super::older::is_missing;
 use super::{Errno, Error, Result, check, cstr, older, retry, walk};
+use nix::sys::time::TimeSpec;
 use std::ffi::{CStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
@@ -39,14 +40,19 @@ impl Resolve {
     }
 }
 
+/// Lets a 32-bit process open files of 2 GiB and more; the kernel sets it for the others. With O_PATH openat2 refuses it.
+const LARGE_FILES: i32 = if cfg!(target_pointer_width = "32") { libc::O_LARGEFILE } else { 0 };
+
+fn with_large_files(flags: i32) -> i32 {
+    if flags & libc::O_PATH == 0 { flags | LARGE_FILES } else { flags }
+}
+
 /// Plain `openat`, always close-on-exec.
 pub fn open(dir: BorrowedFd, path: impl AsRef<Path>, flags: i32, mode: u32) -> Result<OwnedFd> {
-    let path = cstr(path)?;
+    let (path, flags) = (cstr(path)?, with_large_files(flags) | libc::O_CLOEXEC);
     retry(|| {
         // SAFETY: the path is a live C string, the descriptor is borrowed for the call.
-        let fd = check(libc::c_long::from(unsafe {
-            libc::openat(dir.as_raw_fd(), path.as_ptr(), flags | libc::O_CLOEXEC, mode)
-        }))?;
+        let fd = check(libc::c_long::from(unsafe { libc::openat(dir.as_raw_fd(), path.as_ptr(), flags, mode) }))?;
         Ok(own(fd))
     })
 }
@@ -57,7 +63,7 @@ pub fn open_in(dir: BorrowedFd, path: impl AsRef<Path>, flags: i32, mode: u32, r
     let name = cstr(&path)?;
     // SAFETY: open_how is plain integers, for which zero is a valid value.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
-    how.flags = u64::from((flags | libc::O_CLOEXEC).cast_unsigned());
+    how.flags = u64::from((with_large_files(flags) | libc::O_CLOEXEC).cast_unsigned());
     how.mode = u64::from(mode);
     how.resolve = resolve.bits();
     let mut tries = 0;
@@ -128,7 +134,7 @@ pub fn read(file: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
 pub fn read_at(file: impl AsFd, buffer: &mut [u8], offset: i64) -> Result<usize> {
     let fd = file.as_fd().as_raw_fd();
     // SAFETY: the buffer is ours and its length is told.
-    let read = unsafe { libc::pread(fd, buffer.as_mut_ptr().cast(), buffer.len(), offset) };
+    let read = unsafe { libc::pread64(fd, buffer.as_mut_ptr().cast(), buffer.len(), offset) };
     check(read as libc::c_long).map(libc::c_long::cast_unsigned).map(|n| usize::try_from(n).unwrap_or(0))
 }
 
@@ -199,26 +205,60 @@ pub fn rename(from_dir: BorrowedFd, from: impl AsRef<Path>, to_dir: BorrowedFd, 
     .map(drop)
 }
 
+/// What of `struct stat` is needed, with the widths of 64-bit machines on every architecture. stat(2).
+#[derive(Clone, Copy)]
+#[allow(clippy::struct_field_names)] // the kernel's own
+pub struct Stat {
+    pub st_dev: u64,
+    pub st_ino: u64,
+    pub st_mode: u32,
+    pub st_nlink: u64,
+    pub st_uid: u32,
+    pub st_gid: u32,
+    pub st_rdev: u64,
+    pub st_size: i64,
+    pub accessed: TimeSpec,
+    pub modified: TimeSpec,
+}
+
 /// `fstat` of what the descriptor names (O_PATH too).
-pub fn stat(file: impl AsFd) -> Result<libc::stat> {
+pub fn stat(file: impl AsFd) -> Result<Stat> {
     stat_at(file.as_fd(), c"", libc::AT_EMPTY_PATH)
 }
 
 /// `fstatat`; add `AT_SYMLINK_NOFOLLOW` to look at a link itself.
-pub fn stat_at(dir: BorrowedFd, name: &CStr, flags: i32) -> Result<libc::stat> {
+#[allow(clippy::useless_conversion)] // the widths differ between architectures
+pub fn stat_at(dir: BorrowedFd, name: &CStr, flags: i32) -> Result<Stat> {
     // SAFETY: stat is plain integers, for which zero is a valid value.
-    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    let mut stat: libc::stat64 = unsafe { std::mem::zeroed() };
     // SAFETY: the name is a live C string and the struct is ours.
-    check(libc::c_long::from(unsafe { libc::fstatat(dir.as_raw_fd(), name.as_ptr(), &raw mut stat, flags) }))?;
-    Ok(stat)
+    check(libc::c_long::from(unsafe { libc::fstatat64(dir.as_raw_fd(), name.as_ptr(), &raw mut stat, flags) }))?;
+    Ok(Stat {
+        st_dev: stat.st_dev,
+        st_ino: stat.st_ino,
+        st_mode: stat.st_mode,
+        st_nlink: stat.st_nlink.into(),
+        st_uid: stat.st_uid,
+        st_gid: stat.st_gid,
+        st_rdev: stat.st_rdev,
+        st_size: stat.st_size,
+        accessed: TimeSpec::new(stat.st_atime, stat.st_atime_nsec),
+        modified: TimeSpec::new(stat.st_mtime, stat.st_mtime_nsec),
+    })
 }
+
+/// Magic numbers of file systems, in one width: that of libc's constants differs between architectures. linux/magic.h.
+pub const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+pub const TMPFS_MAGIC: i64 = 0x0102_1994;
+pub const CGROUP_SUPER_MAGIC: i64 = 0x0027_e0eb;
+pub const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
 
 /// The magic number of the file system that holds the descriptor (`PROC_SUPER_MAGIC` …).
 pub fn filesystem(file: impl AsFd) -> Result<i64> {
     // SAFETY: statfs is plain integers, for which zero is a valid value.
-    let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
+    let mut stat: libc::statfs64 = unsafe { std::mem::zeroed() };
     // SAFETY: the struct is ours.
-    check(libc::c_long::from(unsafe { libc::fstatfs(file.as_fd().as_raw_fd(), &raw mut stat) }))?;
+    check(libc::c_long::from(unsafe { libc::fstatfs64(file.as_fd().as_raw_fd(), &raw mut stat) }))?;
     #[allow(clippy::unnecessary_cast)] // the width differs between architectures
     Ok(stat.f_type as i64)
 }
@@ -265,10 +305,11 @@ pub fn is_made_by_the_kernel(file: impl AsFd) -> Result<bool> {
 /// The flags of the mount that holds the descriptor (`ST_RDONLY`, `ST_NOSUID` …).
 pub fn mount_flags(file: impl AsFd) -> Result<u64> {
     // SAFETY: statvfs is plain integers, for which zero is a valid value.
-    let mut stat: libc::statvfs = unsafe { std::mem::zeroed() };
+    let mut stat: libc::statvfs64 = unsafe { std::mem::zeroed() };
     // SAFETY: the struct is ours.
-    check(libc::c_long::from(unsafe { libc::fstatvfs(file.as_fd().as_raw_fd(), &raw mut stat) }))?;
-    Ok(stat.f_flag)
+    check(libc::c_long::from(unsafe { libc::fstatvfs64(file.as_fd().as_raw_fd(), &raw mut stat) }))?;
+    #[allow(clippy::useless_conversion)] // the width differs between architectures
+    Ok(stat.f_flag.into())
 }
 
 /// chown of what the descriptor names, O_PATH too, following nothing. `None` leaves an id as it is.

@@ -20,6 +20,20 @@ pub const ATTR_STRICTATIME: u64 = 0x20;
 pub const ATTR_NODIRATIME: u64 = 0x80;
 pub const ATTR_NOSYMFOLLOW: u64 = 0x0020_0000;
 
+/// Flags of mount(2) and statvfs(3), in one width: that of libc's constants differs between architectures.
+pub mod flag {
+    macro_rules! flags {
+        ($($name:ident)*) => { $(
+            #[allow(clippy::unnecessary_cast, clippy::allow_attributes)]
+            pub const $name: u64 = libc::$name as u64;
+        )* };
+    }
+    flags! {
+        MS_RDONLY MS_NOSUID MS_NODEV MS_NOEXEC MS_NOATIME MS_NODIRATIME MS_RELATIME MS_STRICTATIME MS_REMOUNT MS_BIND MS_REC
+        MS_SHARED MS_SLAVE MS_PRIVATE MS_UNBINDABLE ST_RDONLY ST_NOSUID ST_NODEV ST_NOEXEC ST_NOATIME ST_NODIRATIME
+    }
+}
+
 const OPEN_TREE_CLONE: u32 = 1;
 const FSOPEN_CLOEXEC: u32 = 1;
 const FSMOUNT_CLOEXEC: u32 = 1;
@@ -169,6 +183,7 @@ impl Context {
 
     fn make(&self, attributes: u64) -> Result<OwnedFd> {
         let none = std::ptr::null::<libc::c_char>();
+        let attributes = libc::c_uint::try_from(attributes).map_err(|_| Error(Errno::EINVAL))?;
         // SAFETY: this command takes neither key nor value.
         check(unsafe { libc::syscall(libc::SYS_fsconfig, self.0.as_raw_fd(), FSCONFIG_CMD_CREATE, none, none, 0) })?;
         // SAFETY: no pointers.
@@ -218,6 +233,7 @@ fn mount_setattr(mount: BorrowedFd, depth: Depth, attr: &libc::mount_attr) -> Re
 /// mount(2) with flags alone, on the working directory or on "/": propagation changes of what is not ours by descriptor.
 pub fn change(path: &CStr, flags: u64) -> Result<()> {
     let none = std::ptr::null();
+    let flags = libc::c_ulong::try_from(flags).map_err(|_| Error(Errno::EINVAL))?;
     // SAFETY: the target is a live C string, the rest may be null for these flags.
     retry(|| check(unsafe { libc::mount(none, path.as_ptr(), none, flags, none.cast()) }.into()).map(drop))
 }

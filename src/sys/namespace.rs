@@ -62,9 +62,12 @@ pub fn unshare(kinds: i32) -> Result<()> {
     check(unsafe { libc::unshare(kinds) }.into()).map(drop)
 }
 
+/// The kind of the ioctls of namespaces. How it becomes a number differs between architectures. linux/nsfs.h.
+const NSIO: u32 = 0xb7;
+
 /// The `CLONE_NEW*` bit of an open namespace file (ioctl_ns(2), NS_GET_NSTYPE). ENOTTY when it is no namespace.
 pub fn kind(file: impl AsFd) -> Result<i32> {
-    const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
+    const NS_GET_NSTYPE: libc::Ioctl = libc::_IO(NSIO, 3);
     // SAFETY: this ioctl takes no argument.
     let kind = check(unsafe { libc::ioctl(file.as_fd().as_raw_fd(), NS_GET_NSTYPE) }.into())?;
     Ok(i32::try_from(kind).unwrap_or(0))
@@ -87,14 +90,14 @@ impl Identity {
 /// The user namespace in which an open user namespace was made (ioctl_ns(2), NS_GET_PARENT). EPERM when that is neither ours nor
 /// below ours.
 pub fn parent(file: impl AsFd) -> Result<OwnedFd> {
-    const NS_GET_PARENT: libc::Ioctl = 0xb702;
+    const NS_GET_PARENT: libc::Ioctl = libc::_IO(NSIO, 2);
     // SAFETY: this ioctl takes no argument and returns a new descriptor.
     check(unsafe { libc::ioctl(file.as_fd().as_raw_fd(), NS_GET_PARENT) }.into()).map(file::own)
 }
 
 /// The user namespace that owns a namespace (ioctl_ns(2), NS_GET_USERNS). EPERM when it is neither ours nor below ours.
 pub fn owner(file: impl AsFd) -> Result<OwnedFd> {
-    const NS_GET_USERNS: libc::Ioctl = 0xb701;
+    const NS_GET_USERNS: libc::Ioctl = libc::_IO(NSIO, 1);
     // SAFETY: this ioctl takes no argument and returns a new descriptor.
     check(unsafe { libc::ioctl(file.as_fd().as_raw_fd(), NS_GET_USERNS) }.into()).map(file::own)
 }

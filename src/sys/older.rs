@@ -5,7 +5,7 @@
 //! 20.10, Podman before 2.0), so EPERM leads to the substitute too: where it was the kernel's own refusal, the substitute
 //! is refused in the same way.
 
-use super::file::{CWD, filesystem, open, read_all};
+use super::file::{self, CWD, filesystem, open, read_all};
 use super::{Errno, Error, Result, check};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -61,7 +61,7 @@ pub fn explain(call: &str, error: Error) -> String {
 /// `/proc/thread-self/NAME` of the procfs that is mounted on /proc. ENOSYS when something else is mounted there.
 pub(super) fn own_entry(name: &str, flags: i32) -> Result<OwnedFd> {
     let entry = open(CWD, format!("/proc/thread-self/{name}"), flags, 0)?;
-    if filesystem(&entry)? == libc::PROC_SUPER_MAGIC { Ok(entry) } else { Err(Error(Errno::ENOSYS)) }
+    if filesystem(&entry)? == file::PROC_SUPER_MAGIC { Ok(entry) } else { Err(Error(Errno::ENOSYS)) }
 }
 
 /// A path to what the descriptor names, whatever that is, for calls that take no descriptor. Valid while the descriptor is

@@ -25,6 +25,23 @@ pub enum Sibling {
     Yes,
 }
 
+/// `struct clone_args` up to Linux 5.7; libc has it for some architectures only.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
 /// Above the 32 bits that libc's constant has room for.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
@@ -38,11 +55,10 @@ pub enum Side {
 /// missing or denied. The caller must be single-threaded, which all of this program is: nothing but the calling thread
 /// exists in the child.
 pub fn clone(ask: &Clone) -> Result<Side> {
-    // SAFETY: clone_args is plain integers, for which zero is a valid value.
-    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    let mut args = CloneArgs::default();
     let mut pidfd: i32 = -1;
     args.flags = ask.namespaces | libc::CLONE_PIDFD.cast_unsigned() as u64;
-    args.pidfd = (&raw mut pidfd) as u64;
+    args.pidfd = (&raw mut pidfd).expose_provenance() as u64;
     match ask.sibling {
         Sibling::No => args.exit_signal = libc::SIGCHLD as u64,
         Sibling::Yes => args.flags |= libc::CLONE_PARENT as u64, // it takes the caller's own exit signal
@@ -52,7 +68,7 @@ pub fn clone(ask: &Clone) -> Result<Side> {
         args.cgroup = cgroup.as_raw_fd().cast_unsigned().into();
     }
     // SAFETY: without CLONE_VM the child has its own copy of this single-threaded process; the struct lives for the call.
-    let made = check(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>()) });
+    let made = check(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) });
     match made {
         Err(error) if has_other_way(error, ask) => clone_2(ask),
         Err(error) => Err(error),
@@ -113,6 +129,7 @@ pub fn fork_sibling() -> Result<Side> {
 fn raw_clone(flags: u64) -> Result<Side> {
     let mut pidfd: i32 = -1;
     let (none, at) = (0usize, &raw mut pidfd);
+    let flags = libc::c_ulong::try_from(flags).map_err(|_| Error(Errno::EINVAL))?;
     let (first, second) = if cfg!(target_arch = "s390x") { (0, flags) } else { (flags, 0) };
     // SAFETY: without CLONE_VM, and with no stack named, the child has its own copy of this single-threaded process.
     let pid = check(unsafe { libc::syscall(libc::SYS_clone, first, second, at, none, none) })?;

@@ -6,7 +6,7 @@
 use super::file::{Resolve, mount_flags, open_in};
 use super::mount::{
     ATTR_ATIME, ATTR_NOATIME, ATTR_NODEV, ATTR_NODIRATIME, ATTR_NOEXEC, ATTR_NOSUID, ATTR_NOSYMFOLLOW, ATTR_RDONLY,
-    ATTR_STRICTATIME, Change, Depth,
+    ATTR_STRICTATIME, Change, Depth, flag,
 };
 use super::mountinfo::{self, MountLine};
 use super::older::path_of;
@@ -16,12 +16,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// As statvfs(3) tells them, as mount_setattr(2) and as mount(2) take them. NOSYMFOLLOW: Linux 5.10.
 const FLAGS: [(u64, u64, u64); 7] = [
-    (libc::ST_RDONLY, ATTR_RDONLY, libc::MS_RDONLY),
-    (libc::ST_NOSUID, ATTR_NOSUID, libc::MS_NOSUID),
-    (libc::ST_NODEV, ATTR_NODEV, libc::MS_NODEV),
-    (libc::ST_NOEXEC, ATTR_NOEXEC, libc::MS_NOEXEC),
-    (libc::ST_NOATIME, ATTR_NOATIME, libc::MS_NOATIME),
-    (libc::ST_NODIRATIME, ATTR_NODIRATIME, libc::MS_NODIRATIME),
+    (flag::ST_RDONLY, ATTR_RDONLY, flag::MS_RDONLY),
+    (flag::ST_NOSUID, ATTR_NOSUID, flag::MS_NOSUID),
+    (flag::ST_NODEV, ATTR_NODEV, flag::MS_NODEV),
+    (flag::ST_NOEXEC, ATTR_NOEXEC, flag::MS_NOEXEC),
+    (flag::ST_NOATIME, ATTR_NOATIME, flag::MS_NOATIME),
+    (flag::ST_NODIRATIME, ATTR_NODIRATIME, flag::MS_NODIRATIME),
     (0x2000, ATTR_NOSYMFOLLOW, 0x100),
 ];
 /// linux/statfs.h; libc has it for glibc only.
@@ -36,7 +36,7 @@ pub(super) fn change(mount: BorrowedFd, change: &Change) -> Result<()> {
         }
     }
     if change.propagation != 0 {
-        let below = if change.depth == Depth::Recursive { libc::MS_REC } else { 0 };
+        let below = if change.depth == Depth::Recursive { flag::MS_REC } else { 0 };
         mount_2(&path_of(&mount)?, change.propagation | below)?;
     }
     Ok(())
@@ -45,7 +45,7 @@ pub(super) fn change(mount: BorrowedFd, change: &Change) -> Result<()> {
 fn remount(mount: BorrowedFd, change: &Change) -> Result<()> {
     let asked = attributes_now(mount_flags(mount)?) & !change.clear | change.set;
     let path = path_of(&mount)?;
-    let to = |attributes| mount_2(&path, libc::MS_REMOUNT | libc::MS_BIND | flags_for(attributes));
+    let to = |attributes| mount_2(&path, flag::MS_REMOUNT | flag::MS_BIND | flags_for(attributes));
     let attributes = match to(asked & !change.unnamed) {
         Ok(()) => asked & !change.unnamed,
         Err(Error(Errno::EPERM)) if change.unnamed != 0 => to(asked).map(|()| asked)?,
@@ -89,22 +89,22 @@ fn is_below(lines: &[MountLine], mount: u64, base: u64) -> bool {
 }
 
 fn attributes_now(flags: u64) -> u64 {
-    let strict = if flags & (libc::ST_NOATIME | ST_RELATIME) == 0 { ATTR_STRICTATIME } else { 0 };
+    let strict = if flags & (flag::ST_NOATIME | ST_RELATIME) == 0 { ATTR_STRICTATIME } else { 0 };
     FLAGS.iter().filter(|(is, ..)| flags & is != 0).fold(strict, |bits, (_, attribute, _)| bits | attribute)
 }
 
 fn flags_for(attributes: u64) -> u64 {
     let access = match attributes & ATTR_ATIME {
-        ATTR_STRICTATIME => libc::MS_STRICTATIME,
-        0 => libc::MS_RELATIME,
+        ATTR_STRICTATIME => flag::MS_STRICTATIME,
+        0 => flag::MS_RELATIME,
         _ => 0, // noatime is in the table
     };
     FLAGS.iter().filter(|(_, is, _)| attributes & is != 0).fold(access, |bits, (.., flag)| bits | flag)
 }
 
 fn mount_2(path: &str, flags: u64) -> Result<()> {
-    let path = cstr(path)?;
-    let none = std::ptr::null();
+    let (path, none) = (cstr(path)?, std::ptr::null());
+    let flags = libc::c_ulong::try_from(flags).map_err(|_| Error(Errno::EINVAL))?;
     // SAFETY: the target is a live C string, the rest may be null for these flags.
     retry(|| check(unsafe { libc::mount(none, path.as_ptr(), none, flags, none.cast()) }.into()).map(drop))
 }
@@ -121,8 +121,8 @@ mod tests {
                 FLAGS.iter().filter(|(_, is, _)| attributes & is != 0).fold(relatime, |bits, (is, ..)| bits | is);
             assert_eq!(attributes_now(told), attributes);
         }
-        assert_eq!(flags_for(ATTR_NOSUID), libc::MS_NOSUID | libc::MS_RELATIME);
-        assert_eq!(flags_for(ATTR_STRICTATIME), libc::MS_STRICTATIME);
-        assert_eq!(flags_for(ATTR_NOATIME), libc::MS_NOATIME);
+        assert_eq!(flags_for(ATTR_NOSUID), flag::MS_NOSUID | flag::MS_RELATIME);
+        assert_eq!(flags_for(ATTR_STRICTATIME), flag::MS_STRICTATIME);
+        assert_eq!(flags_for(ATTR_NOATIME), flag::MS_NOATIME);
     }
 }

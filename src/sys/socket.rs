@@ -6,7 +6,7 @@ use nix::sys::socket::{
     AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind, connect, listen,
     sendmsg, setsockopt, socket, socketpair, sockopt,
 };
-use nix::sys::time::TimeVal;
+use nix::sys::time::{TimeVal, TimeValLike};
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
@@ -154,7 +154,7 @@ fn connect_path(path: &Path, kind: SockType) -> Result<OwnedFd> {
 fn connect_address(address: &UnixAddr, kind: SockType) -> Result<OwnedFd> {
     let end = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)?;
     // A listener that accepts nobody must not hold us for ever: with a full queue connect(2) then fails with EAGAIN.
-    setsockopt(&end, sockopt::SendTimeout, &TimeVal::new(CONNECT_TIMEOUT, 0))?;
+    setsockopt(&end, sockopt::SendTimeout, &TimeVal::seconds(CONNECT_TIMEOUT))?;
     connect(end.as_raw_fd(), address)?;
     Ok(end)
 }

@@ -5,7 +5,7 @@
 //! that it starts from. `..` goes back to the descriptor that the walk came from, and never to a parent that a rename has
 //! given the directory meanwhile. Symbolic links are read and walked in the same way.
 
-use super::file::{Resolve, filesystem, open, readlink, stat};
+use super::file::{self, Resolve, filesystem, open, readlink, stat};
 use super::{Errno, Error, Result, mount};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -95,7 +95,7 @@ fn names(path: &OsStr) -> Vec<Vec<u8>> {
 fn is_magic(link: &OwnedFd, target: &OsStr) -> Result<bool> {
     let text = target.as_bytes();
     let is_plain = !matches!(text.first(), Some(b'/' | b'(')) && !text.contains(&b':');
-    Ok(filesystem(link)? == libc::PROC_SUPER_MAGIC && !is_plain)
+    Ok(filesystem(link)? == file::PROC_SUPER_MAGIC && !is_plain)
 }
 
 /// A mount, by the number of its file system and its own. Before Linux 5.8 only /proc tells the latter

@@ -43,6 +43,20 @@ fn exec_keeps_the_containers_seccomp_filter() {
     assert!(denied.code == 1 && denied.stderr.contains("Operation not permitted"), "{denied:?}");
 }
 
+#[test]
+fn a_profile_may_name_the_other_architectures_of_the_machine() {
+    needs!(root);
+    let bundle = Bundle::busybox().deny_syscall("mkdir").sh("mkdir /tmp/x; echo status $?");
+    let others = if cfg!(target_arch = "aarch64") {
+        ["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"]
+    } else {
+        ["SCMP_ARCH_X86", "SCMP_ARCH_X32"]
+    };
+    let output = bundle.set("/linux/seccomp/architectures", json!(others)).run().ok();
+    assert_eq!(output.stdout, "status 1\n");
+    assert!(output.stderr.contains("Operation not permitted"), "{output:?}");
+}
+
 /// It is born in the container with the filter in force, if that lets it; and with the limit of processes of its user.
 #[test]
 fn exec_works_where_the_profile_forbids_to_fork_or_the_user_has_no_process_left() {

@@ -40,14 +40,14 @@ pub fn leave(sandbox: &Sandbox) -> Result<()> {
 /// A copy of the directory with all that is mounted below it, on top of the namespace's root, which is then taken away.
 fn become_root(root: &OwnedFd) -> Result<()> {
     let tree = mount::clone_tree(root.as_fd(), "", Depth::Recursive).context("copy its mounts")?;
-    mount::change(c"/", libc::MS_PRIVATE).context("cut \"/\" from the host")?; // what is attached would appear there
+    mount::change(c"/", mount::flag::MS_PRIVATE).context("cut \"/\" from the host")?; // what is attached would appear there
     mount::attach(&tree, mount::place("/")?).context("attach the copy")?;
     process::fchdir(tree)?;
     let old = mount::place("/")?;
     mount::pivot_here()
         .context("pivot_root, which no chroot in an initramfs can do: start the runtime outside of the chroot")?;
     process::fchdir(old)?;
-    mount::change(c".", libc::MS_SLAVE | libc::MS_REC).context("cut the old root from the host")?;
+    mount::change(c".", mount::flag::MS_SLAVE | mount::flag::MS_REC).context("cut the old root from the host")?;
     mount::detach(c".").context("unmount the old root")?;
     Ok(process::chdir("/")?)
 }

@@ -89,7 +89,7 @@ impl Walk<'_> {
         }
     }
 
-    fn directory(&mut self, from: BorrowedFd, to: BorrowedFd, name: &OsStr, stat: &libc::stat) -> Result<()> {
+    fn directory(&mut self, from: BorrowedFd, to: BorrowedFd, name: &OsStr, stat: &file::Stat) -> Result<()> {
         let make = || -> Result<OwnedFd> {
             file::mkdir(to, name, 0o700)?;
             Ok(file::open(to, name, READ_DIR, 0)?)
@@ -105,7 +105,7 @@ impl Walk<'_> {
         finish(source.as_ref(), &made, stat).with_context(|| self.named())
     }
 
-    fn regular(&mut self, from: BorrowedFd, to: BorrowedFd, name: &OsStr, stat: &libc::stat) -> Result<()> {
+    fn regular(&mut self, from: BorrowedFd, to: BorrowedFd, name: &OsStr, stat: &file::Stat) -> Result<()> {
         let identity = (stat.st_dev, stat.st_ino);
         if stat.st_nlink > 1 {
             if let Some(first) = self.names.get(&identity) {
@@ -126,12 +126,12 @@ impl Walk<'_> {
         finish(Some(&source), &made, &now)
     }
 
-    fn link(&self, from: BorrowedFd, to: BorrowedFd, name: &OsStr, stat: &libc::stat) -> Result<()> {
+    fn link(&self, from: BorrowedFd, to: BorrowedFd, name: &OsStr, stat: &file::Stat) -> Result<()> {
         file::symlink(file::readlink(from, name)?, to, name)?;
         own_name(to, name, stat)
     }
 
-    fn node(&self, to: BorrowedFd, name: &OsStr, kind: u32, stat: &libc::stat) -> Result<()> {
+    fn node(&self, to: BorrowedFd, name: &OsStr, kind: u32, stat: &file::Stat) -> Result<()> {
         match file::mknod(to, name, kind, stat.st_mode & 0o7777, stat.st_rdev) {
             Err(sys::Error(Errno::EPERM)) => {
                 bail!("nobody may make this device here (CAP_MKNOD, user namespace); remove it from the image")
@@ -143,14 +143,14 @@ impl Walk<'_> {
 }
 
 /// What has no contents to open: links, devices, sockets, FIFOs. Their modes are right from the start, or mean nothing.
-fn own_name(to: BorrowedFd, name: &OsStr, stat: &libc::stat) -> Result<()> {
+fn own_name(to: BorrowedFd, name: &OsStr, stat: &file::Stat) -> Result<()> {
     let made = file::open(to, name, libc::O_PATH | libc::O_NOFOLLOW, 0)?;
     copy::owner(&made, Some(stat.st_uid), Some(stat.st_gid))?;
     Ok(copy::times_at(to, name, stat)?)
 }
 
 /// The owner first: to change it takes set-id bits and file capabilities away. The times last.
-fn finish(from: Option<&OwnedFd>, made: &OwnedFd, stat: &libc::stat) -> Result<()> {
+fn finish(from: Option<&OwnedFd>, made: &OwnedFd, stat: &file::Stat) -> Result<()> {
     copy::owner(made, Some(stat.st_uid), Some(stat.st_gid))?;
     copy::mode(made, stat.st_mode)?;
     if let Some(from) = from {

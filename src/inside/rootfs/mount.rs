@@ -177,7 +177,7 @@ fn directory(root: &Root, at: &Path, fs: &str) -> Result<Target> {
 fn refuse_procfs(at: &Path, target: &Target) -> Result<()> {
     let named = at.starts_with("/proc");
     ensure!(
-        named || file::filesystem(&target.file)? != libc::PROC_SUPER_MAGIC,
+        named || file::filesystem(&target.file)? != file::PROC_SUPER_MAGIC,
         "a link in the image leads into /proc; name the destination as it is"
     );
     Ok(())
@@ -187,7 +187,7 @@ fn refuse_procfs(at: &Path, target: &Target) -> Result<()> {
 fn place_for(copy: &OwnedFd, kind: u32, link: TargetLink, root: &Root, op: &MountOp) -> Result<Target> {
     let is_dir = kind == libc::S_IFDIR;
     if op.at == Path::new("/proc") {
-        ensure!(file::filesystem(copy)? == libc::PROC_SUPER_MAGIC, "only procfs can be bound on /proc");
+        ensure!(file::filesystem(copy)? == file::PROC_SUPER_MAGIC, "only procfs can be bound on /proc");
         return root.make_dir_without_links(&op.at);
     }
     let target = match (is_dir, link) {

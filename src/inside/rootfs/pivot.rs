@@ -6,7 +6,7 @@ use crate::link::{self, Request};
 use crate::log;
 use crate::plan::{Opener, RootChange, Rootfs, labels};
 use crate::sys::file::{self, CWD};
-use crate::sys::mount::{self, Change, Depth};
+use crate::sys::mount::{self, Change, Depth, flag};
 use crate::sys::mountinfo::{self, MountLine};
 use crate::sys::{Errno, Error, process};
 use std::cell::RefCell;
@@ -45,7 +45,7 @@ pub fn prepare(rootfs: &Rootfs, link: &link::Child, made: &Rc<RefCell<Vec<PathBu
     };
     if !rootfs.cuts_everything() {
         // Mounts below the root may be shared with the host: ours, masks included, must not appear there.
-        let slave = Change { depth: Depth::Recursive, set: 0, clear: 0, unnamed: 0, propagation: libc::MS_SLAVE };
+        let slave = Change { depth: Depth::Recursive, set: 0, clear: 0, unnamed: 0, propagation: flag::MS_SLAVE };
         mount::change_attached(&copy, &slave).with_context(|| named("cut from the host"))?;
     }
     Ok(Root::recorded(copy, made)?)
@@ -62,8 +62,8 @@ fn open_prepared(rootfs: &Rootfs) -> Result<OwnedFd> {
 /// What is unbindable cannot be a source of ours either (volumes, masks, the console): until all of them are made, private
 /// stands for it.
 fn while_building(propagation: u64) -> u64 {
-    if propagation & libc::MS_UNBINDABLE != 0 {
-        propagation & !libc::MS_UNBINDABLE | libc::MS_PRIVATE
+    if propagation & flag::MS_UNBINDABLE != 0 {
+        propagation & !flag::MS_UNBINDABLE | flag::MS_PRIVATE
     } else {
         propagation
     }
@@ -71,7 +71,7 @@ fn while_building(propagation: u64) -> u64 {
 
 /// The propagation that others than this process shall see: last, in the container's root, when nothing is left to mount.
 pub fn spread(rootfs: &Rootfs) -> Result<()> {
-    if rootfs.propagation & (libc::MS_SHARED | libc::MS_UNBINDABLE) != 0 {
+    if rootfs.propagation & (flag::MS_SHARED | flag::MS_UNBINDABLE) != 0 {
         mount::change(c"/", rootfs.propagation).context("set the root's propagation")?;
     }
     Ok(())
@@ -80,7 +80,7 @@ pub fn spread(rootfs: &Rootfs) -> Result<()> {
 /// Climbs until the mount point is found: a change of propagation answers EINVAL on anything else. Searching mountinfo would
 /// miss lines that the kernel (before 5.8) skips while the table changes. A root that is to be a slave is a copy of one.
 fn cut_parent(rootfs: &Rootfs) -> Result<()> {
-    let cut = if rootfs.propagation & libc::MS_SLAVE != 0 { libc::MS_SLAVE } else { libc::MS_PRIVATE };
+    let cut = if rootfs.propagation & flag::MS_SLAVE != 0 { flag::MS_SLAVE } else { flag::MS_PRIVATE };
     let mut at: PathBuf = std::fs::canonicalize(&rootfs.path)?;
     loop {
         let here = CString::new(at.as_os_str().as_bytes())?;
@@ -122,7 +122,7 @@ fn pivot(rootfs: &Rootfs) -> Result<()> {
     drop(old);
     if !rootfs.cuts_everything() {
         // Some of the old tree may still be shared with the host: the unmounting must not reach it.
-        mount::change(c".", libc::MS_SLAVE | libc::MS_REC).context("cut the old root from the host")?;
+        mount::change(c".", flag::MS_SLAVE | flag::MS_REC).context("cut the old root from the host")?;
     }
     mount::detach(c".").context("unmount the old root")
 }
@@ -140,7 +140,7 @@ fn move_and_chroot(rootfs: &Rootfs) -> Result<()> {
         for line in before.lines().rev().filter_map(MountLine::parse).filter(is_other) {
             let path = CString::new(line.at.as_os_str().as_bytes())?;
             // It may have gone with another one, or be locked: the second look tells.
-            let _ = mount::change(&path, libc::MS_PRIVATE | libc::MS_REC).and_then(|()| mount::detach(&path));
+            let _ = mount::change(&path, flag::MS_PRIVATE | flag::MS_REC).and_then(|()| mount::detach(&path));
         }
     }
     // The kernel counts whole ones only.
@@ -151,9 +151,9 @@ fn move_and_chroot(rootfs: &Rootfs) -> Result<()> {
         cover(&line.at).with_context(named)?;
     }
     // What is moved to "/" must not appear on the host's, nor what the host mounts later in the tree that stays.
-    mount::change(c"/", libc::MS_PRIVATE).context("cut \"/\" from the host")?;
+    mount::change(c"/", flag::MS_PRIVATE).context("cut \"/\" from the host")?;
     for line in after.lines().filter_map(MountLine::parse).filter(|line| !line.at.starts_with(&own)) {
-        let _ = mount::change(&CString::new(line.at.as_os_str().as_bytes())?, libc::MS_PRIVATE); // if it is to be seen
+        let _ = mount::change(&CString::new(line.at.as_os_str().as_bytes())?, flag::MS_PRIVATE); // if it is to be seen
     }
     mount::move_here_to_root().context("move the root filesystem to \"/\"")?;
     mount::chroot_here().context("chroot")
@@ -171,8 +171,8 @@ fn read(table: OwnedFd) -> Result<String> {
 fn cover(at: &Path) -> Result<()> {
     let place = mount::place(at)?;
     ensure!(mount::is_mount_root(&place)?, "another mount lies over it");
-    mount::change(&CString::new(at.as_os_str().as_bytes())?, libc::MS_SLAVE)?;
-    if file::filesystem(&place)? == libc::TMPFS_MAGIC {
+    mount::change(&CString::new(at.as_os_str().as_bytes())?, flag::MS_SLAVE)?;
+    if file::filesystem(&place)? == file::TMPFS_MAGIC {
         return Ok(()); // by us, or by the host
     }
     let empty = mount::begin("tmpfs")?.mount(mount::ATTR_RDONLY).map_err(|(error, _)| error)?;

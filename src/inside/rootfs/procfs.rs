@@ -30,7 +30,7 @@ pub fn begin(pid_namespace: &OwnedFd) -> Result<mount::Context> {
 
 /// What a helper has opened may be what a process in the namespace has put in its place.
 pub fn check(procfs: &OwnedFd, pid_namespace: &OwnedFd) -> Result<()> {
-    ensure!(file::filesystem(procfs)? == libc::PROC_SUPER_MAGIC, "it is no procfs");
+    ensure!(file::filesystem(procfs)? == file::PROC_SUPER_MAGIC, "it is no procfs");
     let shown = file::stat_at(procfs.as_fd(), c"1/ns/pid", 0).context("look at its first process")?;
     let wanted = file::stat(pid_namespace)?;
     ensure!((shown.st_dev, shown.st_ino) == (wanted.st_dev, wanted.st_ino), "it shows another pid namespace");

@@ -59,7 +59,7 @@ pub fn namespaces(scene: &Scene, findings: &mut Vec<Finding>) {
     let bits = u64::from((libc::CLONE_NEWNS | user).cast_unsigned());
     let (denied, text) = match process::clone(&Clone { namespaces: bits, ..Clone::default() }) {
         Ok(Side::Child) => {
-            let done = mount::change(c"/", libc::MS_SLAVE | libc::MS_REC);
+            let done = mount::change(c"/", mount::flag::MS_SLAVE | mount::flag::MS_REC);
             process::exit_now(done.map_or_else(|error| error.0 as i32, |()| 0))
         }
         Ok(Side::Parent { pid, .. }) => (process::wait(pid) == Ok(Exit::Code(libc::EACCES)), labels::WHY_NO_MOUNT),

@@ -61,13 +61,13 @@ pub fn devices(scene: &Scene, findings: &mut Vec<Finding>) {
     }
 }
 
-fn device_at(path: &Path, device: &Device) -> sys::Result<libc::stat> {
+fn device_at(path: &Path, device: &Device) -> sys::Result<file::Stat> {
     let stat = file::stat(file::open(CWD, path, libc::O_PATH, 0)?)?;
     let is_wanted = stat.st_mode & libc::S_IFMT == device.kind.bits() && stat.st_rdev == device.number;
     if is_wanted { Ok(stat) } else { Err(sys::Error(Errno::ENODEV)) }
 }
 
-fn said_of(device: &Device, found: sys::Result<libc::stat>) -> Option<Finding> {
+fn said_of(device: &Device, found: sys::Result<file::Stat>) -> Option<Finding> {
     let (path, wanted) = (device.path.display(), device.described());
     match found {
         Ok(stat) if device.rights == Rights::Stated && stat.st_mode & 0o7777 != device.mode => {
@@ -213,7 +213,7 @@ fn covered(mounts: &[MountOp], op: &MountOp) -> bool {
 
 /// What a path of the container's leads to, if that can be told from here.
 pub enum InContainer {
-    Found(libc::stat),
+    Found(file::Stat),
     Absent,
     /// A file system that does not exist yet has it, or it may have.
     Unknown,

@@ -4,7 +4,7 @@ use super::document::Section;
 use crate::plan::{Attributes, CgroupView, Content, MountOp, MountWhat, Opener, SourceLink, TargetLink};
 use crate::sys::mount::{
     ATTR_ATIME, ATTR_NOATIME, ATTR_NODEV, ATTR_NODIRATIME, ATTR_NOEXEC, ATTR_NOSUID, ATTR_NOSYMFOLLOW, ATTR_RDONLY,
-    ATTR_STRICTATIME, Depth,
+    ATTR_STRICTATIME, Depth, flag,
 };
 use serde_json::{Value, json};
 
@@ -49,20 +49,20 @@ const OPTIONS: [(&str, &str); 18] = [
 
 const PROPAGATION: [(u64, &str, &str); 4] = [
     (
-        libc::MS_SHARED,
+        flag::MS_SHARED,
         "shared",
         "mounts made by the host later appear inside, and those made inside appear on the host",
     ),
-    (libc::MS_SLAVE, "slave", "mounts made by the host later appear inside, those made inside stay inside"),
-    (libc::MS_PRIVATE, "private", "mounts made later on one side do not appear on the other"),
-    (libc::MS_UNBINDABLE, "unbindable", "as private, and it cannot be bound to another place"),
+    (flag::MS_SLAVE, "slave", "mounts made by the host later appear inside, those made inside stay inside"),
+    (flag::MS_PRIVATE, "private", "mounts made later on one side do not appear on the other"),
+    (flag::MS_UNBINDABLE, "unbindable", "as private, and it cannot be bound to another place"),
 ];
 
 /// The word for MS_* bits, and what it means.
 pub fn propagation(bits: u64) -> (String, &'static str) {
     let found = PROPAGATION.iter().find(|(flag, ..)| bits & flag != 0);
     let (word, meaning) = found.map_or(("as the host has it", ""), |(_, word, meaning)| (*word, *meaning));
-    (if bits & libc::MS_REC != 0 { format!("r{word}") } else { word.to_owned() }, meaning)
+    (if bits & flag::MS_REC != 0 { format!("r{word}") } else { word.to_owned() }, meaning)
 }
 
 pub fn section(mounts: &[MountOp]) -> Section {
@@ -154,7 +154,7 @@ fn words(attributes: &Attributes) -> Vec<String> {
         words.extend(relatime.then(|| format!("{start}relatime")));
     }
     let flag =
-        |(depth, flag): &(Depth, u64)| propagation(flag | if *depth == Depth::Recursive { libc::MS_REC } else { 0 }).0;
+        |(depth, flag): &(Depth, u64)| propagation(flag | if *depth == Depth::Recursive { flag::MS_REC } else { 0 }).0;
     words.extend(spread.iter().map(flag));
     words
 }
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn propagation_has_its_word() {
-        assert_eq!(propagation(libc::MS_SLAVE | libc::MS_REC).0, "rslave");
-        assert_eq!(propagation(libc::MS_SHARED).0, "shared");
+        assert_eq!(propagation(flag::MS_SLAVE | flag::MS_REC).0, "rslave");
+        assert_eq!(propagation(flag::MS_SHARED).0, "shared");
     }
 }

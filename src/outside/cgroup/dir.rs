@@ -83,7 +83,7 @@ impl Dir {
             Err(Error(Errno::ENOENT | Errno::ENOTDIR)) => return Ok(dir),
             open => open.with_context(|| format!("cgroup: open {}", spot.mount.display()))?,
         };
-        let magic = if version == Version::V2 { libc::CGROUP2_SUPER_MAGIC } else { libc::CGROUP_SUPER_MAGIC };
+        let magic = if version == Version::V2 { file::CGROUP2_SUPER_MAGIC } else { file::CGROUP_SUPER_MAGIC };
         if file::filesystem(&open).with_context(|| format!("cgroup: statfs {}", spot.mount.display()))? != magic {
             return Ok(dir); // unmounted since
         }

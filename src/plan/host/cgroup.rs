@@ -64,7 +64,7 @@ pub fn gather() -> Result<Cgroups> {
     };
     let own = parse_own(&own);
     let unified = |own: &[Own]| own.iter().find(|own| own.controllers.is_empty()).map(|own| own.path.clone());
-    if cgroupfs::magic_at(CONVENTION) == Ok(libc::CGROUP2_SUPER_MAGIC)
+    if cgroupfs::magic_at(CONVENTION) == Ok(file::CGROUP2_SUPER_MAGIC)
         && let Some(path) = unified(&own)
         && is_there(Path::new(CONVENTION), &path)
     {
@@ -108,7 +108,7 @@ fn parse_own(text: &str) -> Vec<Own> {
 
 /// Where the hierarchy is mounted: by convention, else as the mount table says. `None` when it is not mounted.
 fn locate(own: Own, table: &mut Table) -> Result<Option<Hierarchy>> {
-    let magic = if own.controllers.is_empty() { libc::CGROUP2_SUPER_MAGIC } else { libc::CGROUP_SUPER_MAGIC };
+    let magic = if own.controllers.is_empty() { file::CGROUP2_SUPER_MAGIC } else { file::CGROUP_SUPER_MAGIC };
     let base = Path::new(CONVENTION);
     let whole = name(&own.controllers);
     // Joint controllers are found by any of their names, which are then links to the directory that has all of them.

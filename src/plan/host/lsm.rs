@@ -1,6 +1,7 @@
 //! Which security modules of this kernel give labels: looked at only when a configuration has one.
 
 use crate::sys::file::{self, CWD};
+use crate::sys::mount::flag;
 use crate::sys::{Errno, Error};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +47,7 @@ fn selinux(path: &str) -> bool {
         let dir = file::open(CWD, path, libc::O_PATH | libc::O_DIRECTORY, 0)?;
         Ok::<_, crate::sys::Error>((file::filesystem(&dir)?, file::mount_flags(&dir)?))
     };
-    look().is_ok_and(|(magic, flags)| magic == SELINUX_MAGIC && flags & libc::ST_RDONLY == 0)
+    look().is_ok_and(|(magic, flags)| magic == SELINUX_MAGIC && flags & flag::ST_RDONLY == 0)
 }
 
 /// Asks the loaded policy; nothing is changed. A runtime that may not ask (`security { check_context }`) hears from the kernel

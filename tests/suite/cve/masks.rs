@@ -1,9 +1,8 @@
 //! Masks and final remounts that trust what the image has at /dev/null or /proc.
 
-use super::{base, base_without_dev, rounds, weakly};
+use super::{base, base_without_dev, exchange_names, rounds, weakly};
 use crate::harness::{Bundle, WITHOUT_MOUNT_SETATTR};
 use crate::needs;
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use serde_json::json;
 use std::fs;
@@ -178,6 +177,6 @@ fn exchanging_two_names_works_here() {
     let (one, other) = (dir.path().join("one"), dir.path().join("other"));
     fs::write(&one, "1").unwrap();
     fs::create_dir(&other).unwrap();
-    renameat2(AT_FDCWD, &one, AT_FDCWD, &other, RenameFlags::RENAME_EXCHANGE).unwrap();
+    exchange_names(&one, &other);
     assert!(one.is_dir());
 }

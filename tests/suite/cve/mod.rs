@@ -24,7 +24,8 @@ mod protocol;
 mod rootless;
 
 use crate::harness::{Bundle, Canary, HostState, Output};
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -87,6 +88,16 @@ fn is_unsealed(output: &Output) -> bool {
     without && output.code == 1 && output.stderr.starts_with("seal this executable")
 }
 
+/// Exchanges two names at once. renameat2(2); musl has no function for it.
+#[allow(unsafe_code)]
+fn exchange_names(one: &Path, other: &Path) {
+    let [one, other] = [one, other].map(|path| CString::new(path.as_os_str().as_bytes()).unwrap());
+    let (here, how) = (libc::AT_FDCWD, libc::RENAME_EXCHANGE);
+    // SAFETY: both names are live C strings.
+    let done = unsafe { libc::syscall(libc::SYS_renameat2, here, one.as_ptr(), here, other.as_ptr(), how) };
+    assert_eq!(done, 0, "exchange two names: {}", std::io::Error::last_os_error());
+}
+
 /// Exchanges two names as fast as it can, until dropped: another container that shares the volume.
 struct Swap {
     stop: Arc<AtomicBool>,
@@ -99,7 +110,7 @@ impl Swap {
         let seen = stop.clone();
         let exchange = move || {
             while !seen.load(Ordering::Relaxed) {
-                renameat2(AT_FDCWD, &one, AT_FDCWD, &other, RenameFlags::RENAME_EXCHANGE).expect("exchange two names");
+                exchange_names(&one, &other);
             }
         };
         Self { stop, thread: Some(std::thread::spawn(exchange)) }

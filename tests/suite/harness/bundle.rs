@@ -143,7 +143,8 @@ impl Bundle {
     }
 
     pub fn deny_syscall(self, name: &str) -> Self {
-        let rule = json!([{"names": [name], "action": "SCMP_ACT_ERRNO"}]);
+        let names = if name == "mkdir" { vec!["mkdir", "mkdirat"] } else { vec![name] }; // arm64 has the second only
+        let rule = json!([{"names": names, "action": "SCMP_ACT_ERRNO"}]);
         let arch = if cfg!(target_arch = "aarch64") { "SCMP_ARCH_AARCH64" } else { "SCMP_ARCH_X86_64" };
         let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": [arch], "syscalls": rule});
         self.set("/linux/seccomp", profile)
