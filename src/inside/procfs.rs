@@ -15,7 +15,7 @@ pub fn mounted() -> Result<OwnedFd> {
     const ROOT_OF_PROCFS: u64 = 1; // PROCFS_ROOT_INO
     let procfs =
         file::open(CWD, "/proc", libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0).context("open /proc")?;
-    let genuine = file::filesystem(&procfs)? == libc::PROC_SUPER_MAGIC && file::stat(&procfs)?.st_ino == ROOT_OF_PROCFS;
+    let genuine = file::filesystem(&procfs)? == file::PROC_SUPER_MAGIC && file::stat(&procfs)?.st_ino == ROOT_OF_PROCFS;
     ensure!(genuine, "/proc is not procfs");
     Ok(procfs)
 }
@@ -52,7 +52,7 @@ pub fn private(subset: Subset) -> Result<OwnedFd> {
     }
     let attributes = mount::ATTR_NOSUID | mount::ATTR_NODEV | mount::ATTR_NOEXEC;
     let procfs = procfs.mount(attributes).map_err(|(error, _)| error).context("mount a private procfs")?;
-    ensure!(file::filesystem(&procfs)? == libc::PROC_SUPER_MAGIC, "the private procfs is none");
+    ensure!(file::filesystem(&procfs)? == file::PROC_SUPER_MAGIC, "the private procfs is none");
     Ok(procfs)
 }
 
