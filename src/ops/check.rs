@@ -2,7 +2,7 @@
 //!
 //! Runs in the runtime's process and only reads: config.json, and what the plan needs of this machine. Nothing is written,
 //! mounted or started, and what was true when we looked may have changed when `run` comes. One exception: under an AppArmor
-//! profile a child tries what the profile may deny, and ends (`apparmor`).
+//! profile or a seccomp filter a child tries what those may deny, and ends (`rehearsal`).
 
 mod apparmor;
 mod files;
@@ -10,6 +10,7 @@ mod ids;
 mod kernel;
 mod machine;
 mod paths;
+mod rehearsal;
 mod rights;
 mod selinux;
 mod threads;
@@ -108,7 +109,7 @@ const LOOKS: [Look; 29] = [
     kernel::namespaces,
     apparmor::executable,
     apparmor::profile,
-    apparmor::namespaces,
+    rehearsal::namespaces,
     apparmor::parameters,
     kernel::chroot,
     kernel::initramfs,

@@ -155,3 +155,17 @@ fn a_closed_stream_without_dev_null_is_explained() {
     output.refused("open /dev/null for a standard stream that is closed");
     assert!(Path::new("/dev/null").exists());
 }
+
+/// The filter of an engine around ours, or of a unit (`SystemCallFilter=~@mount`).
+#[test]
+fn a_filter_that_denies_mounts_is_named_by_check_before_run_fails() {
+    needs!(root);
+    let bundle = Bundle::busybox().args(["true"]);
+    bundle.invocation("run").on_kernel("mount:EPERM").output().refused("operation not permitted");
+    bundle.assert_nothing_left();
+    let said = check(&bundle).on_kernel("mount:EPERM").output();
+    let named =
+        said.stdout.contains("linux.namespaces: mount: the seccomp filter that this runtime runs under denies it");
+    assert!(said.code == 1 && named, "{said:?}");
+    check(&bundle).on_kernel("keyctl:EPERM").output().ok();
+}

@@ -4,8 +4,7 @@ use super::{Finding, Scene};
 use crate::plan::labels;
 use crate::plan::process::NoNewPrivileges;
 use crate::sys::file::{self, CWD};
-use crate::sys::process::{self, Clone, Exit, Side};
-use crate::sys::{self, Errno, exe, mount};
+use crate::sys::{self, Errno, exe};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -27,7 +26,7 @@ pub fn profile(scene: &Scene, findings: &mut Vec<Finding>) {
 }
 
 /// Is there an AppArmor profile around this process? It reads as `name (mode)`, and no label of another module does.
-fn is_confined() -> bool {
+pub fn is_confined() -> bool {
     let read = || file::read_all(attribute(libc::O_RDONLY)?, 4096);
     read().is_ok_and(|label| label.windows(2).any(|pair| pair == b" ("))
 }
@@ -45,28 +44,6 @@ fn attribute(flags: i32) -> sys::Result<OwnedFd> {
     match file::open(CWD, "/proc/thread-self/attr/apparmor/current", flags, 0) {
         Err(sys::Error(Errno::ENOENT)) => file::open(CWD, "/proc/thread-self/attr/current", flags, 0),
         other => other,
-    }
-}
-
-/// Tries the first steps of a container in a child that ends at once: that a profile has no rule is seen by nothing else. Only a
-/// confined process does so.
-pub fn namespaces(scene: &Scene, findings: &mut Vec<Finding>) {
-    let namespaces = &scene.sandbox.namespaces;
-    if !namespaces.makes(libc::CLONE_NEWNS) || !is_confined() {
-        return;
-    }
-    let user = if namespaces.makes(libc::CLONE_NEWUSER) { libc::CLONE_NEWUSER } else { 0 };
-    let bits = u64::from((libc::CLONE_NEWNS | user).cast_unsigned());
-    let (denied, text) = match process::clone(&Clone { namespaces: bits, ..Clone::default() }) {
-        Ok(Side::Child) => {
-            let done = mount::change(c"/", mount::flag::MS_SLAVE | mount::flag::MS_REC);
-            process::exit_now(done.map_or_else(|error| error.0 as i32, |()| 0))
-        }
-        Ok(Side::Parent { pid, .. }) => (process::wait(pid) == Ok(Exit::Code(libc::EACCES)), labels::WHY_NO_MOUNT),
-        Err(error) => (error.0 == Errno::EACCES, labels::WHY_NO_USER_NAMESPACE),
-    };
-    if denied {
-        findings.push(Finding::error("linux.namespaces", format!("{text}: {}", sys::Error(Errno::EACCES))));
     }
 }
 
