@@ -99,6 +99,10 @@ fn say(text: &str) {
     }
 }
 
+/// As many descriptors the runtime has open at once, with a margin: a directory for each hierarchy of cgroup v1, the state, the
+/// link, what is undone after a failure.
+const DESCRIPTORS: u64 = 48;
+
 /// The descriptors that the payload is to keep must have been there before we opened anything of ours (`inherited`, from 3
 /// on); all others of our caller's stay outside (CVE-2024-21626).
 fn keep_only(preserve_fds: u32, listen_fds: u32, inherited: u32) -> Result<()> {
@@ -107,6 +111,11 @@ fn keep_only(preserve_fds: u32, listen_fds: u32, inherited: u32) -> Result<()> {
         kept <= inherited,
         "unable to stat preserved-fd {inherited} (of {kept}): descriptor {} is not open",
         u64::from(inherited) + 3
+    );
+    let (limit, needed) = (process::rlimit(process::OPEN_FILES)?.0, DESCRIPTORS + u64::from(kept));
+    ensure!(
+        limit >= needed,
+        "this process may have {limit} open files, and needs up to {needed}: raise the limit (ulimit -n, or LimitNOFILE= of a unit)"
     );
     process::close_range(3 + kept, u32::MAX, process::Range::CloseOnExec).context("mark inherited descriptors")
 }

@@ -46,7 +46,12 @@ impl fmt::Display for Error {
         let text = self.0.desc();
         let mut letters = text.chars();
         let first = letters.next().unwrap_or('?').to_ascii_lowercase();
-        write!(f, "{first}{} ({:?})", letters.as_str(), self.0)
+        let remedy = match self.0 {
+            Errno::EMFILE => ": raise the limit of open files of this process (ulimit -n)",
+            Errno::ENFILE => ": raise the machine's limit of open files (sysctl fs.file-max)",
+            _ => "",
+        };
+        write!(f, "{first}{} ({:?}){remedy}", letters.as_str(), self.0)
     }
 }
 

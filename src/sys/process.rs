@@ -457,6 +457,10 @@ pub fn without_umask<T>(make: impl FnOnce() -> T) -> T {
     made
 }
 
+/// RLIMIT_NOFILE in one width: the C libraries differ.
+#[allow(clippy::cast_sign_loss, clippy::unnecessary_cast)]
+pub const OPEN_FILES: u32 = libc::RLIMIT_NOFILE as u32;
+
 /// Our own limit, soft and hard, by the kernel's number of the resource.
 pub fn rlimit(resource: u32) -> Result<(u64, u64)> {
     let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };

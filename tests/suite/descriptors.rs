@@ -88,3 +88,16 @@ fn a_runtime_called_with_closed_streams_still_works() {
     bundle.invocation("run").after_shell("exec <&- >&- 2>&-").output();
     assert_eq!(crate::harness::read(file.join("out")), "written\n");
 }
+
+/// With fewer the runtime would fail in the middle, and could not open what it has to take back.
+#[test]
+fn a_limit_of_open_files_that_is_too_low_is_named_and_leaves_nothing() {
+    needs!(root);
+    let bundle = Bundle::busybox().unset("/process/rlimits").args(["true"]);
+    for limit in [5, 7, 8, 12, 24, 47] {
+        let run = bundle.invocation("run").after_shell(&format!("ulimit -n {limit}")).output();
+        assert!(run.code == 1 && run.stderr.contains("ulimit -n"), "{limit}: {run:?}");
+        bundle.assert_nothing_left_after(&limit.to_string());
+    }
+    bundle.invocation("run").after_shell("ulimit -n 48").output().ok();
+}

@@ -6,6 +6,7 @@ use crate::plan::cgroup::Layout;
 use crate::plan::devices::{DeviceKind, Way};
 use crate::sys::Errno;
 use crate::sys::file::{self, Right};
+use crate::sys::process;
 use caps::Capability;
 use std::path::{Path, PathBuf};
 
@@ -57,7 +58,7 @@ pub fn limits(scene: &Scene, findings: &mut Vec<Finding>) {
     for (index, limit) in scene.plan.process.rlimits.iter().enumerate() {
         let place = || format!("process.rlimits[{index}].hard");
         let (asked, name) = (limit.hard, &limit.name);
-        if let Some(most) = most_files.filter(|most| limit.resource == NOFILE && asked > *most) {
+        if let Some(most) = most_files.filter(|most| limit.resource == process::OPEN_FILES && asked > *most) {
             let text = format!("{asked} is above the sysctl fs.nr_open ({most}), the highest {name}: lower it");
             findings.push(Finding::error(place(), text));
             continue;
@@ -74,9 +75,6 @@ pub fn limits(scene: &Scene, findings: &mut Vec<Finding>) {
         }
     }
 }
-
-#[allow(clippy::cast_sign_loss, clippy::unnecessary_cast)] // the C libraries give it different types
-const NOFILE: u32 = libc::RLIMIT_NOFILE as u32;
 
 /// The kernel keeps the lowest value that somebody with the right for it has set, and it is 0 where nobody did. proc_pid_oom_score_adj(5).
 pub fn oom_score(scene: &Scene, findings: &mut Vec<Finding>) {
