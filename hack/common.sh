@@ -99,7 +99,7 @@ static_target() {
 # The static target of an architecture; rustup brings its standard library.
 static_target_of() { # ARCHITECTURE
     local musl=$1-unknown-linux-musl
-    grep -qF "[target.$musl]" .cargo/config.toml || fail "$1: .cargo/config.toml has no linker for it"
+    grep -qF "[target.$musl]" .cargo/config.toml || fail "$1: unknown; take aarch64 or i686"
     [ -d "$(rustc --print target-libdir --target "$musl")" ] || rustup target add "$musl" >&2 ||
         fail "the standard library of $musl is missing and cannot be added"
     echo "$musl"

@@ -57,7 +57,7 @@ pub fn line(error: &anyhow::Error) -> String {
     format!("{error:#}")
 }
 
-/// The word of a list that a typing error most likely meant: the nearest one, at most two edits away.
+/// The word of a list that a typing error most likely meant: the nearest one, at most two edits away, and no more than half of its letters.
 pub fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let limit = word.chars().count().div_ceil(2).min(2);
     known.map(|name| (distance(word, name), name)).filter(|(edits, _)| *edits <= limit).min().map(|(_, name)| name)

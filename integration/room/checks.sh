@@ -1,4 +1,4 @@
-# What the checks of an engine share; sourced, in a room.
+# What the checks of an engine share; sourced, in a room or in integration/vm's machine.
 # shellcheck shell=bash
 
 passed=0 failed=0 skipped=0

@@ -37,11 +37,11 @@ enum Form {
 }
 
 /// A file of resources wins over the flags of single limits, as with runc.
-pub fn asked(said: &Asked) -> Result<update::Asked> {
+pub fn asked(said: &Asked) -> Result<update::Request> {
     let rule = |text: &String| device_rules::from_words(text).context("--device-rule");
     let device_rules = said.texts("device-rule")?.iter().map(rule).collect::<Result<Vec<_>>>()?;
     if let Some(file) = said.text("resources")? {
-        return Ok(update::Asked { resources: read_resources(&file)?, device_rules });
+        return Ok(update::Request { resources: read_resources(&file)?, device_rules });
     }
     let mut values = Vec::new();
     for (flag, section, field, form) in FLAGS {
@@ -53,7 +53,7 @@ pub fn asked(said: &Asked) -> Result<update::Asked> {
         !(values.is_empty() && device_rules.is_empty()),
         "nothing to update: give --resources FILE, or the limits as flags; see rruntime update --help"
     );
-    Ok(update::Asked { resources: update::object(values), device_rules })
+    Ok(update::Request { resources: update::object(values), device_rules })
 }
 
 fn value(text: &str, form: Form) -> Result<Value> {

@@ -29,8 +29,8 @@ pub fn split(argv: Vec<OsString>) -> (Vec<OsString>, Option<String>, Vec<OsStrin
                 }
                 rest.push(word);
                 if matches!(verb.as_deref(), Some("exec" | "ps" | "kill")) {
-                    let separator = words.next().filter(|word| word != "--"); // people put one there
-                    rest.extend(separator.into_iter().chain(words.by_ref()));
+                    let first = words.next().filter(|word| word != "--"); // `exec ID -- CMD`, `kill ID -- SIG`
+                    rest.extend(first.into_iter().chain(words.by_ref()));
                 }
                 continue;
             }

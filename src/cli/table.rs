@@ -39,8 +39,12 @@ const PID_FILE: OptionRow = row("pid-file", None, Value, "File to write the proc
 const PIDFD: OptionRow = row("pidfd-socket", None, Value, "Unix socket that receives a pidfd of the process");
 const PRESERVE: OptionRow =
     row("preserve-fds", None, Value, "Number of descriptors, from 3 on, that the process keeps");
-const NO_PIVOT: OptionRow =
-    row("no-pivot", None, Switch, "Move and chroot in place of pivot_root, for hosts on a ramfs");
+const NO_PIVOT: OptionRow = row(
+    "no-pivot",
+    None,
+    Switch,
+    "Move and chroot in place of pivot_root, for hosts on a ramfs; by itself where pivot_root cannot work",
+);
 const NO_KEYRING: OptionRow = row("no-new-keyring", None, Switch, "Keep the caller's session keyring");
 const DETACH: OptionRow = row("detach", Some('d'), Switch, "Return as soon as the process runs");
 const FORMAT: OptionRow = row("format", Some('f'), Value, "table or json");
@@ -63,7 +67,7 @@ const EXEC: &[OptionRow] = &[
     row("process", Some('p'), Value, "File with the process object to run"),
     DETACH,
     row("tty", Some('t'), Switch, "Allocate a terminal"),
-    row("interactive", Some('i'), Switch, "Accepted by habit: standard input is always connected"),
+    row("interactive", Some('i'), Switch, "Accepted for Docker's users: standard input is always connected"),
     row("cwd", None, Value, "Working directory in the container"),
     row("env", Some('e'), Many, "NAME=value for the environment"),
     row("user", Some('u'), Value, "UID[:GID]"),
@@ -89,7 +93,7 @@ const UPDATE: &[OptionRow] = &[
     row("cpu-share", None, Value, "Share of CPU time relative to others, 2 to 262144"),
     row("cpu-rt-period", None, Value, "Period of real-time scheduling, in microseconds (cgroup v1)"),
     row("cpu-rt-runtime", None, Value, "Real-time CPU time in each period, in microseconds (cgroup v1)"),
-    row("cpu-idle", None, Value, "1: runs only when nobody else wants the CPU"),
+    row("cpu-idle", None, Value, "1: runs only when no other process wants the CPU"),
     row("cpuset-cpus", None, Value, "CPUs to run on, as 0-3,7"),
     row("cpuset-mems", None, Value, "Memory nodes to use, as 0-1"),
     row("memory", None, Value, "Limit of memory: bytes, or 512m, 1g; -1 for none"),
@@ -98,12 +102,7 @@ const UPDATE: &[OptionRow] = &[
     row("kernel-memory", None, Value, "Obsolete; has no effect on current kernels"),
     row("kernel-memory-tcp", None, Value, "Limit of TCP buffers (cgroup v1)"),
     row("pids-limit", None, Value, "Number of processes and threads; -1 for no limit"),
-    row(
-        "device-rule",
-        None,
-        Many,
-        "Rule for devices, after those it has: [allow|deny] TYPE MAJOR:MINOR ACCESS, as \"c 10:229 rw\"",
-    ),
+    row("device-rule", None, Many, "Device rule to add: [allow|deny] TYPE MAJOR:MINOR ACCESS, as \"c 10:229 rw\""),
 ];
 
 /// A verb: its options, its positional arguments (as clap's usage shows them), what it does.
@@ -156,8 +155,8 @@ pub const VERBS: &[Verb] = &[
         positional: &[ID],
         about: "Remove what is left of a container",
     },
-    Verb { name: "pause", options: &[], positional: &[ID], about: "Make all processes of a container stand still" },
-    Verb { name: "resume", options: &[], positional: &[ID], about: "Let a paused container go on" },
+    Verb { name: "pause", options: &[], positional: &[ID], about: "Suspend all processes in the container" },
+    Verb { name: "resume", options: &[], positional: &[ID], about: "Resume all processes in the container" },
     Verb {
         name: "events",
         options: &[
@@ -223,7 +222,7 @@ pub fn options_of(verb: &str) -> Option<&'static [OptionRow]> {
     VERBS.iter().find(|known| known.name == verb).map(|known| known.options)
 }
 
-/// Commands of engines, by those who know them, and what does the same here.
+/// Commands of Docker and Podman, each with the command of rruntime that does the same.
 pub const HABITS: [(&str, &str); 12] = [
     ("rm", "\"delete\" removes a container, with --force one that runs, too"),
     ("remove", "\"delete\" removes a container"),

@@ -143,7 +143,8 @@ fn explain_transition(label: &str, no_new_privileges: NoNewPrivileges) -> String
         NoNewPrivileges::Unset => "",
     };
     format!(
-        "; for process.selinuxLabel {label:?} the loaded SELinux policy must allow process {{ transition }}, {more}and file \
-         {{ entrypoint }} on the program (ausearch -m avc): allow it there, or label the root filesystem as the policy names it"
+        "; if SELinux denied it (ausearch -m avc): for process.selinuxLabel {label:?} the loaded policy must allow process \
+         {{ transition }}, {more}and file {{ entrypoint }} on the program: allow it there, or label the root filesystem as the \
+         policy names it"
     )
 }

@@ -1,8 +1,9 @@
 //! check: can this bundle be run here, by this user, and if not, why? `explain` asks the same and prints the plan too.
 //!
 //! Runs in the runtime's process and only reads: config.json, and what the plan needs of this machine. Nothing is written,
-//! mounted or started, and what was true when we looked may have changed when `run` comes. One exception: under an AppArmor
-//! profile or a seccomp filter a child tries what those may deny, and ends (`rehearsal`).
+//! mounted or started, and what was true when we looked may have changed when `run` comes. Two things can
+//! only be tried, by a child that ends at once: what an AppArmor profile or a seccomp filter denies (`rehearsal`), and, for a new
+//! user namespace, whether this is a chroot (`outside/chroot.rs`).
 
 mod apparmor;
 mod files;
@@ -107,12 +108,13 @@ const LOOKS: [Look; 29] = [
     kernel::controllers,
     kernel::seccomp,
     kernel::namespaces,
+    kernel::chroot,
+    kernel::initramfs,
     apparmor::executable,
     apparmor::profile,
     rehearsal::namespaces,
     apparmor::parameters,
-    kernel::chroot,
-    kernel::initramfs,
+    selinux::transition,
     rights::capabilities,
     rights::limits,
     rights::oom_score,
@@ -121,7 +123,6 @@ const LOOKS: [Look; 29] = [
     ids::user_namespaces,
     ids::helpers,
     ids::subordinate,
-    selinux::transition,
 ];
 
 /// Fails when config.json cannot be read at all.

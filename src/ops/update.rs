@@ -13,7 +13,7 @@ use serde_json::Value;
 const NOWHERE: &str = "the container has no cgroup of its own, so it can have no limits";
 
 /// All of what is asked for comes into force, or nothing.
-pub fn update(global: &Global, id: &str, asked: &plan::Asked) -> Result<()> {
+pub fn update(global: &Global, id: &str, asked: &plan::Request) -> Result<()> {
     if asked.resources.get("devices").is_some_and(|devices| !devices.is_null()) {
         log::debug(
             "update: the devices of --resources are left out, as engines send a stored list; --device-rule changes rules",

@@ -1,4 +1,4 @@
-//! Whether the runtime lives in a chroot. For messages and `check`: the child looks for itself (`inside/rootfs/chroot.rs`).
+//! Whether the runtime runs in a chroot. For messages and `check`: the child looks for itself (`inside/rootfs/chroot.rs`).
 
 use super::helper;
 use crate::sys::file::{self, CWD};

@@ -13,9 +13,10 @@ use crate::sys::mount::{self, Depth};
 use crate::sys::{self, Errno, namespace};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 
 /// The nodes that were made, by the number of the device in the plan.
-pub struct Nodes(BTreeMap<usize, sys::Result<OwnedFd>>);
+pub struct Nodes(BTreeMap<usize, (PathBuf, sys::Result<OwnedFd>)>);
 
 /// Makes all nodes that the child may ask for. `pid` is in the container's user namespace, which has its maps.
 pub fn make(sandbox: &Sandbox, pid: i32) -> Result<Nodes> {
@@ -42,7 +43,8 @@ pub fn make(sandbox: &Sandbox, pid: i32) -> Result<Nodes> {
         Ok(wanted.iter().enumerate().map(make).collect())
     });
     let made = made.context("make device nodes for the user namespace in a tmpfs of the runtime's")?;
-    Ok(Nodes(numbers.into_iter().zip(made).collect()))
+    let paths = wanted.iter().map(|(device, ..)| device.path.clone());
+    Ok(Nodes(numbers.into_iter().zip(paths.zip(made)).collect()))
 }
 
 impl Nodes {
@@ -50,9 +52,11 @@ impl Nodes {
     /// security module).
     pub fn take(&mut self, number: u16) -> Result<Option<OwnedFd>> {
         match self.0.remove(&usize::from(number)) {
-            Some(Ok(node)) => Ok(Some(node)),
-            Some(Err(sys::Error(Errno::EPERM | Errno::EACCES))) => Ok(None),
-            Some(Err(error)) => Err(anyhow!(error).context(format!("config.json: make device number {number}"))),
+            Some((_, Ok(node))) => Ok(Some(node)),
+            Some((_, Err(sys::Error(Errno::EPERM | Errno::EACCES)))) => Ok(None),
+            Some((path, Err(error))) => {
+                Err(anyhow!(error).context(format!("config.json: linux.devices: {}: make the node", path.display())))
+            }
             None => bail!("the child asked for a device that is not planned"),
         }
     }
@@ -61,7 +65,7 @@ impl Nodes {
 /// A tmpfs that is mounted in a mount namespace of the calling process alone, which must be one for this purpose.
 fn private_directory(label: Option<&str>) -> sys::Result<OwnedFd> {
     namespace::unshare(libc::CLONE_NEWNS)?;
-    // Where the runtime lives in a chroot, "/" would be no mount point.
+    // Where the runtime runs in a chroot, "/" would be no mount point.
     namespace::enter_own_root()?;
     mount::change(c"/", mount::flag::MS_REC | mount::flag::MS_PRIVATE)?; // otherwise the mount would appear on the host
     let context = mount::begin("tmpfs")?;

@@ -8,17 +8,17 @@ use std::os::fd::{AsFd, OwnedFd};
 /// Runs `make` in a process of its own, with the caller's rights, and returns what it returns. The process may enter other
 /// namespaces; it is gone when this function returns. An error of `make` as a whole is the outer error.
 pub fn descriptors(make: impl FnOnce() -> sys::Result<Vec<sys::Result<OwnedFd>>>) -> Result<Vec<sys::Result<OwnedFd>>> {
-    let (hear, tell) = socket::pair().context("make a socket to the helper")?;
+    let (receiver, sender) = socket::pair().context("make a socket to the helper")?;
     match process::clone(&Clone::default()).context("clone a helper")? {
         Side::Child => {
-            drop(hear);
-            send(&tell, &make());
+            drop(receiver);
+            send(&sender, &make());
             process::exit_now(0)
         }
         Side::Parent { pid, .. } => {
-            drop(tell);
-            let received = receive(&hear);
-            drop(hear);
+            drop(sender);
+            let received = receive(&receiver);
+            drop(receiver);
             process::wait(pid).context("reap the helper")?;
             received
         }
@@ -34,30 +34,33 @@ pub fn descriptor(make: impl FnOnce() -> sys::Result<OwnedFd>) -> Result<OwnedFd
 }
 
 /// One message for each descriptor or error, and one that ends the list. A parent that is gone needs none of them.
-fn send(tell: &OwnedFd, made: &sys::Result<Vec<sys::Result<OwnedFd>>>) {
+fn send(sender: &OwnedFd, made: &sys::Result<Vec<sys::Result<OwnedFd>>>) {
     let error = |word: u8, error: &sys::Error| [&[word][..], &(error.0 as i32).to_le_bytes()].concat();
     let items = match made {
         Ok(items) => items,
         Err(whole) => {
-            let _ = socket::send(tell, &error(b'E', whole), None); // see above
+            let _ = socket::send(sender, &error(b'E', whole), None); // see above
             return;
         }
     };
     for item in items {
-        let _ = match item {
-            Ok(file) => socket::send(tell, b"m", Some(file.as_fd())),
-            Err(one) => socket::send(tell, &error(b'e', one), None),
-        }; // see above
+        let sent = match item {
+            Ok(file) => socket::send(sender, b"m", Some(file.as_fd())),
+            Err(one) => socket::send(sender, &error(b'e', one), None),
+        };
+        if sent.is_err() {
+            return; // the next one would arrive in the place of this one; the parent sees the end of the messages
+        }
     }
-    let _ = socket::send(tell, b".", None); // see above
+    let _ = socket::send(sender, b".", None); // see above
 }
 
-fn receive(hear: &OwnedFd) -> Result<Vec<sys::Result<OwnedFd>>> {
+fn receive(receiver: &OwnedFd) -> Result<Vec<sys::Result<OwnedFd>>> {
     let errno = |bytes: [u8; 4]| sys::Error(Errno::from_raw(i32::from_le_bytes(bytes)));
     let mut made = Vec::new();
     loop {
         let mut buffer = [0u8; 8];
-        let (length, file) = socket::receive(hear, &mut buffer).context("hear from the helper")?;
+        let (length, file) = socket::receive(receiver, &mut buffer).context("receive from the helper")?;
         match (&buffer[..length], file) {
             (b"m", Some(file)) => made.push(Ok(file)),
             ([b'e', a, b, c, d], None) => made.push(Err(errno([*a, *b, *c, *d]))),

@@ -245,7 +245,10 @@ const DOING: &str = "clone the container's process";
 fn explain(error: sys::Error, new: u64) -> anyhow::Error {
     let hint = match error.0 {
         Errno::EPERM if new & libc::CLONE_NEWUSER as u64 == 0 => ": new namespaces need CAP_SYS_ADMIN; run as root",
-        Errno::EACCES => return anyhow!(error).context(labels::WHY_NO_USER_NAMESPACE).context(DOING),
+        Errno::EACCES if new & libc::CLONE_NEWUSER as u64 != 0 => {
+            return anyhow!(error).context(labels::WHY_NO_USER_NAMESPACE).context(DOING);
+        }
+        Errno::EACCES => ": the permissions of the cgroup, or a security module, deny it",
         Errno::EPERM if chroot::is_ours() => {
             ": the kernel makes no user namespace for a process in a chroot: start the runtime outside of it, or make the \
              directory the root with pivot_root(8)"

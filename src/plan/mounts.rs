@@ -120,8 +120,8 @@ pub struct Attributes {
     pub propagation: Vec<(Depth, u64)>,
 }
 
-/// What the kernel means where it refuses to copy a source without what is mounted below it. mount_namespaces(7): to a user
-/// namespace those mounts are locked together.
+/// Explains EINVAL for the copy of a source without the mounts below it. mount_namespaces(7): to a user namespace those mounts are
+/// locked together; and an unbindable mount is never copied.
 pub fn explain_source(error: sys::Error, depth: Depth) -> anyhow::Error {
     if error.0 == Errno::EINVAL && depth == Depth::One {
         return anyhow!(error).context(LOCKED);
@@ -131,7 +131,7 @@ pub fn explain_source(error: sys::Error, depth: Depth) -> anyhow::Error {
 
 /// The remedy of that.
 pub const LOCKED: &str = "where something is mounted below the source, a user namespace can only bind all of it: write \"rbind\" in \
-                          place of \"bind\"";
+                          place of \"bind\" (an unbindable source is bound by neither)";
 
 /// linux.rootfsPropagation as MS_* bits. Absent: what happens on the host is seen inside, nothing goes out.
 pub(super) fn root_propagation(word: Option<&str>) -> Result<u64> {

@@ -267,6 +267,9 @@ fn documents_of_the_specification() {
                 Err(error) => Err(error.into()),
             };
             println!("{name}: {answer:?}");
+            let keys = spec::keys::check(&text, &spec::keys::CONFIG, "").map(|checked| checked.warnings);
+            let is_old = |warning: &String| warning.starts_with("linux.resources.oomScoreAdj: "); // before 1.0; in their example
+            assert!(kind == "bad" || keys.as_ref().is_ok_and(|keys| keys.iter().all(is_old)), "{name}: {keys:?}");
             match answer {
                 Err(error) if kind == "good" => panic!("{name} is refused: {error:#}"),
                 Ok(_) if kind == "bad" => panic!("{name} is accepted"),

@@ -27,9 +27,9 @@ pub struct Update {
     pub warnings: Vec<String>,
 }
 
-/// What is asked for.
+/// The request of an update.
 #[derive(Debug, Default)]
-pub struct Asked {
+pub struct Request {
     /// A JSON object in the form of `linux.resources`. Its `devices` have no effect: engines send the list that they stored,
     /// in which the devices that a wrapper or a hook added at `create` are missing.
     pub resources: Value,
@@ -38,9 +38,9 @@ pub struct Asked {
 }
 
 /// The update of a container that has the limits `stored`.
-pub fn update(stored: &LinuxResources, asked: &Asked, place: &Place) -> Result<Update> {
+pub fn update(stored: &LinuxResources, asked: &Request, place: &Place) -> Result<Update> {
     let mut warnings = Vec::new();
-    let Asked { resources: asked, device_rules } = asked;
+    let Request { resources: asked, device_rules } = asked;
     let mut merged = serde_json::to_value(stored).context("the stored resources")?;
     let mut asked = asked.clone();
     unsay(&mut asked);
@@ -193,7 +193,7 @@ mod tests {
 
     fn updated(stored: Value, asked: &Value) -> Result<Vec<String>> {
         let stored: LinuxResources = serde_json::from_value(stored).unwrap();
-        let update = update(&stored, &Asked { resources: asked.clone(), ..Asked::default() }, &place())?;
+        let update = update(&stored, &Request { resources: asked.clone(), ..Request::default() }, &place())?;
         Ok(update.settings.iter().map(|s| format!("{}={}", s.file, s.value)).collect())
     }
 
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn only_a_limit_has_something_to_check() {
         let below = |resources: Value| {
-            let asked = Asked { resources, ..Asked::default() };
+            let asked = Request { resources, ..Request::default() };
             update(&LinuxResources::default(), &asked, &place()).unwrap().memory_below
         };
         assert_eq!(below(json!({"memory": {"limit": 1000, "checkBeforeUpdate": true}})), Some(1000));
@@ -251,7 +251,7 @@ mod tests {
         .unwrap();
         let with = |resources: Value, rules: &[&str]| {
             let device_rules = rules.iter().map(|rule| device_rules::from_words(rule).unwrap()).collect();
-            let update = update(&stored, &Asked { resources, device_rules }, &place()).unwrap();
+            let update = update(&stored, &Request { resources, device_rules }, &place()).unwrap();
             (update.devices.is_some(), update.resources.devices().as_ref().unwrap().len())
         };
         assert_eq!(with(json!({"devices": [{"allow": true, "access": "rwm"}]}), &[]), (false, 2));

@@ -12,7 +12,7 @@ use crate::error::{Result, bail, did_you_mean};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// What may stand in a place.
+/// The values that a place may have.
 pub enum Shape {
     /// A value without keys of ours.
     Plain,
@@ -229,7 +229,7 @@ const RESOURCES: Shape = Object(&[
     ("unified", Plain),
 ]);
 
-/// As many unknown keys are named one by one.
+/// Number of unknown keys that get a warning each.
 const NAMED: usize = 16;
 
 /// The text with every key as the parser knows it, and a warning for each that was not so.

@@ -123,7 +123,7 @@ fn a_directory_or_a_link_is_not_taken_for_a_device() {
     }
 }
 
-/// What a container in a user namespace without the right to make nodes gets.
+/// Runs a command without CAP_MKNOD.
 const WITHOUT_MKNOD: [&str; 3] = ["setpriv", "--bounding-set=-mknod", "--inh-caps=-mknod"];
 
 #[test]

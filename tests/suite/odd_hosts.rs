@@ -3,7 +3,7 @@
 
 use crate::harness::{Bundle, Invocation, Output};
 use crate::{needs, rootless};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A directory in which the machine's tree can be used, and how it is made so in a mount namespace.
 struct Chroot {
@@ -81,7 +81,7 @@ fn what_a_chroot_cannot_do_is_said_by_run_and_check() {
     let bundle = base.user_namespace().args(["true"]);
     chroot.hold(bundle.invocation("run")).refused("no user namespace for a process in a chroot");
     let told = chroot.hold(check(&bundle));
-    assert!(told.code == 1 && told.stdout.contains("this process lives in a chroot"), "{told:?}");
+    assert!(told.code == 1 && told.stdout.contains("this process runs in a chroot"), "{told:?}");
 }
 
 #[test]
@@ -153,7 +153,6 @@ fn a_closed_stream_without_dev_null_is_explained() {
     let bundle = Bundle::busybox().args(["true"]);
     let output = in_own_mounts(bundle.invocation("run"), "mount -t tmpfs none /dev; exec \"$@\" <&-");
     output.refused("open /dev/null for a standard stream that is closed");
-    assert!(Path::new("/dev/null").exists());
 }
 
 /// The filter of an engine around ours, or of a unit (`SystemCallFilter=~@mount`).
@@ -164,8 +163,9 @@ fn a_filter_that_denies_mounts_is_named_by_check_before_run_fails() {
     bundle.invocation("run").on_kernel("mount:EPERM").output().refused("operation not permitted");
     bundle.assert_nothing_left();
     let said = check(&bundle).on_kernel("mount:EPERM").output();
-    let named =
-        said.stdout.contains("linux.namespaces: mount: the seccomp filter that this runtime runs under denies it");
+    let named = said
+        .stdout
+        .contains("linux.namespaces: mount: a seccomp filter is in force around this runtime, and denies it");
     assert!(said.code == 1 && named, "{said:?}");
     check(&bundle).on_kernel("keyctl:EPERM").output().ok();
 }

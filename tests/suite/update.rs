@@ -173,7 +173,7 @@ fn what_cannot_be_updated_is_refused() {
     update(&container, &[]).refused("nothing to update");
     update(&container, &["--memory", "many"]).refused("--memory \"many\": is not a size");
     update(&container, &["--pids-limit", "x"]).refused("--pids-limit \"x\": is not a number");
-    update_by_json(&container, &json!([])).refused("no object");
+    update_by_json(&container, &json!([])).refused("resources: is a list");
     update_by_json(&container, &json!({"memory": {"limit": "x"}}))
         .refused("linux.resources.memory.limit: invalid type");
     container.kill("KILL").ok();

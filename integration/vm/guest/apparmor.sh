@@ -5,9 +5,11 @@
 #   integration/vm/run -- ./apparmor.sh
 # Prints a line for each thing that holds; exits 1 when one does not. Elsewhere it says why it is left out.
 set -uo pipefail
-if ! grep -qs Y /sys/module/apparmor/parameters/enabled || ! command -v apparmor_parser aa-exec >/dev/null || [ "$(id -u)" != 0 ]; then
-    echo "SKIP: needs root, AppArmor and apparmor_parser" >&2
-    exit 0
+if ! grep -qs Y /sys/module/apparmor/parameters/enabled || ! command -v apparmor_parser >/dev/null || ! command -v aa-exec >/dev/null ||
+    [ "$(id -u)" != 0 ]; then
+    echo "SKIP: needs root, AppArmor, apparmor_parser and aa-exec" >&2
+    [ -z "${CI:-}" ] # in hack/test the machine has all of it
+    exit
 fi
 cd "$(dirname "$0")" || exit
 here=$PWD

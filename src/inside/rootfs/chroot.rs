@@ -1,4 +1,4 @@
-//! A runtime that lives in a chroot: its directory becomes the root of the container's mount namespace, before anything is mounted.
+//! A runtime that runs in a chroot: its directory becomes the root of the container's mount namespace, before anything is mounted.
 //!
 //! Otherwise the root of that namespace would stay what is above the chroot: `exec`, and any process that joins the namespace,
 //! would arrive there (setns(2)), and a payload with CAP_SYS_CHROOT could climb there. That "/" is no mount point is another

@@ -70,7 +70,7 @@ fn cover_with(cover: &mut Option<OwnedFd>, make: impl Fn(&OwnedFd) -> Result<Own
     }
 }
 
-/// The host's, or where the host has none, the container's, which is checked in the same way.
+/// The host's, or, where that is missing or not char 1:3, the container's, which is checked in the same way.
 fn null_device(target: &OwnedFd, root: &Root) -> Result<OwnedFd> {
     let of_the_host = || file::open(CWD, "/dev/null", libc::O_PATH | libc::O_NOFOLLOW, 0);
     let null = genuine(of_the_host().context("open the host's /dev/null"))

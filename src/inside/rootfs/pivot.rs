@@ -108,12 +108,18 @@ pub fn enter(rootfs: &Rootfs, root: Root) -> Result<()> {
 fn pivot(rootfs: &Rootfs) -> Result<()> {
     let old = mount::place("/").context("open the old root")?;
     match mount::pivot_here() {
-        Err(Error(Errno::EINVAL)) => {
+        Err(error @ Error(Errno::EINVAL)) => {
+            ensure!(
+                rootfs.propagation & flag::MS_PRIVATE == 0,
+                anyhow!(error).context(
+                    "pivot_root is not possible here, and its stand-in does not go together with linux.rootfsPropagation \
+                     \"private\": leave that out"
+                )
+            );
             log::warning(
                 "pivot_root is not possible here, as on a host that runs from its initramfs: the root filesystem is moved over \
                  \"/\" instead, as with --no-pivot",
             );
-            drop(old);
             return move_and_chroot(rootfs);
         }
         pivoted => pivoted.context("pivot_root")?,
@@ -127,7 +133,7 @@ fn pivot(rootfs: &Rootfs) -> Result<()> {
     mount::detach(c".").context("unmount the old root")
 }
 
-/// `--no-pivot`. The old tree stays below the moved root, unreachable but there: a full procfs or sysfs in it would let the
+/// For `--no-pivot`, and where pivot_root answers EINVAL. The old tree stays below the moved root, unreachable but there: a full procfs or sysfs in it would let the
 /// container mount a fresh one without our masks (mount_too_revealing), however well it is hidden. So all that the root does
 /// not stand on is unmounted, the newest first, since it may lie on older ones; what is locked is covered. While something
 /// is shared with the host all is only covered: what is unmounted here may vanish there, as its parent's propagation says.
@@ -147,7 +153,7 @@ fn move_and_chroot(rootfs: &Rootfs) -> Result<()> {
     let shows_all = |line: &MountLine| (line.fs == "proc" || line.fs == "sysfs") && line.root == "/";
     let after = read(after)?;
     for line in after.lines().rev().filter_map(MountLine::parse).filter(|line| is_other(line) && shows_all(line)) {
-        let named = || format!("hide {} of the host: unmount it there, or leave out --no-pivot", line.at.display());
+        let named = || format!("hide {} of the host: unmount it there", line.at.display());
         cover(&line.at).with_context(named)?;
     }
     // What is moved to "/" must not appear on the host's, nor what the host mounts later in the tree that stays.

@@ -191,7 +191,7 @@ pub fn seccomp(scene: &Scene, findings: &mut Vec<Finding>) {
 /// user_namespaces(7), EPERM of clone(2).
 pub fn chroot(scene: &Scene, findings: &mut Vec<Finding>) {
     if scene.sandbox.namespaces.makes(libc::CLONE_NEWUSER) && chroot::is_ours() {
-        let text = "this process lives in a chroot, for which the kernel makes no user namespace: start rruntime outside of \
+        let text = "this process runs in a chroot, for which the kernel makes no user namespace: start rruntime outside of \
                     the chroot, make the directory the root with pivot_root(8), or leave the user namespace out";
         findings.push(Finding::error(place_of_namespace(scene, libc::CLONE_NEWUSER), text));
     }

@@ -6,9 +6,10 @@ use crate::plan::labels;
 use crate::sys::process::{self, Clone, Exit, Side};
 use crate::sys::{self, Errno, mount};
 
-const BY_FILTER: &str = "the seccomp filter that this runtime runs under denies it; allow clone, clone3, unshare, setns and mount there \
-                         (Docker: --security-opt seccomp=unconfined)";
+const BY_FILTER: &str = "a seccomp filter is in force around this runtime, and denies it if no other line says why; allow clone, clone3, \
+                         unshare, setns and mount there (Docker: --security-opt seccomp=unconfined)";
 
+/// May this process make a mount namespace, with a user namespace if the plan has one, and change a mount in it?
 pub fn namespaces(scene: &Scene, findings: &mut Vec<Finding>) {
     let namespaces = &scene.sandbox.namespaces;
     let makes_user = namespaces.makes(libc::CLONE_NEWUSER);

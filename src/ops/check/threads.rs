@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 /// The controllers that a threaded cgroup can have. What has the name "cgroup" is no controller.
 const THREADED: [&str; 5] = ["cpu", "cpuset", "pids", "perf_event", "cgroup"];
 
+/// Can the cgroups above the container's pass on the controllers of its limits?
 pub fn limits(scene: &Scene, findings: &mut Vec<Finding>) {
     let cgroup = &scene.sandbox.cgroup;
     let Layout::V2(spot) = &cgroup.place.layout else { return };
@@ -36,7 +37,7 @@ fn obstacle(dir: &Path, controller: &str) -> Option<String> {
     let passes_on = read(dir.join("cgroup.subtree_control"));
     let passes_on: Vec<&str> = passes_on.split_whitespace().collect();
     if kind.is_empty() || passes_on.contains(&controller) {
-        return None; // the top of the hierarchy takes both
+        return None; // passed on already, or the top of the hierarchy, which has no cgroup.type
     }
     let (at, is_threaded) = (dir.display(), kind.trim() != "domain");
     let has_processes = || !read(dir.join("cgroup.procs")).is_empty();

@@ -182,7 +182,7 @@ fn legend(mounts: &[MountOp]) -> Vec<(String, String)> {
         }
     }
     if mounts.iter().any(inherits) {
-        add(INHERITED, "and ro, nosuid, nodev, noexec as the source has them");
+        add(INHERITED, "and ro, nosuid, nodev, noexec, nosymfollow as the source has them");
     }
     let plain: Vec<&str> = ATTRIBUTES.iter().map(|row| row.1).chain(PROPAGATION.iter().map(|row| row.1)).collect();
     let is_deep = |flag: &&String| flag.strip_prefix('r').is_some_and(|word| plain.contains(&word));

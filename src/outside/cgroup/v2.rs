@@ -23,9 +23,8 @@ const INVALID: &str = "domain invalid";
 /// Refuses a cgroup that no container could live in. The mount need not be the top of the hierarchy: in a cgroup namespace it
 /// is a cgroup that may have processes.
 pub(super) fn check(dir: &Dir) -> Result<()> {
-    make_valid(dir)?;
     if dir.is_fresh() && !dir.is_nested() {
-        return Ok(());
+        return make_valid(dir);
     }
     let events = Events::read(dir)?;
     if events.populated {
@@ -44,14 +43,14 @@ pub(super) fn check(dir: &Dir) -> Result<()> {
         !events.frozen,
         "cgroup: {dir}: container's cgroup unexpectedly frozen: write 0 to cgroup.freeze there or above"
     );
-    Ok(())
+    make_valid(dir) // last, since it cannot be taken back
 }
 
 /// Makes a cgroup that takes no processes a threaded one, which takes them. A cgroup is invalid below one that is threaded, or
 /// that has processes of its own and passes on cpu, cpuset, pids or perf_event: those are the controllers that a threaded
 /// cgroup can have. Also after controllers were enabled. cgroups(7), "Thread mode".
 pub(super) fn make_valid(dir: &Dir) -> Result<()> {
-    let kind = dir.read("cgroup.type").with_context(|| format!("cgroup: read {dir}/cgroup.type"))?;
+    let kind = dir.read(TYPE).with_context(|| format!("cgroup: read {dir}/{TYPE}"))?;
     if kind.trim() != INVALID {
         return Ok(());
     }

@@ -50,7 +50,7 @@ fn selinux(path: &str) -> bool {
     look().is_ok_and(|(magic, flags)| magic == SELINUX_MAGIC && flags & flag::ST_RDONLY == 0)
 }
 
-/// Asks the loaded policy; nothing is changed. A runtime that may not ask (`security { check_context }`) hears from the kernel
+/// Asks the loaded policy; nothing is changed. A runtime that may not ask (`security { check_context }`) gets the kernel's error
 /// when the label is applied.
 fn is_invalid(label: &str) -> bool {
     let ask = || file::write_once(file::open(CWD, "/sys/fs/selinux/context", libc::O_RDWR, 0)?, label.as_bytes());

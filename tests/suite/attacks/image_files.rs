@@ -191,7 +191,7 @@ fn sysctls_are_not_written_to_what_lies_in_the_proc_of_a_joined_mount_namespace(
         let bundle = bundle.set("/linux/sysctl", serde_json::json!({"net.ipv4.ip_forward": "1"}));
         let bundle = bundle.args(["cat", file, "/proc/sys/kernel/msgmax"]);
         let output = bundle.run();
-        drop(holder); // whose root the bundle's is now
+        drop(holder); // the bundle's root lies in its mount namespace
         assert_eq!(std::fs::read_to_string(&trap).unwrap(), "", "{hide}: {output:?}");
         if host::kernel() >= (5, 8) {
             assert_eq!(output.ok().stdout, "1\n8192\n", "{hide}"); // before, it may be refused: one mount is not told from another

@@ -116,7 +116,7 @@ fn an_update_that_cannot_be_remembered_changes_nothing() {
         let cgroup = create(&plan).unwrap();
         let said = |value: &str| serde_json::from_str(&resources(value)).unwrap();
         let more = serde_json::from_str(&resources("60")).unwrap();
-        let asked = crate::plan::update::Asked { resources: more, ..Default::default() };
+        let asked = crate::plan::update::Request { resources: more, ..Default::default() };
         let update = crate::plan::update::update(&said("50"), &asked, &plan.place).unwrap();
         let value = || cgroup.dirs.iter().find_map(|dir| dir.read(file).ok()).unwrap();
         let error = super::update(&cgroup, &update, || bail!("no room")).unwrap_err();
