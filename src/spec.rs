@@ -6,6 +6,7 @@
 //! makes us look again.
 
 pub mod keys;
+pub mod shapes;
 
 use crate::error::{Context, Result, anyhow, bail, did_you_mean, ensure};
 use crate::sys::file::{self, CWD};
@@ -63,7 +64,7 @@ pub fn read_stdin() -> Result<Vec<u8>> {
 /// Parses a whole configuration.
 pub fn parse(text: &[u8]) -> Result<Read> {
     refuse_too_many(text)?;
-    let Checked { text, mut warnings, odd_capability } = keys::check(text, &keys::CONFIG, "")?;
+    let Checked { text, mut warnings, odd_capability } = keys::check(text, &shapes::CONFIG, "")?;
     match serde_json::from_slice::<Spec>(&text) {
         Ok(spec) if !odd_capability && !has_zero_for_nothing(&spec) => return Ok(Read { spec, warnings }),
         _ => {}
@@ -76,7 +77,7 @@ pub fn parse(text: &[u8]) -> Result<Read> {
 /// Parses a `process` object of its own (exec --process).
 pub fn parse_process(text: &[u8]) -> Result<(oci_spec::runtime::Process, Vec<String>)> {
     refuse_too_many(text)?;
-    let Checked { text, mut warnings, odd_capability } = keys::check(text, &keys::OF_EXEC, "process")?;
+    let Checked { text, mut warnings, odd_capability } = keys::check(text, &shapes::OF_EXEC, "process")?;
     match serde_json::from_slice(&text) {
         Ok(process) if !odd_capability && !has_zero_limit(&process) => Ok((process, warnings)),
         _ => {
@@ -88,7 +89,7 @@ pub fn parse_process(text: &[u8]) -> Result<(oci_spec::runtime::Process, Vec<Str
 }
 
 /// Every value but the first of all comes after one of three characters. A text of fewer characters is not looked at.
-fn refuse_too_many(text: &[u8]) -> Result<()> {
+pub fn refuse_too_many(text: &[u8]) -> Result<()> {
     if text.len() <= VALUES {
         return Ok(());
     }

@@ -1,10 +1,10 @@
 # Builds the machine of integration/vm/run from Debian's packages: kernel, initramfs and root file system, in $image. Sourced.
 # shellcheck shell=bash
 
-# What is in it beyond Debian's minimal system: systemd with users' managers, the programs that the tests call, Podman, and the
-# policy that SELinux enforces when the machine is booted with it.
+# What is in it beyond Debian's minimal system: systemd with users' managers, the programs that the tests call, Podman, Docker (not
+# started), and the policy that SELinux enforces when the machine is booted with it.
 packages=(systemd systemd-sysv udev dbus dbus-user-session libpam-systemd kmod procps util-linux uidmap iproute2 strace
-    busybox-static e2fsprogs jq apparmor podman crun conmon catatonit
+    busybox-static e2fsprogs jq apparmor podman crun conmon catatonit docker.io docker-cli
     selinux-policy-default policycoreutils)
 # What a machine without network, seat, time or future has no use for; each costs seconds of an emulated boot.
 masked=(apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer
@@ -14,7 +14,7 @@ masked=(apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all
     systemd-hwdb-update.service systemd-binfmt.service systemd-tpm2-setup.service systemd-tpm2-setup-early.service
     systemd-pcrphase.service ldconfig.service podman-auto-update.timer podman-auto-update.service podman-restart.service
     podman-clean-transient.service podman.socket netavark-dhcp-proxy.socket netavark-dhcp-proxy.service remote-fs.target
-    selinux-autorelabel-mark.service)
+    selinux-autorelabel-mark.service docker.service docker.socket containerd.service)
 
 # In the new root, before apt's lists are thrown away: the kernel without its hooks, which would make an initramfs of Debian's.
 # shellcheck disable=SC2016 # expanded by mmdebstrap's shell, and by the one inside

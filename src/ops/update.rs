@@ -45,7 +45,8 @@ pub fn read_resources(file: &str) -> Result<Value> {
         path => spec::read_file(path.as_ref()),
     };
     let text = text.with_context(|| format!("--resources {file}"))?;
-    let read = spec::keys::check(&text, &spec::keys::OF_UPDATE, "resources");
+    spec::refuse_too_many(&text).with_context(|| format!("--resources {file}"))?;
+    let read = spec::keys::check(&text, &spec::shapes::OF_UPDATE, "resources");
     let read = read.with_context(|| format!("--resources {file}"))?;
     read.warnings.iter().for_each(|warning| log::warning(format!("--resources {file}: {warning}")));
     let value: Value = serde_json::from_slice(&read.text).with_context(|| format!("--resources {file}: not JSON"))?;

@@ -169,12 +169,6 @@ pub(super) fn paths(field: &str, list: Option<&Vec<String>>) -> Result<Vec<PathB
     Ok(clean)
 }
 
-/// The place of the first one that is there before, too.
-pub(super) fn repeated<K: Ord>(keys: impl IntoIterator<Item = K>) -> Option<usize> {
-    let mut known = BTreeSet::new();
-    keys.into_iter().position(|key| !known.insert(key))
-}
-
 /// A kernel parameter as a file below /proc/sys, and its value.
 pub type Sysctl = (PathBuf, String);
 

@@ -231,8 +231,8 @@ fn number(said: Option<i64>) -> Result<Option<u32>> {
     match said {
         None | Some(-1) => Ok(None),
         Some(number) => match u32::try_from(number) {
-            Ok(number) => Ok(Some(number)),
-            Err(_) => bail!("{number} is not a device number; leave it out for all of them"),
+            Ok(number) if number != u32::MAX => Ok(Some(number)), // to v1 that one means all
+            _ => bail!("{number} is not a device number; leave it out for all of them"),
         },
     }
 }
@@ -268,7 +268,11 @@ pub fn from_words(text: &str) -> Result<LinuxDeviceCgroup> {
     let (major, minor) = numbers.split_once(':').ok_or_else(form)?;
     let number = |text: &str| match text {
         "*" => Ok(None),
-        digits => digits.parse::<u32>().map(|number| Some(i64::from(number))).map_err(|_| form()),
+        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            let number = digits.parse::<u32>().ok().filter(|number| *number != u32::MAX); // to v1 that one means all
+            number.map(|number| Some(i64::from(number))).ok_or_else(form)
+        }
+        _ => Err(form()),
     };
     access(letters)?;
     let rule = LinuxDeviceCgroupBuilder::default().allow(allow).typ(kind).access(*letters);

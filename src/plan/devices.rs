@@ -1,12 +1,12 @@
 //! Device nodes and links in /dev. config-linux.md, "Devices" and "Default Devices"; runtime-linux.md, "Dev symbolic links".
 
-use super::check;
 use super::host::Host;
 use super::mounts::{MountOp, MountWhat};
 use super::namespaces::{Namespaces, id};
 use crate::error::{Context, Result, bail, ensure};
 use crate::sys::file::device;
 use oci_spec::runtime::{Linux, LinuxDevice, LinuxDeviceType};
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 /// One node to be there.
@@ -150,13 +150,21 @@ pub(super) fn lower(
         (true, true) => (Way::ByParent, Way::BindFromHost(WithoutNode::ByParent)),
         (true, false) => (Way::BindFromHost(WithoutNode::Refuse), Way::BindFromHost(WithoutNode::Refuse)),
     };
-    let mut devices = Vec::new();
+    let (mut devices, mut places): (Vec<Device>, _) = (Vec::new(), BTreeMap::new());
     for (index, asked) in linux.devices().iter().flatten().enumerate() {
-        devices.push(one(asked, way).with_context(|| format!("linux.devices[{index}]"))?);
-    }
-    if let Some(index) = check::repeated(devices.iter().map(|device: &Device| device.path.as_path())) {
-        let path = devices[index].path.display();
-        bail!("linux.devices[{index}].path: {path} is there already; keep one of them");
+        let device = one(asked, way).with_context(|| format!("linux.devices[{index}]"))?;
+        match places.get(&device.path).map(|place: &usize| &devices[*place]) {
+            None => {
+                places.insert(device.path.clone(), devices.len());
+                devices.push(device);
+            }
+            Some(earlier) if *earlier == device => {} // containerd writes those of a device plugin so in a privileged pod
+            Some(_) => bail!(
+                "linux.devices[{index}].path: {} is there already, as another device, or with another mode or owner; keep one of \
+                 them",
+                device.path.display()
+            ),
+        }
     }
     if setup == DevSetup::LeaveAlone {
         let (left_out, made): (Vec<Device>, Vec<Device>) =
@@ -287,7 +295,7 @@ mod tests {
             (r#"{"path":"/dev/x","type":"p","fileMode":8630}"#, "linux.devices[0]: fileMode"),
             (r#"{"path":"/dev/x","type":"p","uid":4294967295}"#, "linux.devices[0]: uid: 4294967295 is no id"),
             (r#"{"path":"/dev/x","type":"p","gid":4294967295}"#, "linux.devices[0]: gid: 4294967295 is no id"),
-            (r#"{"path":"/dev/x","type":"p"},{"path":"/dev/x","type":"p"}"#, "linux.devices[1].path"),
+            (r#"{"path":"/dev/x","type":"p"},{"path":"/dev/x","type":"p","uid":7}"#, "linux.devices[1].path"),
         ] {
             let error = format!("{:#}", lowered(&format!("{{\"devices\":[{json}]}}")).unwrap_err());
             assert!(error.starts_with(what), "{error}");

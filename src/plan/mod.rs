@@ -124,7 +124,22 @@ pub struct Rootfs {
     pub change: RootChange,
     /// Which side mounts it over itself, where the child may not walk to it.
     pub opener: Opener,
+    /// Whether the root could be moved over "/", in place of pivot_root.
+    pub movable: Movable,
 }
+
+/// Does a root that was moved over "/" hold the container? The host's tree stays below it, and the kernel does not lock the
+/// move for a user namespace (mount_namespaces(7) locks what comes from another one): root of it with CAP_SYS_ADMIN could
+/// unmount its own "/", and processes that join its mount namespace would arrive on the host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Movable {
+    Yes,
+    No,
+}
+
+/// The refusal of a move that would not hold.
+pub const NOT_MOVABLE: &str = "a root that is moved over \"/\" does not hold a container that has CAP_SYS_ADMIN in a user namespace of its \
+                               own: take CAP_SYS_ADMIN out of process.capabilities, or the user namespace out of linux.namespaces";
 
 impl Rootfs {
     /// Does the planned propagation leave nothing shared with the host?
@@ -264,6 +279,12 @@ pub enum TerminalUse {
     Nobody,
 }
 
+fn movable(namespaces: &Namespaces, capabilities: &process::Capabilities) -> Movable {
+    let all = [capabilities.bounding, capabilities.permitted, capabilities.inheritable, capabilities.ambient];
+    let is_admin = all.into_iter().any(|set| set >> host::CAP_SYS_ADMIN & 1 == 1);
+    if is_admin && namespaces.makes(libc::CLONE_NEWUSER) { Movable::No } else { Movable::Yes }
+}
+
 /// The plan of create and run.
 pub fn create(spec: &Spec, request: &CreateRequest, host: &Host) -> Result<Plan> {
     let mut warnings = Vec::new();
@@ -329,7 +350,12 @@ fn lower(
         propagation: mounts::root_propagation(linux.rootfs_propagation().as_deref())?,
         change,
         opener: mounts::opener(&namespaces, host.caller()),
+        movable: movable(&namespaces, &process.capabilities),
     };
+    ensure!(
+        rootfs.change != RootChange::MoveAndChroot || rootfs.movable == Movable::Yes,
+        "linux.namespaces: with --no-pivot {NOT_MOVABLE}"
+    );
     let mount_label = labels::of_mounts(linux.mount_label().as_ref(), host, warnings)?;
     let scene = mounts::Scene {
         bundle: &request.bundle,

@@ -25,7 +25,8 @@ pub(super) struct Words {
 impl Words {
     pub fn sort(list: &[String]) -> Result<Words> {
         let mut words = Words::default();
-        for (index, word) in list.iter().enumerate() {
+        let all = list.iter().enumerate().flat_map(|(index, entry)| pieces(entry).map(move |word| (index, word)));
+        for (index, word) in all {
             ensure!(!word.contains('\0'), "options[{index}]: holds a NUL byte");
             if let Some(effect) = options::find(word) {
                 words.names_flags |= effect.is_of_flags();
@@ -33,7 +34,7 @@ impl Words {
             } else if let Some(inline) = mount_ids::inline(index, word) {
                 words.ids = Some(inline);
             } else if !word.is_empty() {
-                words.data.push((index, word.clone()));
+                words.data.push((index, word.to_owned()));
             }
         }
         Ok(words)
@@ -61,7 +62,10 @@ impl Words {
                 self.superblock.push((index, word));
             }
             Effect::Propagation { depth, flag } => attributes.propagation.push((depth, flag)),
-            Effect::Bind(depth) => self.bind = Some(depth),
+            Effect::Bind(depth) => {
+                let is_deep = self.bind == Some(Depth::Recursive) || depth == Depth::Recursive;
+                self.bind = Some(if is_deep { Depth::Recursive } else { Depth::One });
+            }
             Effect::Remount => self.remount = Some(()),
             Effect::IdMap(depth) => self.ids = Some(mount_ids::Word { index, depth, inline: None }),
             Effect::CopyUp => self.copy_up = Some(index),
@@ -91,6 +95,28 @@ impl Words {
             None => Ok(()),
         }
     }
+}
+
+/// Options whose values may have commas in them: paths, labels, maps of ids.
+const WITH_COMMAS: [&str; 11] = [
+    "lowerdir",
+    "lowerdir+",
+    "datadir+",
+    "upperdir",
+    "workdir",
+    "context",
+    "fscontext",
+    "defcontext",
+    "rootcontext",
+    "idmap",
+    "ridmap",
+];
+
+/// Several options in one string, as mount(8) has them, are as many entries (`size=1m,mode=700`).
+fn pieces(entry: &str) -> impl Iterator<Item = &str> {
+    let name = entry.split(['=', ',']).next().unwrap_or_default();
+    let is_whole = WITH_COMMAS.contains(&name) && entry[name.len()..].starts_with('=');
+    entry.split(move |c| c == ',' && !is_whole)
 }
 
 #[cfg(test)]

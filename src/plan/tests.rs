@@ -267,7 +267,7 @@ fn documents_of_the_specification() {
                 Err(error) => Err(error.into()),
             };
             println!("{name}: {answer:?}");
-            let keys = spec::keys::check(&text, &spec::keys::CONFIG, "").map(|checked| checked.warnings);
+            let keys = spec::keys::check(&text, &spec::shapes::CONFIG, "").map(|checked| checked.warnings);
             let is_old = |warning: &String| warning.starts_with("linux.resources.oomScoreAdj: "); // before 1.0; in their example
             assert!(kind == "bad" || keys.as_ref().is_ok_and(|keys| keys.iter().all(is_old)), "{name}: {keys:?}");
             match answer {

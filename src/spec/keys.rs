@@ -8,228 +8,12 @@
 //! The scan goes once through the text, holds nothing of it, and goes no deeper than the table of keys; a text that is not
 //! JSON ends it, and is left to the parser.
 
+use super::shapes::Shape::{self, Capabilities, List, Map, Object};
 use crate::error::{Result, bail, did_you_mean};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The values that a place may have.
-pub enum Shape {
-    /// A value without keys of ours.
-    Plain,
-    Object(&'static [(&'static str, Shape)]),
-    /// An object whose keys its author chooses.
-    Map(&'static Shape),
-    List(&'static Shape),
-    /// A list of names of capabilities, which the parser takes without `CAP_`, and in lower case, too.
-    Capabilities,
-}
-
-use Shape::{Capabilities, List, Map, Object, Plain};
-
-/// A whole config.json. Sections of other platforms are not looked into.
-pub static CONFIG: Shape = Object(&[
-    ("ociVersion", Plain),
-    ("root", Object(&[("path", Plain), ("readonly", Plain)])),
-    ("mounts", List(&MOUNT)),
-    ("process", PROCESS),
-    ("hostname", Plain),
-    ("domainname", Plain),
-    ("hooks", HOOKS),
-    ("annotations", Plain),
-    ("linux", LINUX),
-    ("solaris", Plain),
-    ("windows", Plain),
-    ("vm", Plain),
-    ("zos", Plain),
-    ("freebsd", Plain),
-]);
-
-/// The object of `exec --process`.
-pub static OF_EXEC: Shape = PROCESS;
-
-/// The object of `update --resources`.
-pub static OF_UPDATE: Shape = RESOURCES;
-
-const MOUNT: Shape = Object(&[
-    ("destination", Plain),
-    ("type", Plain),
-    ("source", Plain),
-    ("options", Plain),
-    ("uidMappings", List(&MAPPING)),
-    ("gidMappings", List(&MAPPING)),
-]);
-
-const MAPPING: Shape = Object(&[("containerID", Plain), ("hostID", Plain), ("size", Plain)]);
-
-const PROCESS: Shape = Object(&[
-    ("terminal", Plain),
-    ("consoleSize", Object(&[("height", Plain), ("width", Plain)])),
-    (
-        "user",
-        Object(&[("uid", Plain), ("gid", Plain), ("umask", Plain), ("additionalGids", Plain), ("username", Plain)]),
-    ),
-    ("args", Plain),
-    ("commandLine", Plain),
-    ("env", Plain),
-    ("cwd", Plain),
-    (
-        "capabilities",
-        Object(&[
-            ("bounding", Capabilities),
-            ("effective", Capabilities),
-            ("inheritable", Capabilities),
-            ("permitted", Capabilities),
-            ("ambient", Capabilities),
-        ]),
-    ),
-    ("rlimits", List(&Object(&[("type", Plain), ("hard", Plain), ("soft", Plain)]))),
-    ("noNewPrivileges", Plain),
-    ("apparmorProfile", Plain),
-    ("oomScoreAdj", Plain),
-    ("selinuxLabel", Plain),
-    ("ioPriority", Object(&[("class", Plain), ("priority", Plain)])),
-    (
-        "scheduler",
-        Object(&[
-            ("policy", Plain),
-            ("nice", Plain),
-            ("priority", Plain),
-            ("flags", Plain),
-            ("runtime", Plain),
-            ("deadline", Plain),
-            ("period", Plain),
-        ]),
-    ),
-    ("execCPUAffinity", Object(&[("initial", Plain), ("final", Plain)])),
-]);
-
-const HOOK: Shape = Object(&[("path", Plain), ("args", Plain), ("env", Plain), ("timeout", Plain)]);
-
-const HOOKS: Shape = Object(&[
-    ("prestart", List(&HOOK)),
-    ("createRuntime", List(&HOOK)),
-    ("createContainer", List(&HOOK)),
-    ("startContainer", List(&HOOK)),
-    ("poststart", List(&HOOK)),
-    ("poststop", List(&HOOK)),
-]);
-
-const LINUX: Shape = Object(&[
-    ("namespaces", List(&Object(&[("type", Plain), ("path", Plain)]))),
-    ("uidMappings", List(&MAPPING)),
-    ("gidMappings", List(&MAPPING)),
-    ("timeOffsets", Map(&Object(&[("secs", Plain), ("nanosecs", Plain)]))),
-    (
-        "devices",
-        List(&Object(&[
-            ("type", Plain),
-            ("path", Plain),
-            ("major", Plain),
-            ("minor", Plain),
-            ("fileMode", Plain),
-            ("uid", Plain),
-            ("gid", Plain),
-        ])),
-    ),
-    ("netDevices", Map(&Object(&[("name", Plain)]))),
-    ("cgroupsPath", Plain),
-    ("rootfsPropagation", Plain),
-    ("resources", RESOURCES),
-    ("seccomp", SECCOMP),
-    ("sysctl", Plain),
-    ("maskedPaths", Plain),
-    ("readonlyPaths", Plain),
-    ("mountLabel", Plain),
-    (
-        "intelRdt",
-        Object(&[
-            ("closID", Plain),
-            ("schemata", Plain),
-            ("l3CacheSchema", Plain),
-            ("memBwSchema", Plain),
-            ("enableCMT", Plain),
-            ("enableMBM", Plain),
-            ("enableMonitoring", Plain),
-        ]),
-    ),
-    ("memoryPolicy", Object(&[("mode", Plain), ("nodes", Plain), ("flags", Plain)])),
-    ("personality", Object(&[("domain", Plain), ("flags", Plain)])),
-]);
-
-const SECCOMP: Shape = Object(&[
-    ("defaultAction", Plain),
-    ("defaultErrnoRet", Plain),
-    ("architectures", Plain),
-    ("flags", Plain),
-    ("listenerPath", Plain),
-    ("listenerMetadata", Plain),
-    (
-        "syscalls",
-        List(&Object(&[
-            ("names", Plain),
-            ("action", Plain),
-            ("errnoRet", Plain),
-            ("args", List(&Object(&[("index", Plain), ("value", Plain), ("valueTwo", Plain), ("op", Plain)]))),
-        ])),
-    ),
-]);
-
-const WEIGHT: Shape = Object(&[("major", Plain), ("minor", Plain), ("weight", Plain), ("leafWeight", Plain)]);
-const THROTTLE: Shape = Object(&[("major", Plain), ("minor", Plain), ("rate", Plain)]);
-
-const RESOURCES: Shape = Object(&[
-    (
-        "devices",
-        List(&Object(&[("allow", Plain), ("type", Plain), ("major", Plain), ("minor", Plain), ("access", Plain)])),
-    ),
-    (
-        "memory",
-        Object(&[
-            ("limit", Plain),
-            ("reservation", Plain),
-            ("swap", Plain),
-            ("kernel", Plain),
-            ("kernelTCP", Plain),
-            ("swappiness", Plain),
-            ("disableOOMKiller", Plain),
-            ("useHierarchy", Plain),
-            ("checkBeforeUpdate", Plain),
-        ]),
-    ),
-    (
-        "cpu",
-        Object(&[
-            ("shares", Plain),
-            ("quota", Plain),
-            ("burst", Plain),
-            ("period", Plain),
-            ("realtimeRuntime", Plain),
-            ("realtimePeriod", Plain),
-            ("cpus", Plain),
-            ("mems", Plain),
-            ("idle", Plain),
-        ]),
-    ),
-    ("pids", Object(&[("limit", Plain)])),
-    (
-        "blockIO",
-        Object(&[
-            ("weight", Plain),
-            ("leafWeight", Plain),
-            ("weightDevice", List(&WEIGHT)),
-            ("throttleReadBpsDevice", List(&THROTTLE)),
-            ("throttleWriteBpsDevice", List(&THROTTLE)),
-            ("throttleReadIOPSDevice", List(&THROTTLE)),
-            ("throttleWriteIOPSDevice", List(&THROTTLE)),
-        ]),
-    ),
-    ("hugepageLimits", List(&Object(&[("pageSize", Plain), ("limit", Plain)]))),
-    ("network", Object(&[("classID", Plain), ("priorities", List(&Object(&[("name", Plain), ("priority", Plain)])))])),
-    ("rdma", Map(&Object(&[("hcaHandles", Plain), ("hcaObjects", Plain)]))),
-    ("unified", Plain),
-]);
-
-/// Number of unknown keys that get a warning each.
+/// Number of keys that get a warning each.
 const NAMED: usize = 16;
 
 /// The text with every key as the parser knows it, and a warning for each that was not so.
@@ -249,14 +33,14 @@ pub fn check<'a>(text: &'a [u8], shape: &Shape, at: &'static str) -> Result<Chec
         at: 0,
         path: vec![Step::Key(at)],
         warnings: Vec::new(),
-        unknown: 0,
+        odd: 0,
         respelt: Vec::new(),
         odd_capability: false,
     };
     scan.value(shape)?;
-    let Scan { mut warnings, unknown, respelt, odd_capability, .. } = scan;
-    if unknown > NAMED {
-        warnings.push(format!("{} more unknown keys are ignored", unknown - NAMED));
+    let Scan { mut warnings, odd, respelt, odd_capability, .. } = scan;
+    if odd > NAMED {
+        warnings.push(format!("{} more keys are unknown, repeated or in another case", odd - NAMED));
     }
     if respelt.is_empty() {
         return Ok(Checked { text: Cow::Borrowed(text), warnings, odd_capability });
@@ -283,7 +67,8 @@ struct Scan<'a> {
     at: usize,
     path: Vec<Step>,
     warnings: Vec<String>,
-    unknown: usize,
+    /// Keys with something to say of, named in `warnings` or not.
+    odd: usize,
     /// Keys, without their quotes, and how they are written.
     respelt: Vec<(Range<usize>, &'static str)>,
     odd_capability: bool,
@@ -320,6 +105,12 @@ impl Scan<'_> {
         }
     }
 
+    /// Counts one more key with something to say of.
+    fn is_to_be_named(&mut self) -> bool {
+        self.odd += 1;
+        self.odd <= NAMED
+    }
+
     fn below(&mut self, step: Step, shape: &Shape) -> Result<bool> {
         self.path.push(step);
         let done = self.value(shape)?;
@@ -339,8 +130,7 @@ impl Scan<'_> {
         let name = if exact.is_some() { Cow::Borrowed("") } else { unescaped(raw) };
         let index = exact.or_else(|| fields.iter().position(|(field, _)| are_alike(field, &name)));
         let Some(index) = index else {
-            self.unknown += 1;
-            if self.unknown <= NAMED {
+            if self.is_to_be_named() {
                 let hint = did_you_mean(&name.to_ascii_lowercase(), fields.iter().map(|(field, _)| *field));
                 let hint = hint.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
                 let shown: String = name.chars().take(100).collect();
@@ -354,11 +144,13 @@ impl Scan<'_> {
             if !is_the_same {
                 bail!("{}: is there twice, in different spelling; remove one of them", self.place(Some(field)));
             }
-            self.warnings.push(format!("{}: is there twice, and the last one counts", self.place(Some(field))));
+            if self.is_to_be_named() {
+                self.warnings.push(format!("{}: is there twice, and the last one counts", self.place(Some(field))));
+            }
         }
         seen[index] = Some(key.start);
         if exact.is_none() {
-            if *field != name {
+            if *field != name && self.is_to_be_named() {
                 let place = self.place(Some(&name));
                 self.warnings.push(format!("{place}: taken for {field:?}, as runc takes it; write it so"));
             }
@@ -508,6 +300,7 @@ fn are_alike(one: &str, other: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::shapes::CONFIG;
     use super::*;
 
     fn checked(text: &str) -> (String, Vec<String>) {
@@ -544,8 +337,13 @@ mod tests {
             assert_eq!((same.as_str(), warnings[0].as_str()), (text, warning));
         }
         let many = (0..40).map(|n| format!("\"x{n}\":0")).collect::<Vec<_>>().join(",");
+        let cases = vec![r#"{"PATH":""}"#; 100].join(",");
+        assert_eq!(checked(&format!(r#"{{"hooks":{{"poststop":[{cases}]}}}}"#)).1.len(), 17);
         let (_, warnings) = checked(&format!("{{{many}}}"));
-        assert_eq!((warnings.len(), warnings[16].as_str()), (17, "24 more unknown keys are ignored"));
+        assert_eq!(
+            (warnings.len(), warnings[16].as_str()),
+            (17, "24 more keys are unknown, repeated or in another case")
+        );
     }
 
     #[test]

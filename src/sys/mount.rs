@@ -109,6 +109,11 @@ pub fn attach_with(mount: impl AsFd, target: impl AsFd, changes: &[Change]) -> R
     attach(mount, target)
 }
 
+/// Mounts a new file system over `target` by mount(2), with `ATTR_*` bits and one string of options, of a page at most.
+pub fn new_over(target: impl AsFd, fs: &str, source: &str, attributes: u64, data: &str) -> Result<()> {
+    super::remount::mount_new(target.as_fd(), fs, source, attributes, data)
+}
+
 /// Changes a mount of the caller's namespace. Without mount_setattr as `attach_with`.
 pub fn change_attached(mount: impl AsFd, change: &Change) -> Result<()> {
     match change_by_attributes(&mount, change) {

@@ -52,7 +52,7 @@ pub fn enter_own_root() -> Result<()> {
         // SAFETY: no pointers.
         check(unsafe { libc::setns(own.as_raw_fd(), libc::CLONE_NEWNS) }.into()).map(drop)
     };
-    let by_file = || enter(file::open(CWD, "/proc/self/ns/mnt", libc::O_RDONLY, 0)?, libc::CLONE_NEWNS);
+    let by_file = || enter(super::older::own_namespace("mnt")?, libc::CLONE_NEWNS);
     by_pidfd().or_else(|error: Error| if error.0 == Errno::EPERM { Err(error) } else { by_file() })
 }
 

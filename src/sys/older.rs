@@ -64,6 +64,12 @@ pub(super) fn own_entry(name: &str, flags: i32) -> Result<OwnedFd> {
     if filesystem(&entry)? == file::PROC_SUPER_MAGIC { Ok(entry) } else { Err(Error(Errno::ENOSYS)) }
 }
 
+/// A namespace of this process, for kernels whose setns takes no pidfd.
+pub(super) fn own_namespace(name: &str) -> Result<OwnedFd> {
+    let links = own_entry("ns", libc::O_PATH | libc::O_DIRECTORY)?; // in a /proc that is one; a namespace is of another file system
+    open(links.as_fd(), name, libc::O_RDONLY, 0)
+}
+
 /// A path to what the descriptor names, whatever that is, for calls that take no descriptor. Valid while the descriptor is
 /// open and the process sees the same /proc.
 pub(super) fn path_of(file: &impl AsFd) -> Result<String> {

@@ -102,6 +102,19 @@ fn flags_for(attributes: u64) -> u64 {
     FLAGS.iter().filter(|(_, is, _)| attributes & is != 0).fold(access, |bits, (.., flag)| bits | flag)
 }
 
+/// A new file system on top of `target`, with all of its options in one string. EINVAL when that has more than a page.
+pub(super) fn mount_new(target: BorrowedFd, fs: &str, source: &str, attributes: u64, data: &str) -> Result<()> {
+    let path = path_of(&target)?;
+    let (path, fs, source, data) = (cstr(path)?, cstr(fs)?, cstr(source)?, cstr(data)?);
+    if data.as_bytes_with_nul().len() > 4096 {
+        return Err(Error(Errno::EINVAL)); // the kernel would cut it off
+    }
+    let flags = libc::c_ulong::try_from(flags_for(attributes)).map_err(|_| Error(Errno::EINVAL))?;
+    let (source, options) = (source.as_ptr(), data.as_ptr().cast());
+    // SAFETY: all are live C strings.
+    check(unsafe { libc::mount(source, path.as_ptr(), fs.as_ptr(), flags, options) }.into()).map(drop)
+}
+
 fn mount_2(path: &str, flags: u64) -> Result<()> {
     let (path, none) = (cstr(path)?, std::ptr::null());
     let flags = libc::c_ulong::try_from(flags).map_err(|_| Error(Errno::EINVAL))?;

@@ -123,6 +123,22 @@ fn a_directory_or_a_link_is_not_taken_for_a_device() {
     }
 }
 
+/// containerd writes the devices of a plugin so in a privileged pod.
+#[test]
+fn the_same_device_may_be_named_twice_but_not_as_two() {
+    needs!(root);
+    let fuse =
+        json!({"type": "c", "path": "/dev/fuse", "major": 10, "minor": 229, "fileMode": 0o640, "uid": 0, "gid": 3});
+    let bundle = Bundle::busybox().set("/linux/devices", json!([fuse, fuse]));
+    assert_eq!(bundle.args(["stat", "-c", "%a %g %t:%T", "/dev/fuse"]).run().ok().stdout, "640 3 a:e5\n");
+    let mut other = fuse.clone();
+    other["gid"] = json!(4);
+    let bundle = Bundle::busybox().set("/linux/devices", json!([fuse, other]));
+    bundle
+        .try_create()
+        .refused("linux.devices[1].path: /dev/fuse is there already, as another device, or with another mode or owner");
+}
+
 /// Runs a command without CAP_MKNOD.
 const WITHOUT_MKNOD: [&str; 3] = ["setpriv", "--bounding-set=-mknod", "--inh-caps=-mknod"];
 

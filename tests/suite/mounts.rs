@@ -167,6 +167,29 @@ fn an_unknown_option_goes_to_the_file_system_or_is_refused() {
     assert_eq!(bogus.try_create().code, 1);
 }
 
+/// As in fstab(5), and as mount(2) splits them for runc.
+#[test]
+fn several_options_may_stand_in_one_string() {
+    needs!(root);
+    let bundle = Bundle::busybox().mount("/tmp", "tmpfs", "tmpfs", &["size=64k,mode=700,nosuid", "uid=5"]);
+    let script = "stat -c '%a %u' /tmp; df -k /tmp | tail -1 | awk '{print $2}'; grep -c ' /tmp tmpfs rw,nosuid,' /proc/self/mounts";
+    assert_eq!(bundle.sh(script).run().ok().stdout, "700 5\n64\n1\n");
+}
+
+#[test]
+fn bind_after_rbind_keeps_what_is_mounted_below() {
+    needs!(root);
+    for options in [&["rbind", "bind"][..], &["bind", "rbind"]] {
+        let bundle = Bundle::busybox();
+        let volume = bundle.host_directory("volume");
+        fs::create_dir(volume.join("below")).unwrap();
+        let script = "mount -t tmpfs none \"$1/below\" && echo x > \"$1/below/file\" || exit 99; shift; exec \"$@\"";
+        let bundle = bundle.bind(&volume, "/tmp", options).args(["cat", "/tmp/below/file"]);
+        let run = bundle.invocation("run").under(["unshare", "-m", "sh", "-c", script, "sh", volume.to_str().unwrap()]);
+        assert_eq!(run.output().ok().stdout, "x\n", "{options:?}");
+    }
+}
+
 #[test]
 fn a_bind_takes_no_options_of_a_file_system() {
     needs!(root);

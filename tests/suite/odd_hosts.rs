@@ -3,6 +3,7 @@
 
 use crate::harness::{Bundle, Invocation, Output};
 use crate::{needs, rootless};
+use serde_json::json;
 use std::path::PathBuf;
 
 /// A directory in which the machine's tree can be used, and how it is made so in a mount namespace.
@@ -84,16 +85,43 @@ fn what_a_chroot_cannot_do_is_said_by_run_and_check() {
     assert!(told.code == 1 && told.stdout.contains("this process runs in a chroot"), "{told:?}");
 }
 
+/// On an initramfs it moves the root instead (`integration/kernels/guest/initramfs`). The host's tree stays below a root that was
+/// moved, so nothing that config.json or an image does on another host may lead there.
 #[test]
-fn where_pivot_root_is_impossible_the_root_is_moved() {
+fn a_root_is_not_moved_where_the_host_could_pivot() {
     needs!(root);
     needs!(program "strace");
-    let bundle = Bundle::busybox()
-        .sh("ls -d /bin /boot 2>/dev/null; grep -c . /proc/self/mountinfo > /dev/null && echo it runs");
+    let bundle = Bundle::busybox().args(["true"]);
     let inject = ["strace", "-f", "-o", "/dev/null", "-e", "inject=pivot_root:error=EINVAL"];
-    let output = bundle.invocation("run").under(inject).output().ok();
-    assert_eq!(output.stdout, "/bin\nit runs\n");
-    assert!(output.stderr.contains("pivot_root is not possible here"), "{output:?}");
+    bundle.invocation("run").under(inject).output().refused("pivot_root: invalid argument (EINVAL)");
+    bundle.assert_nothing_left();
+    let bundle = Bundle::busybox().user_namespace().without_mount("/sys").grant(&["CAP_SYS_ADMIN"]).args(["true"]);
+    let other = bundle.rootfs();
+    let shared = json!({"destination": "/", "type": "bind", "source": other, "options": ["rbind", "shared"]});
+    let mut mounts = bundle.config()["mounts"].clone();
+    mounts.as_array_mut().unwrap().insert(0, shared);
+    bundle.twin("shared").set("/mounts", mounts).set("/root/path", other.to_str().unwrap()).run().refused("pivot_root");
+    let moved = bundle.option("--no-pivot").run();
+    moved.refused("take CAP_SYS_ADMIN out of process.capabilities, or the user namespace out of linux.namespaces");
+}
+
+/// With systemd every mount is shared. And without CAP_SYS_CHROOT a chroot on a mount point cannot be seen, nor be left.
+#[test]
+fn a_chroot_is_left_where_mounts_are_shared_and_refused_where_it_cannot_be_seen() {
+    needs!(root);
+    for make in [Chroot::plain as fn(&Bundle) -> Chroot, Chroot::mounted] {
+        let base = Bundle::busybox();
+        let mut chroot = make(&base);
+        chroot.script = format!("mount --make-rshared / && {{ {}; }}", chroot.script);
+        let bundle = base.twin("a").args(["ls", "-d", "/bin"]);
+        assert_eq!(chroot.hold(bundle.invocation("run")).ok().stdout, "/bin\n");
+    }
+    let base = Bundle::busybox();
+    let chroot = Chroot::mounted(&base);
+    let weak = ["setpriv", "--bounding-set=-sys_chroot", "--inh-caps=-sys_chroot"];
+    let bundle = base.twin("a").args(["ls", "-d", "/bin"]);
+    chroot.hold(bundle.invocation("run").under(weak)).refused("give the runtime CAP_SYS_CHROOT");
+    assert_eq!(bundle.invocation("run").under(weak).output().ok().stdout, "/bin\n", "not in a chroot");
 }
 
 #[test]

@@ -141,7 +141,17 @@ fn device_rules_are_changed() {
     assert!(!denied(&container), "allowed, whether there is such a device or not");
     update(&container, &["--device-rule=deny c 10:229 rw"]).ok();
     assert!(denied(&container));
-    for rule in ["c 10:229", "x 10:229 r", "c 10 r", "c -1:1 r", "c 1:3 x", "maybe c 1:3 r", "c 4294967296:1 r"] {
+    for rule in [
+        "c 10:229",
+        "x 10:229 r",
+        "c 10 r",
+        "c -1:1 r",
+        "c +1:3 r",
+        "c 4294967295:1 r",
+        "c 1:3 x",
+        "maybe c 1:3 r",
+        "c 4294967296:1 r",
+    ] {
         update(&container, &["--device-rule", rule]).refused("--device-rule: ");
     }
 }

@@ -123,6 +123,43 @@ fn the_root_can_be_an_overlay_of_two_layers() {
     assert!(bundle.rootfs().join("etc/group").exists(), "a lower layer was changed");
 }
 
+/// fsconfig(2) takes strings of 255 bytes, mount(2) a page.
+#[test]
+fn an_overlay_may_have_more_layers_than_fit_into_one_string_of_fsconfig() {
+    needs!(root);
+    let bundle = Bundle::busybox();
+    let layers = bundle.host_directory("layers");
+    let deep = |n: usize| layers.join(format!("{n}-{}", "a".repeat(100)));
+    for n in 0..5 {
+        fs::create_dir(deep(n)).unwrap();
+        fs::write(deep(n).join(format!("file{n}")), "").unwrap();
+    }
+    let lower = (0..5).map(|n| deep(n).display().to_string()).collect::<Vec<_>>().join(":");
+    let (changes, work) = (bundle.host_directory("changes"), bundle.host_directory("work"));
+    let options =
+        [format!("lowerdir={lower}"), format!("upperdir={}", changes.display()), format!("workdir={}", work.display())];
+    let options: Vec<&str> = options.iter().map(String::as_str).chain(["nosuid", "noexec", "rprivate"]).collect();
+    let script =
+        "ls /layers/below; echo new > /layers/below/made; grep ' /layers/below ' /proc/self/mounts | cut -d' ' -f4";
+    let bundle = bundle.mount("/layers/below", "overlay", "overlay", &options).sh(script);
+    let output = bundle.run().ok();
+    let (names, flags) = output.stdout.split_at(5 * "file0\n".len());
+    assert_eq!(names, "file0\nfile1\nfile2\nfile3\nfile4\n");
+    assert!(flags.starts_with("rw,nosuid,noexec,relatime,"), "{flags}");
+    assert_eq!(fs::read_to_string(changes.join("made")).unwrap(), "new\n");
+    let source = "x".repeat(256);
+    let long = Bundle::busybox()
+        .mount("/tmp", "tmpfs", &source, &["size=1m", "mode=700", "ro"])
+        .sh("stat -c %a /tmp; touch /tmp/x");
+    let output = long.run();
+    assert!(output.stdout == "700\n" && output.stderr.contains("Read-only"), "{output:?}");
+    let comma =
+        Bundle::busybox().mount("/tmp", "overlay", "overlay", &[&format!("lowerdir=/{}:/a,b", "x".repeat(256))]);
+    comma
+        .try_create()
+        .refused("mounts[7]: mount on /tmp: option \"lowerdir\": beside a value of more than 255 bytes a comma");
+}
+
 #[test]
 fn an_overlay_can_be_a_volume() {
     needs!(root);

@@ -159,5 +159,30 @@ if command -v podman >/dev/null; then
     "${podman[@]}" rm --force --time 0 aa >/dev/null
     has "in a container of LXC" "containers-default-" "$(confined rrtest-lxc "${podman[@]}" run --rm --network none --rootfs /tmp/apparmor/bundle/rootfs "${cat[@]}" 2>&1)"
 fi
+if command -v dockerd >/dev/null; then
+    echo "# Docker"
+    mkdir -p /etc/docker
+    printf '{"runtimes": {"rruntime": {"path": "%s"}}, "default-runtime": "rruntime", "bridge": "none", "iptables": false, %s}\n' \
+        "$here/rruntime" '"ip6tables": false, "exec-opts": ["native.cgroupdriver=cgroupfs"]' >/etc/docker/daemon.json
+    dockerd >/tmp/apparmor/dockerd 2>&1 &
+    dockerd=$!
+    for _ in {1..60}; do
+        ! docker version >/dev/null 2>&1 || break
+        sleep 1
+    done
+    docker=(timeout 100 docker) cat=(cat /proc/self/attr/current)
+    tar -C /tmp/apparmor/bundle/rootfs -c . | "${docker[@]}" import -c 'ENV PATH=/bin' - busybox >/dev/null || tail /tmp/apparmor/dockerd
+    is "has a profile of its own" "docker-default (enforce)" "$("${docker[@]}" run --rm --network none busybox "${cat[@]}" 2>&1)"
+    is "--security-opt apparmor" "rrtest-app (enforce)" "$("${docker[@]}" run --rm --network none --security-opt apparmor=rrtest-app busybox "${cat[@]}" 2>&1)"
+    is "--privileged" "unconfined" "$("${docker[@]}" run --rm --network none --privileged busybox "${cat[@]}" 2>&1)"
+    "${docker[@]}" run --detach --name aa --network none busybox sleep 600 >/dev/null || failed=$((failed + 1))
+    is "exec" "docker-default (enforce)" "$("${docker[@]}" exec aa "${cat[@]}" 2>&1)"
+    is "exec --privileged leaves it, as Docker has it" "docker-default (enforce)" "$("${docker[@]}" exec --privileged aa "${cat[@]}" 2>&1)"
+    "${docker[@]}" rm --force aa >/dev/null
+    told=$("${docker[@]}" run --rm --network none --security-opt apparmor=rrtest-none busybox true 2>&1)
+    is "one that is not loaded fails, with Docker's status for the words of ENOENT" 127 $?
+    has "and says so" "no such profile is loaded; load it with apparmor_parser" "$told"
+    kill $dockerd && wait $dockerd
+fi
 printf 'test result: %s. %d passed; %d failed\n' "$([ $failed = 0 ] && echo ok || echo FAILED)" $passed $failed
 [ $failed = 0 ]

@@ -8,8 +8,9 @@ use crate::error::{Context, Result};
 use crate::log;
 use crate::plan::Sandbox;
 use crate::sys::file::{self, CWD};
-use crate::sys::mount::{self, Depth};
-use crate::sys::{self, Errno, namespace, process};
+use crate::sys::mount::{self, Change, Depth};
+use crate::sys::process::{self, Clone, Side};
+use crate::sys::{self, Errno, namespace};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Leaves the chroot, if there is one. The process is in its new mount namespace and in the bundle, and stays there; all paths
@@ -22,19 +23,32 @@ pub fn leave(sandbox: &Sandbox) -> Result<()> {
     let home = file::open(CWD, ".", libc::O_PATH | libc::O_DIRECTORY, 0).context("open the bundle")?;
     let root = file::open(CWD, "/", libc::O_PATH | libc::O_DIRECTORY, 0).context("open \"/\"")?;
     match namespace::enter_own_root() {
-        Err(sys::Error(Errno::EPERM)) => {
-            log::debug("cannot see whether this is a chroot: that needs CAP_SYS_CHROOT");
-            return Ok(());
+        // Without CAP_SYS_CHROOT. To a process in a chroot the kernel gives no user namespace, whatever its rights are.
+        Err(error @ sys::Error(Errno::EPERM)) => {
+            return makes_user_namespaces(error).context(
+                "whether this process runs in a chroot, which would not hold the container, cannot be seen: give the runtime \
+                 CAP_SYS_CHROOT, or start it outside of the chroot",
+            );
         }
         entered => entered.context("enter the root of the new mount namespace")?,
     }
     if mount::root().context("look at the root of the mount namespace")? == here {
         return process::fchdir(home).context("return to the bundle");
     }
-    log::debug("leaving the chroot that the runtime lives in");
+    log::debug("leaving the chroot that the runtime runs in");
     become_root(&root)
-        .context("make the chroot that the runtime lives in the root of the container's mount namespace")?;
+        .context("make the chroot that the runtime runs in the root of the container's mount namespace")?;
     process::chdir(&sandbox.bundle).context("return to the bundle")
+}
+
+/// Fails with `error` where the kernel gives this process no user namespace.
+fn makes_user_namespaces(error: sys::Error) -> Result<()> {
+    let ask = Clone { namespaces: u64::from(libc::CLONE_NEWUSER.cast_unsigned()), ..Clone::default() };
+    match process::clone(&ask) {
+        Ok(Side::Child) => process::exit_now(0),
+        Ok(Side::Parent { pid, .. }) => process::wait(pid).map(drop).context("reap the child of a trial"),
+        Err(_) => Err(error.into()),
+    }
 }
 
 /// A copy of the directory with all that is mounted below it, on top of the namespace's root, which is then taken away.
@@ -42,6 +56,9 @@ fn become_root(root: &OwnedFd) -> Result<()> {
     let tree = mount::clone_tree(root.as_fd(), "", Depth::Recursive).context("copy its mounts")?;
     mount::change(c"/", mount::flag::MS_PRIVATE).context("cut \"/\" from the host")?; // what is attached would appear there
     mount::attach(&tree, mount::place("/")?).context("attach the copy")?;
+    // Where the host's mounts are shared the copy is, too: pivot_root takes no such mount, and what is mounted would spread.
+    let slave = Change { depth: Depth::Recursive, set: 0, clear: 0, unnamed: 0, propagation: mount::flag::MS_SLAVE };
+    mount::change_attached(&tree, &slave).context("cut the copy from the host")?;
     process::fchdir(tree)?;
     let old = mount::place("/")?;
     mount::pivot_here()

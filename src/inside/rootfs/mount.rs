@@ -25,6 +25,11 @@ pub fn perform(
         MountWhat::New { fs, source, options, content, label, instead } => {
             let target = directory(root, &op.at, fs)?;
             refuse_procfs(&op.at, &target)?;
+            if has_long_value(source.as_deref(), options) {
+                let made = by_mount_2(op, fs, source.as_deref(), options, &target, root)?;
+                built.fresh.push(file::stat(&made)?.st_dev);
+                return Ok(None);
+            }
             let copies = *content == Content::Covered && target.made == Made::Before;
             // A mount that is read-only from the start would reject the copy, the label, device nodes and mount points of
             // later entries (a /dev).
@@ -211,6 +216,62 @@ fn begin(fs: &str, pid_namespace: Option<&OwnedFd>) -> Result<mount::Context> {
     mount::begin(fs).map_err(|error| match error {
         sys::Error(Errno::ENODEV) => anyhow!("this kernel has no file system called {fs:?}"),
         error => anyhow!(error).context(format!("open file system {fs:?}")),
+    })
+}
+
+/// fsconfig(2) takes no longer strings, the NUL byte included.
+const LONGEST_VALUE: usize = 255;
+
+fn has_long_value(source: Option<&str>, options: &[(String, Option<String>)]) -> bool {
+    let values = options.iter().filter_map(|(_, value)| value.as_deref());
+    source.into_iter().chain(values).any(|value| value.len() > LONGEST_VALUE)
+}
+
+/// A new file system with options that fsconfig(2) does not take, such as an overlay of many layers: by one call of mount(2),
+/// which has all flags in it, so that the mount is never seen without them. Returns the mount, attached.
+fn by_mount_2(
+    op: &MountOp,
+    fs: &str,
+    source: Option<&str>,
+    options: &[(String, Option<String>)],
+    target: &Target,
+    root: &Root,
+) -> Result<OwnedFd> {
+    let MountWhat::New { content: Content::Own, label: None, .. } = &op.what else {
+        bail!(
+            "an option, or the source, has more than {LONGEST_VALUE} bytes, which does not go together with tmpcopyup or a label"
+        );
+    };
+    ensure!(op.at != Path::new("/"), "an option, or the source, of a mount on \"/\" may have {LONGEST_VALUE} bytes");
+    let mut words = Vec::with_capacity(options.len());
+    for (key, value) in options {
+        let word = value.as_ref().map_or_else(|| key.clone(), |value| format!("{key}={value}"));
+        ensure!(
+            !has_bare_comma(&word),
+            "option {key:?}: beside a value of more than {LONGEST_VALUE} bytes a comma cannot be told from the end of the option"
+        );
+        words.push(word);
+    }
+    let data = words.join(",");
+    mount::new_over(&target.file, fs, source.unwrap_or("none"), op.attributes.set, &data)
+        .with_context(|| format!("mount {fs} with {} bytes of options", data.len()))?;
+    let made = root.open(&op.at).context("open the new mount")?;
+    ensure!(mount::is_mount_root(&made)?, "the place of the new mount has changed meanwhile");
+    let rest = Attributes { set: 0, clear: 0, unnamed: 0, ..op.attributes.clone() };
+    for change in changes(&rest) {
+        mount::change_attached(&made, &change).map_err(explain_change)?;
+    }
+    propagate(&made, &rest)?;
+    Ok(made)
+}
+
+/// In the options of overlay a comma of a path is written `\\,`.
+fn has_bare_comma(word: &str) -> bool {
+    let mut escaped = false;
+    word.chars().any(|c| {
+        let found = c == ',' && !escaped;
+        escaped = c == '\\' && !escaped;
+        found
     })
 }
 

@@ -4,7 +4,7 @@ use crate::error::{Context, Result, anyhow, ensure};
 use crate::fs::Root;
 use crate::link::{self, Request};
 use crate::log;
-use crate::plan::{Opener, RootChange, Rootfs, labels};
+use crate::plan::{Movable, NOT_MOVABLE, Opener, RootChange, Rootfs, labels};
 use crate::sys::file::{self, CWD};
 use crate::sys::mount::{self, Change, Depth, flag};
 use crate::sys::mountinfo::{self, MountLine};
@@ -108,7 +108,11 @@ pub fn enter(rootfs: &Rootfs, root: Root) -> Result<()> {
 fn pivot(rootfs: &Rootfs) -> Result<()> {
     let old = mount::place("/").context("open the old root")?;
     match mount::pivot_here() {
-        Err(error @ Error(Errno::EINVAL)) => {
+        Err(error @ Error(Errno::EINVAL)) if is_initramfs()? => {
+            ensure!(
+                rootfs.movable == Movable::Yes,
+                anyhow!(error).context(format!("pivot_root is not possible here, and {NOT_MOVABLE}"))
+            );
             ensure!(
                 rootfs.propagation & flag::MS_PRIVATE == 0,
                 anyhow!(error).context(
@@ -131,6 +135,12 @@ fn pivot(rootfs: &Rootfs) -> Result<()> {
         mount::change(c".", flag::MS_SLAVE | flag::MS_REC).context("cut the old root from the host")?;
     }
     mount::detach(c".").context("unmount the old root")
+}
+
+/// Is "/" the initramfs, which pivot_root cannot leave? In a mount namespace it is the one mount that has no parent.
+fn is_initramfs() -> Result<bool> {
+    let table = read(mount_table()?)?;
+    Ok(table.lines().filter_map(MountLine::parse).any(|line| line.fs == "rootfs" && line.at == Path::new("/")))
 }
 
 /// For `--no-pivot`, and where pivot_root answers EINVAL. The old tree stays below the moved root, unreachable but there: a full procfs or sysfs in it would let the

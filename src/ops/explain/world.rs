@@ -65,7 +65,7 @@ pub fn sections(plan: &Plan, sandbox: &Sandbox) -> (Vec<Section>, Vec<Section>) 
 }
 
 fn add_rootfs(section: &mut Section, rootfs: &Rootfs) {
-    let Rootfs { path, access, propagation, change, opener: Opener::Child | Opener::Parent } = rootfs;
+    let Rootfs { path, access, propagation, change, opener: Opener::Child | Opener::Parent, movable: _ } = rootfs;
     let read_only = *access == Access::ReadOnly;
     let words = if read_only { "read-only" } else { "writable: what the container writes stays there" };
     section.say("root", json!({"path": path, "readonly": read_only}), "root", format!("{}, {words}", path.display()));

@@ -89,7 +89,7 @@ impl Host {
 }
 
 /// linux/capability.h
-const CAP_SYS_ADMIN: u32 = 21;
+pub const CAP_SYS_ADMIN: u32 = 21;
 const CAP_MKNOD: u32 = 27;
 
 #[cfg(test)]
