@@ -4,7 +4,7 @@ use super::cgroup::delegate;
 use super::cgroup::scope::SUBGROUP;
 use super::cgroup::systemd::PROPERTY;
 use super::process::User;
-use crate::error::{Result, ensure};
+use crate::error::{Result, anyhow, ensure};
 use crate::spec::Spec;
 use std::path::Path;
 
@@ -14,8 +14,12 @@ pub const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
 pub const HOOKS_STDOUT: &str = "run.oci.hooks.stdout";
 pub const HOOKS_STDERR: &str = "run.oci.hooks.stderr";
 
+/// The option by which new file systems get `linux.mountLabel`; `context` without it. mount(8), "context=".
+pub const CONTEXT_TYPE: &str = "run.oci.mount_context_type";
+
 /// What `features` tells engines to keep from users that they do not trust.
-pub const ALL: [&str; 6] = [PROPERTY, delegate::SUBGROUP, HOOKS_STDERR, HOOKS_STDOUT, KEEP_GROUPS, SUBGROUP];
+pub const ALL: [&str; 7] =
+    [PROPERTY, delegate::SUBGROUP, HOOKS_STDERR, HOOKS_STDOUT, KEEP_GROUPS, CONTEXT_TYPE, SUBGROUP];
 
 fn value<'a>(spec: &'a Spec, name: &str) -> Option<&'a String> {
     spec.annotations().as_ref()?.get(name)
@@ -30,6 +34,24 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The option that `CONTEXT_TYPE` names.
+pub(super) fn context_type(spec: &Spec) -> Result<&'static str> {
+    const TYPES: [&str; 4] = ["context", "fscontext", "defcontext", "rootcontext"];
+    let Some(said) = value(spec, CONTEXT_TYPE) else { return Ok(TYPES[0]) };
+    let known = TYPES.into_iter().find(|known| known == said);
+    known.ok_or_else(|| anyhow!("annotations: {CONTEXT_TYPE}: {said:?} is none of {}", TYPES.join(", ")))
+}
+
+/// With crun these change what runs (another handler, a seccomp program, a virtual machine, WebAssembly); crun(1).
+pub(super) fn warn_of_others(spec: &Spec, warnings: &mut Vec<String>) {
+    const PREFIXES: [&str; 4] = ["run.oci.", "krun.", "run.wasm", "module.wasm.image/"];
+    let mut others: Vec<&String> = spec.annotations().iter().flat_map(|all| all.keys()).collect();
+    others.retain(|name| PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !ALL.contains(&name.as_str()));
+    others.sort_unstable();
+    let warning = |name| format!("annotations: {name}: has a meaning to crun and none here: it changes nothing");
+    warnings.extend(others.into_iter().map(warning));
 }
 
 /// What is said to systemd reaches nobody without it. Of its properties nothing is said: Podman sets them for every container.
@@ -74,6 +96,23 @@ mod tests {
             apply_to_user(&spec(annotation), &mut user, &mut warnings);
             assert_eq!((user.groups.is_none(), warnings.len()), (kept, usize::from(kept)), "{annotation}");
         }
+    }
+
+    #[test]
+    fn annotations_of_crun_that_have_no_effect_here_are_named() {
+        let mut warnings = Vec::new();
+        let said = r#""run.oci.handler":"krun","run.oci.seccomp_bpf_data":"x","krun.cpus":"2","run.oci.hooks.stdout":"/x","a":"b""#;
+        warn_of_others(&spec(said), &mut warnings);
+        let named: Vec<&str> = warnings.iter().filter_map(|warning| warning.split(": ").nth(1)).collect();
+        assert_eq!(named, ["krun.cpus", "run.oci.handler", "run.oci.seccomp_bpf_data"]);
+    }
+
+    #[test]
+    fn the_option_of_the_mount_label_is_one_of_four() {
+        assert_eq!(context_type(&spec("")).unwrap(), "context");
+        assert_eq!(context_type(&spec(r#""run.oci.mount_context_type":"rootcontext""#)).unwrap(), "rootcontext");
+        let error = context_type(&spec(r#""run.oci.mount_context_type":"other""#)).unwrap_err().to_string();
+        assert!(error.contains("\"other\" is none of context, fscontext"), "{error}");
     }
 
     #[test]

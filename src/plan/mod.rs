@@ -319,6 +319,7 @@ fn lower(
     let Some(root) = spec.root() else { bail!("root: is missing; name the root filesystem in root.path") };
     let namespaces = namespaces::lower(linux, host).context("linux")?;
     annotations::check(spec)?;
+    annotations::warn_of_others(spec, warnings);
     check::namespace_use(spec, &namespaces)?;
     let change = chroot::root_change(linux, &namespaces, request.change, warnings)?;
     let mut cgroup = cgroup(spec, linux, request, host, warnings)?;
@@ -363,6 +364,7 @@ fn lower(
         place: no_cgroup.as_ref().unwrap_or(&cgroup.place),
         caller: host.caller(),
         label: mount_label.as_deref(),
+        context: annotations::context_type(spec)?,
     };
     let mut mounts = mounts::lower(spec, &scene, warnings)?;
     let notify = request.notify.clone().filter(|_| notify::is_wanted(&process));

@@ -169,6 +169,8 @@ pub(super) struct Scene<'a> {
     pub caller: Caller,
     /// The SELinux context of what is mounted anew.
     pub label: Option<&'a str>,
+    /// The option that passes the label on.
+    pub context: &'static str,
 }
 
 impl Scene<'_> {
@@ -208,7 +210,8 @@ impl Scene<'_> {
             MountWhat::Cgroup(self.cgroup_view()?)
         } else {
             self.check_owner(&words)?;
-            new_filesystem(fs, mount, &words, self.label, self.instead(fs))?
+            let label = self.label.map(|label| (self.context, label));
+            new_filesystem(fs, mount, &words, label, self.instead(fs))?
         };
         if let MountWhat::Bind { source, depth: Depth::Recursive, .. } = &what
             && source.starts_with("/sys")
@@ -265,7 +268,7 @@ impl Scene<'_> {
     fn cgroup_view(&self) -> Result<CgroupView> {
         let mut view = super::cgroup::view(self.place, self.namespaces.makes(libc::CLONE_NEWCGROUP))?;
         if let CgroupView::V1 { base, .. } = &mut view {
-            base.extend(self.label.map(context_option));
+            base.extend(self.label.map(|label| context_option(self.context, label)));
         }
         Ok(view)
     }
@@ -296,7 +299,7 @@ fn new_filesystem(
     fs: &str,
     mount: &Mount,
     words: &Words,
-    label: Option<&str>,
+    label: Option<(&'static str, &str)>,
     instead: Option<PathBuf>,
 ) -> Result<MountWhat> {
     ensure!(fs != "none" && !fs.is_empty(), "type: is missing, and no option says \"bind\" or \"rbind\"");
@@ -318,9 +321,9 @@ fn new_filesystem(
     }
     let named = data.iter().any(|(key, _)| is_context(key));
     if takes_label(fs) && !named {
-        data.extend(label.map(context_option));
+        data.extend(label.map(|(context, label)| context_option(context, label)));
     }
-    let label = label.filter(|_| fs == "mqueue").map(str::to_owned);
+    let label = label.filter(|_| fs == "mqueue").map(|(_, label)| label.to_owned());
     let source = mount.source().as_ref().map(|source| source.to_string_lossy().into_owned());
     let content = if words.copy_up.is_some() { Content::Covered } else { Content::Own };
     Ok(MountWhat::New { fs: fs.to_string(), source, options: data, content, label, instead })
@@ -362,8 +365,8 @@ fn is_context(key: &str) -> bool {
 }
 
 /// As one value, without the quotes that mount(8) needs around its commas.
-fn context_option(label: &str) -> (String, Option<String>) {
-    ("context".to_string(), Some(label.to_string()))
+fn context_option(context: &str, label: &str) -> (String, Option<String>) {
+    (context.to_string(), Some(label.to_string()))
 }
 
 /// Below /proc only a few files may be covered (as lxcfs does); anything else could stand in for a file that the runtime
@@ -419,7 +422,7 @@ mod tests {
             let mount = format!(r#"{{"destination":"/x","type":"{fs}","options":[{words}]}}"#);
             let mount: oci_spec::runtime::Mount = serde_json::from_str(&mount).unwrap();
             let words = Words::sort(mount.options().as_deref().unwrap()).unwrap();
-            match new_filesystem(fs, &mount, &words, Some("u:r:t:s0:c1,c2"), None).unwrap() {
+            match new_filesystem(fs, &mount, &words, Some(("context", "u:r:t:s0:c1,c2")), None).unwrap() {
                 MountWhat::New { options, .. } => options,
                 _ => panic!(),
             }
@@ -442,7 +445,7 @@ mod tests {
         let label = |fs: &str| {
             let mount = format!(r#"{{"destination":"/x","type":"{fs}"}}"#);
             let mount: oci_spec::runtime::Mount = serde_json::from_str(&mount).unwrap();
-            match new_filesystem(fs, &mount, &Words::sort(&[]).unwrap(), Some("u:r:t:s0"), None).unwrap() {
+            match new_filesystem(fs, &mount, &Words::sort(&[]).unwrap(), Some(("context", "u:r:t:s0")), None).unwrap() {
                 MountWhat::New { label, .. } => label,
                 _ => panic!(),
             }

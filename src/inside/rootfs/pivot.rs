@@ -137,10 +137,13 @@ fn pivot(rootfs: &Rootfs) -> Result<()> {
     mount::detach(c".").context("unmount the old root")
 }
 
-/// Is "/" the initramfs, which pivot_root cannot leave? In a mount namespace it is the one mount that has no parent.
+/// Is "/" the initramfs, which pivot_root cannot leave? It is the one mount that has no parent but itself.
 fn is_initramfs() -> Result<bool> {
     let table = read(mount_table()?)?;
-    Ok(table.lines().filter_map(MountLine::parse).any(|line| line.fs == "rootfs" && line.at == Path::new("/")))
+    Ok(table
+        .lines()
+        .filter_map(MountLine::parse)
+        .any(|line| line.fs == "rootfs" && line.at == Path::new("/") && line.id == line.parent))
 }
 
 /// For `--no-pivot`, and where pivot_root answers EINVAL. The old tree stays below the moved root, unreachable but there: a full procfs or sysfs in it would let the

@@ -6,7 +6,8 @@ use super::{Finding, Scene, Severity};
 use crate::outside::chroot;
 use crate::plan::cgroup::{IfMissing, Layout};
 use crate::plan::namespaces::{KINDS, proc_name};
-use crate::plan::{MountOp, MountWhat, RootChange};
+use crate::plan::{MountOp, MountWhat, Movable, NOT_MOVABLE, RootChange};
+use crate::sys::mount::flag;
 use crate::sys::mountinfo::{self, MountLine};
 use crate::sys::older;
 use std::path::Path;
@@ -197,12 +198,22 @@ pub fn chroot(scene: &Scene, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Linux before nullfs cannot pivot away from an initramfs.
+/// Linux before nullfs cannot pivot away from an initramfs: there it is the one mount that has no parent but itself.
 pub fn initramfs(scene: &Scene, findings: &mut Vec<Finding>) {
     let table = mountinfo::table().and_then(mountinfo::read).unwrap_or_default(); // `files::procfs` says why not
-    let is_initramfs = |line: MountLine| line.fs == "rootfs" && line.at == Path::new("/");
-    if scene.sandbox.rootfs.change == RootChange::Pivot && table.lines().filter_map(MountLine::parse).any(is_initramfs)
-    {
+    let is_initramfs = |line: MountLine| line.fs == "rootfs" && line.at == Path::new("/") && line.id == line.parent;
+    let rootfs = &scene.sandbox.rootfs;
+    if rootfs.change == RootChange::Pivot && table.lines().filter_map(MountLine::parse).any(is_initramfs) {
+        if rootfs.movable == Movable::No {
+            let text = format!("this host runs from its initramfs, which pivot_root cannot leave, and {NOT_MOVABLE}");
+            findings.push(Finding::error("linux.namespaces", text));
+            return;
+        }
+        if rootfs.propagation & flag::MS_PRIVATE != 0 {
+            let text = "private does not go together with an initramfs, which pivot_root cannot leave: leave it out";
+            findings.push(Finding::error("linux.rootfsPropagation", text));
+            return;
+        }
         let text = "this host runs from its initramfs, which pivot_root cannot leave on most kernels: `run` then moves the root \
                     filesystem over \"/\", as with --no-pivot; a host that has left it with switch_root needs none of that";
         findings.push(Finding::warning("root.path", text));
