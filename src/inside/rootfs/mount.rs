@@ -9,6 +9,7 @@ use crate::plan::mounts::explain_source;
 use crate::plan::{Attributes, Content, MountOp, MountWhat, Opener, SourceLink, TargetLink, options};
 use crate::sys::file::{self, CWD};
 use crate::sys::mount::{self, Change, Depth};
+use crate::sys::mountinfo::{self, MountLine};
 use crate::sys::{self, Errno};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -255,8 +256,15 @@ fn by_mount_2(
     let data = words.join(",");
     mount::new_over(&target.file, fs, source.unwrap_or("none"), op.attributes.set, &data)
         .with_context(|| format!("mount {fs} with {} bytes of options", data.len()))?;
+    // mount(2) returns no descriptor, so the name is used once more: what it leads to now must be a mount of this type on the
+    // very mount that the place is in.
     let made = root.open(&op.at).context("open the new mount")?;
-    ensure!(mount::is_mount_root(&made)?, "the place of the new mount has changed meanwhile");
+    let (own, parent) = (mount::id(&made)?, mount::id(&target.file)?);
+    let table = mountinfo::read(mountinfo::table()?)?;
+    let kind = |fs: &str| fs.split('.').next().map(str::to_owned); // a table of mounts has subtypes, as fuse.NAME
+    let is_new = |line: MountLine| line.id == own && line.parent == parent && kind(line.fs) == kind(fs);
+    let found = mount::is_mount_root(&made)? && table.lines().filter_map(MountLine::parse).any(is_new);
+    ensure!(found, "the place of the new mount has changed meanwhile");
     let rest = Attributes { set: 0, clear: 0, unnamed: 0, ..op.attributes.clone() };
     for change in changes(&rest) {
         mount::change_attached(&made, &change).map_err(explain_change)?;
