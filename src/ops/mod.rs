@@ -52,7 +52,7 @@ impl Announce {
     fn terminal_use(&self, stay: create::Stay) -> TerminalUse {
         match (&self.console_socket, stay) {
             (Some(_), _) => TerminalUse::Socket,
-            (None, create::Stay::Leave) => TerminalUse::Nobody,
+            (None, create::Stay::Leave) => TerminalUse::NoHolder,
             (None, create::Stay::Foreground) if process::STREAMS.iter().any(tty::is_terminal) => {
                 TerminalUse::Foreground
             }

@@ -126,7 +126,7 @@ pub(super) fn terminal(wanted: bool, held_by: TerminalUse) -> Result<()> {
             "process.terminal is true (or exec has --tty), and none of standard input, output and error is a terminal: set it \
              to false, give one (script -qec 'rruntime ...' /dev/null), or use --detach with --console-socket"
         ),
-        (true, TerminalUse::Nobody) => bail!(
+        (true, TerminalUse::NoHolder) => bail!(
             "cannot allocate tty if rruntime will detach without setting console socket: give --console-socket, or set \
              process.terminal to false"
         ),

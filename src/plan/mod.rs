@@ -275,8 +275,8 @@ pub enum TerminalUse {
     Missing,
     /// Somebody listens on a console socket.
     Socket,
-    /// We return, and nobody asked for the master.
-    Nobody,
+    /// The runtime returns, and no console socket takes the master.
+    NoHolder,
 }
 
 fn movable(namespaces: &Namespaces, capabilities: &process::Capabilities) -> Movable {
